@@ -1,0 +1,3 @@
+// counterfoil/anthropic: records the model calls of Anthropic's SDK.
+
+export {}

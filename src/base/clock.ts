@@ -1,0 +1,18 @@
+// Time as entries carry it: `YYYY-MM-DDTHH:MM:SS.sssZ`, 24 characters, UTC, years 0000 to 9999.
+
+/** Milliseconds since 1970. An argument, never a global, in rooms that must not know the time. */
+export type Clock = () => number
+
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/
+
+/** `ms` since 1970 as a time string. */
+export function formatTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+/** Whether `text` is a real time in exactly this form (no 30 February, no second 60). */
+export function isTime(text: string): boolean {
+  if (!TIME.test(text)) return false
+  const ms = Date.parse(text)
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text
+}

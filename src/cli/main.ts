@@ -1,0 +1,3 @@
+// The counterfoil command.
+
+export {}
