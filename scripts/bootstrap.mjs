@@ -2,7 +2,7 @@
 // package-lock.json names when node_modules is missing or says something else. Plain JavaScript without
 // dependencies that runs on Node 20, because it runs before anything of ours is there.
 //
-//   node scripts/bootstrap.mjs (FILE.ts | BIN) [argument…]
+//   node scripts/bootstrap.mjs (FILE | BIN) [argument…]
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
@@ -14,7 +14,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
   const [target, ...args] = process.argv.slice(2)
-  if (target === undefined) fail('usage: node scripts/bootstrap.mjs (FILE.ts | BIN) [argument…]')
+  if (target === undefined) fail('usage: node scripts/bootstrap.mjs (FILE | BIN) [argument…]')
   if (!installed(root)) install()
   run(pinnedNode(), target, args)
 }
@@ -80,10 +80,10 @@ function npm(args, cwd) {
 
 /** Runs `target` with our arguments, input and output, and ends as it ends: same exit code, same signal. */
 function run(node, target, args) {
-  const bin = join(root, 'node_modules', '.bin', target)
-  const script = /\.[cm]?[jt]s$/.test(target) ? resolve(root, target) : existsSync(bin) ? realpathSync(bin) : fail(`no such command: ${target}`)
+  const script = [resolve(root, target), join(root, 'node_modules', '.bin', target)].find((file) => existsSync(file))
+  if (script === undefined) fail(`no such file or command: ${target}`)
   const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter)
-  const child = spawn(node, [script, ...args], { stdio: 'inherit', env: { ...process.env, PATH: path } })
+  const child = spawn(node, [realpathSync(script), ...args], { stdio: 'inherit', env: { ...process.env, PATH: path } })
   // A terminal sends its signals to the child as well; only what was sent to us alone is handed on.
   const fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT', 'SIGHUP'] : []
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTERM']) {
