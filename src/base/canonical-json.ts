@@ -94,3 +94,212 @@ function encodeObject(object: { readonly [key: string]: CanonicalValue }, depth:
   }
   return `${out}}`
 }
+
+/** `keys` ascending by UTF-16 code unit, which is what `<` and the default sort compare. */
+function sorted(keys: string[]): string[] {
+  for (let i = 1; i < keys.length; i++) if (keys[i - 1]! > keys[i]!) return keys.sort()
+  return keys
+}
+
+/** Travels up from where encoding failed and collects the path on its way: the good case pays nothing for it. */
+class Unsayable extends TypeError {
+  readonly #expected: string
+  #path = ''
+  constructor(expected: string) {
+    super(`base: expected ${expected} at the top`)
+    this.name = 'TypeError'
+    this.#expected = expected
+  }
+  at(step: string): this {
+    this.#path = step + this.#path
+    this.message = `base: expected ${this.#expected} at ${this.#path}`
+    return this
+  }
+}
+
+function inside(error: unknown, step: string): unknown {
+  return error instanceof Unsayable ? error.at(step) : error
+}
+
+function className(value: object): string {
+  const name: unknown = (value.constructor as { name?: unknown } | undefined)?.name
+  return typeof name === 'string' && name !== 'Object' ? name : 'another prototype'
+}
+
+/** How `parseStrictJson` is bounded. */
+export interface StrictJsonOptions {
+  /** 1 to 64, default 64. */
+  readonly maxDepth?: number
+}
+
+/**
+ * The value of untrusted JSON text (RFC 8259), where every reader must see the same value: a duplicate key, a lone surrogate, an
+ * integer literal that is not a safe integer, a fraction or exponent that overflows or underflows, nesting over `maxDepth`, a byte
+ * order mark or anything after the value is a SyntaxError naming the character. What is accepted is what `JSON.parse` gives:
+ * ordinary objects, on which `__proto__` is an own data property and changes no prototype; look up untrusted names with
+ * `Object.hasOwn`. Takes linear time; the caller bounds the length.
+ */
+export function parseStrictJson(text: string, options: StrictJsonOptions = {}): CanonicalValue {
+  const { maxDepth = MAX_DEPTH } = options
+  if (!Number.isInteger(maxDepth) || maxDepth < 1 || maxDepth > MAX_DEPTH) {
+    throw new RangeError(`base: expected maxDepth from 1 to ${MAX_DEPTH}, got ${maxDepth}`)
+  }
+  return new StrictParser(text, maxDepth).parse()
+}
+
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y
+const PLAIN = /[ !#-[\]-\uffff]*/y // what a string holds without an escape; surrogates are looked at once, at its end
+const ESCAPES = new Map([['"', '"'], ['\\', '\\'], ['/', '/'], ['b', '\b'], ['f', '\f'], ['n', '\n'], ['r', '\r'], ['t', '\t']])
+
+class StrictParser {
+  readonly #text: string
+  readonly #maxDepth: number
+  #at = 0
+
+  constructor(text: string, maxDepth: number) {
+    this.#text = text
+    this.#maxDepth = maxDepth
+  }
+
+  parse(): CanonicalValue {
+    const value = this.#value(0)
+    this.#space()
+    if (this.#at < this.#text.length) throw this.#error('the end of the text')
+    return value
+  }
+
+  #value(depth: number): CanonicalValue {
+    this.#space()
+    switch (this.#text[this.#at]) {
+      case '{':
+        return this.#object(depth + 1)
+      case '[':
+        return this.#array(depth + 1)
+      case '"':
+        return this.#string()
+      case 't':
+        return this.#word('true', true)
+      case 'f':
+        return this.#word('false', false)
+      case 'n':
+        return this.#word('null', null)
+      default:
+        return this.#number()
+    }
+  }
+
+  #object(depth: number): CanonicalValue {
+    this.#open(depth)
+    const object: { [key: string]: CanonicalValue } = {}
+    if (this.#skip('}')) return object
+    do {
+      this.#space()
+      const start = this.#at
+      const key = this.#string()
+      if (Object.hasOwn(object, key)) throw this.#error(`a new key, got ${JSON.stringify(key.slice(0, 64))} again`, start)
+      this.#expect(':')
+      const value = this.#value(depth)
+      // An assignment to `__proto__` would call a setter and replace the prototype.
+      if (key === '__proto__') Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
+      else object[key] = value
+    } while (this.#skip(','))
+    this.#expect('}')
+    return object
+  }
+
+  #array(depth: number): CanonicalValue {
+    this.#open(depth)
+    const array: CanonicalValue[] = []
+    if (this.#skip(']')) return array
+    do array.push(this.#value(depth))
+    while (this.#skip(','))
+    this.#expect(']')
+    return array
+  }
+
+  #open(depth: number): void {
+    if (depth > this.#maxDepth) throw this.#error(`at most ${this.#maxDepth} levels`)
+    this.#at++
+  }
+
+  #string(): string {
+    const start = this.#at
+    if (this.#text[start] !== '"') throw this.#error('a string')
+    this.#at++
+    let out = ''
+    for (;;) {
+      out += this.#match(PLAIN)![0]
+      const char = this.#text[this.#at]
+      if (char === '"') break
+      if (char !== '\\') throw this.#error('a closing quote')
+      out += this.#escape()
+    }
+    this.#at++
+    if (!out.isWellFormed()) throw this.#error('a well-formed string, got a lone surrogate', start)
+    return out
+  }
+
+  #escape(): string {
+    const char = this.#text[this.#at + 1] ?? ''
+    const plain = ESCAPES.get(char)
+    if (plain !== undefined) {
+      this.#at += 2
+      return plain
+    }
+    const hex = this.#text.slice(this.#at + 2, this.#at + 6)
+    if (char !== 'u' || !/^[0-9a-fA-F]{4}$/.test(hex)) throw this.#error('an escape of RFC 8259')
+    this.#at += 6
+    return String.fromCharCode(Number.parseInt(hex, 16))
+  }
+
+  #number(): number {
+    const start = this.#at
+    const found = this.#match(NUMBER)
+    if (found === null) throw this.#error('a value')
+    const [literal, fraction, exponent] = found
+    const value = Number(literal)
+    if (fraction === undefined && exponent === undefined) {
+      // Above 2^53 one reader sees the digits and another the nearest double.
+      if (!Number.isSafeInteger(value)) throw this.#error(`a safe integer, got ${literal.slice(0, 32)}`, start)
+    } else if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(literal.replace(/[eE].*/, '')))) {
+      throw this.#error(`a number within double precision, got ${literal.slice(0, 32)}`, start)
+    }
+    return value
+  }
+
+  #word<T extends boolean | null>(word: string, value: T): T {
+    if (!this.#text.startsWith(word, this.#at)) throw this.#error('a value')
+    this.#at += word.length
+    return value
+  }
+
+  #match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.#at
+    const found = pattern.exec(this.#text)
+    if (found !== null) this.#at += found[0].length
+    return found
+  }
+
+  #space(): void {
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at)
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return
+      this.#at++
+    }
+  }
+
+  #skip(char: string): boolean {
+    this.#space()
+    if (this.#text[this.#at] !== char) return false
+    this.#at++
+    return true
+  }
+
+  #expect(char: string): void {
+    if (!this.#skip(char)) throw this.#error(JSON.stringify(char))
+  }
+
+  #error(expected: string, at: number = this.#at): SyntaxError {
+    return new SyntaxError(`base: expected ${expected} at character ${at}`)
+  }
+}

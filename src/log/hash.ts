@@ -1,0 +1,29 @@
+// RFC 6962 §2.1 hashing. The prefixes 0x00 and 0x01 keep a leaf from passing as a node.
+
+import { sha256 } from '#crypto'
+
+/** A SHA-256 hash: 32 bytes, never changed after it was made. */
+export type Hash = Uint8Array
+
+/** The length of a Hash in bytes. */
+export const HASH_BYTES = 32
+
+const LEAF = new Uint8Array([0x00])
+const pair = new Uint8Array(1 + 2 * HASH_BYTES).fill(0x01, 0, 1)
+
+/** SHA-256(0x00 ‖ entry): the Merkle leaf of an entry's exact bytes. */
+export function leafHash(entry: Uint8Array): Hash {
+  return sha256(LEAF, entry)
+}
+
+/** SHA-256(0x01 ‖ left ‖ right): an inner node. Both MUST be 32 bytes; callers check what comes from outside. */
+export function nodeHash(left: Hash, right: Hash): Hash {
+  pair.set(left, 1) // one buffer for all calls: sha256 is synchronous and keeps nothing of it
+  pair.set(right, 1 + HASH_BYTES)
+  return sha256(pair)
+}
+
+/** SHA-256 of nothing: the root of a tree of size 0. */
+export function emptyRoot(): Hash {
+  return sha256()
+}
