@@ -82,6 +82,7 @@ function encodeArray(array: readonly CanonicalValue[], depth: number): string {
 function encodeObject(object: { readonly [key: string]: CanonicalValue }, depth: number): string {
   const prototype: unknown = Object.getPrototypeOf(object)
   if (prototype !== Object.prototype && prototype !== null) throw new Unsayable(`a plain object, got ${className(object)}`)
+  if (Object.getOwnPropertySymbols(object).length > 0) throw new Unsayable('string keys only')
   const keys = sorted(Object.keys(object))
   let out = '{'
   for (let i = 0; i < keys.length; i++) {

@@ -1,0 +1,34 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import * as browser from './crypto-browser.ts'
+import * as node from './crypto-node.ts'
+import { ed25519 } from '@noble/curves/ed25519.js'
+
+test('exports what crypto-node exports', () => {
+  expect(Object.keys(browser).sort()).toEqual(Object.keys(node).sort())
+})
+
+test('gives the hashes and MACs of crypto-node', () => {
+  const bytes = fc.uint8Array({ maxLength: 200 })
+  fc.assert(
+    fc.property(bytes, fc.array(bytes, { maxLength: 4 }), (key, parts) => {
+      expect(browser.sha256(...parts)).toEqual(node.sha256(...parts))
+      expect(browser.hmacSha256(key, ...parts)).toEqual(node.hmacSha256(key, ...parts))
+    }),
+  )
+})
+
+test('accepts the signatures that crypto-node accepts, and no flipped bit', () => {
+  const secret = new Uint8Array(32).fill(7)
+  const [key, message] = [ed25519.getPublicKey(secret), new Uint8Array([1, 2, 3])]
+  const signature = ed25519.sign(message, secret)
+  for (const { ed25519Verify } of [browser, node]) {
+    expect(ed25519Verify(key, message, signature)).toBe(true)
+    expect(ed25519Verify(key, new Uint8Array([1, 2, 4]), signature)).toBe(false)
+    for (let bit = 0; bit < 512; bit += 5) {
+      const flipped = signature.slice()
+      flipped[Math.floor(bit / 8)]! ^= 2 ** (bit % 8)
+      expect(ed25519Verify(key, message, flipped)).toBe(false)
+    }
+  }
+})
