@@ -5,6 +5,23 @@
 // A failed `append` may or may not have happened: the caller must reopen and look (DESIGN §6, poisoning).
 // Every call names the log: on servers `log_id` is the key by which tables are distributed.
 
+/**
+ * The codes of the StoreErrors that drivers throw. With `retry` the same call may be made again.
+ *
+ * - `busy` (retry): the lock, or a reader's place, was not to be had within `waitMs`; nothing was done. `full` (retry): no room; rolled back.
+ * - `poisoned`: a COMMIT failed, what it wrote may or may not be there; reopen and look. `wal_replaced`, `file_replaced`: the files under the
+ *   store are not those it opened; nothing was acknowledged since. All three are final for this store, as `closed` is.
+ * - `index_taken` `event_taken` `seq_taken` `approval_used` `conflict`: a row with this key is there; the append was rolled back.
+ * - `append_only`: an entry or tile would have been changed.
+ * - On opening: `cannot_open` `not_a_database` `foreign` `newer_format` `schema` `setting` `network_file_system` `corrupt` `read_only`.
+ * - `exists`: the copy's path is taken. `io`, `sqlite`: what the disk or the engine said.
+ */
+export type StoreCode =
+  | 'busy' | 'full' | 'poisoned' | 'wal_replaced' | 'file_replaced' | 'closed'
+  | 'index_taken' | 'event_taken' | 'seq_taken' | 'approval_used' | 'conflict' | 'append_only'
+  | 'cannot_open' | 'not_a_database' | 'foreign' | 'newer_format' | 'schema' | 'setting' | 'network_file_system' | 'corrupt' | 'read_only'
+  | 'exists' | 'io' | 'sqlite'
+
 /** The newest signed checkpoint. Older ones are not kept: each would be a keyless rollback. */
 export interface Head { readonly size: number; readonly checkpoint: string }
 

@@ -1,0 +1,41 @@
+// Which file systems a SQLite log may lie on. WAL needs memory shared between processes and locks that hold: a network file
+// system has neither, and loses rows that were acknowledged.
+
+import { statfsSync } from 'node:fs'
+import { StoreError } from '../base/errors.ts'
+
+/** `f_type` of statfs(2) on Linux, from linux/magic.h and the file systems' own headers. */
+export const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xfe534d42, 'SMB2'],
+  [0xff534d42, 'CIFS'],
+  [0x65735546, 'FUSE'],
+  [0x01021997, '9P'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x47504653, 'GPFS'],
+  [0x01161970, 'GFS2'],
+  [0x7461636f, 'OCFS2'],
+  [0x19830326, 'BeeGFS'],
+  [0x20030528, 'OrangeFS'],
+  [0x5346414f, 'AFS'],
+  [0x6b414653, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x564c, 'NCP'],
+  [0x786f4256, 'VirtualBox shared folder'],
+  [0xbacbacbc, 'VMware shared folder'],
+])
+
+/** Throws a StoreError `network_file_system` unless a log may lie in `folder`. Elsewhere than on Linux the types are other numbers, and nothing is refused. */
+export function checkFileSystem(folder: string): void {
+  if (process.platform !== 'linux') return
+  checkType(statfsSync(folder).type, folder)
+}
+
+/** The same for a type that is known. */
+export function checkType(type: number, folder: string): void {
+  const found = NETWORK_FILE_SYSTEMS.get(type < 0 ? type + 2 ** 32 : type) // 32-bit systems report a signed number
+  if (found === undefined) return
+  throw new StoreError('network_file_system', `store: expected a local file system for ${folder}, got ${found}`, 'keep the log on a local disk, or send events to a server instead')
+}

@@ -1,0 +1,322 @@
+// The statements behind a snapshot and an append: one method of the contract, one or two statements each.
+
+import { MisuseError } from '../base/errors.ts'
+import type { Connection, Row, Value } from './connection.ts'
+import type {
+  ContentKey, ContentRow, EntryRow, EventFilter, Head, PlaceRow, ScopeRow, SegmentRow, SessionFilter, SessionRow, SpoolRow, StoreTx, StoreView,
+  StreamRow, SubjectRow, TileRow,
+} from './contract.ts'
+
+const TABLES = ['heads', 'entries', 'tiles', 'sessions', 'scopes', 'segments', 'places', 'contents', 'subjects', 'spools', 'streams'] as const
+
+/** So few events in a span of time are sorted; more are walked in the order of the log. */
+const SORTED_AT_MOST = 5_000
+
+/** A snapshot of log `logId`, as long as `connection` is in its transaction. After `end` every call is a MisuseError. */
+export class SqliteView implements StoreView {
+  protected readonly logId: number
+  readonly #connection: Connection
+  #ended = false
+
+  constructor(connection: Connection, logId: number) {
+    this.#connection = connection
+    this.logId = logId
+  }
+
+  end(): void {
+    this.#ended = true
+  }
+
+  protected get db(): Connection {
+    if (this.#ended) throw new MisuseError('transaction_over', 'store: expected a call while the read or append runs, got one after it', 'await every call inside the function')
+    return this.#connection
+  }
+
+  async head(): Promise<Head | undefined> {
+    const row = this.db.get('SELECT size, checkpoint FROM heads WHERE log_id = ? ORDER BY size DESC LIMIT 1', this.logId)
+    return row === undefined ? undefined : (row as unknown as Head)
+  }
+
+  async entries(from: number, to: number): Promise<EntryRow[]> {
+    return this.db.all('SELECT idx, entry FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx', this.logId, from, to).map(entryRow)
+  }
+
+  async sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]> {
+    const sql = 'SELECT idx, entry FROM entries WHERE log_id = ? AND session_id = ? AND seq >= ? ORDER BY seq LIMIT ?'
+    return this.db.all(sql, this.logId, session_id, from_seq, limit).map(entryRow)
+  }
+
+  async findEvents(event_ids: readonly string[]): Promise<EntryRow[]> {
+    const rows = [...new Set(event_ids)].flatMap((id) => this.db.all('SELECT idx, entry FROM entries WHERE log_id = ? AND event_id = ?', this.logId, id))
+    return rows.map(entryRow).sort((a, b) => a.index - b.index)
+  }
+
+  async events(filter: EventFilter): Promise<EntryRow[]> {
+    const where: [condition: string, value: Value][] = []
+    if (filter.tool_name !== undefined) where.push(['tool_name = ?', filter.tool_name])
+    if (filter.since !== undefined) where.push(['timestamp >= ?', filter.since])
+    if (filter.until !== undefined) where.push(['timestamp < ?', filter.until])
+    const from = filter.from ?? 0
+    const { event_types: types, limit } = filter
+
+    if (filter.session_id !== undefined) {
+      where.push(['session_id = ?', filter.session_id], ['seq >= ?', this.#seqAt(filter.session_id, from)], ['idx >= ?', from])
+      return this.#select('entries_seq', where, types, 'seq', limit)
+    }
+    if (filter.since !== undefined || filter.until !== undefined) {
+      if (this.#isShort(filter)) return this.#select('entries_time', [...where, ['+idx >= ?', from]], types, '+idx', limit)
+      where.push(...this.#bounds(filter))
+    }
+    where.push(['idx >= ?', from])
+    if (filter.tool_name !== undefined) return this.#select('entries_tool', where, types, 'idx', limit)
+    if (types === undefined) return this.#select('sqlite_autoindex_entries_1', where, undefined, 'idx', limit)
+    // One ordered walk for each type, merged: an IN list would be sorted whole for each page.
+    const walks = types.flatMap((type) => this.#select('entries_type', [...where, ['event_type = ?', type]], undefined, 'idx', limit))
+    return walks.sort((a, b) => a.index - b.index).slice(0, limit)
+  }
+
+  #select(index: string, where: readonly [string, Value][], types: readonly string[] | undefined, order: string, limit: number): EntryRow[] {
+    const conditions = where.map(([condition]) => ` AND ${condition}`).join('')
+    const values = where.map(([, value]) => value)
+    const of = types === undefined ? '' : ` AND event_type IN (${types.map(() => '?').join(', ')})`
+    const sql = `SELECT idx, entry FROM entries INDEXED BY ${index} WHERE log_id = ?${conditions}${of} ORDER BY ${order} LIMIT ?`
+    return this.db.all(sql, this.logId, ...values, ...(types ?? []), limit).map(entryRow)
+  }
+
+  /** The lowest seq of the session at or after log index `from`; both ascend together. */
+  #seqAt(session_id: string, from: number): number {
+    if (from === 0) return 0
+    const at = 'SELECT seq, idx FROM entries WHERE log_id = ? AND session_id = ? AND seq >= ? ORDER BY seq LIMIT 1'
+    let low = 0
+    let high = Number(this.db.get('SELECT max(seq) AS seq FROM entries WHERE log_id = ? AND session_id = ?', this.logId, session_id)?.['seq'] ?? -1) + 1
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const row = this.db.get(at, this.logId, session_id, middle)
+      if (row === undefined || Number(row['idx']) >= from) high = middle
+      else low = Number(row['seq']) + 1
+    }
+    return low
+  }
+
+  #isShort({ since, until }: EventFilter): boolean {
+    const sql = `SELECT count(*) AS n FROM (SELECT 1 FROM entries INDEXED BY entries_time WHERE log_id = ? AND timestamp >= ? AND timestamp < ? LIMIT ${SORTED_AT_MOST + 1})`
+    return Number(this.db.get(sql, this.logId, since ?? '', until ?? '~')?.['n']) <= SORTED_AT_MOST
+  }
+
+  /** Where in the log a long span of time begins and ends. Only the first page pays for the beginning. */
+  #bounds({ since, until, from }: EventFilter): [string, number][] {
+    const end = (f: string): number =>
+      Number(this.db.get(`SELECT ${f}(idx) AS idx FROM entries INDEXED BY entries_time WHERE log_id = ? AND timestamp >= ? AND timestamp < ?`, this.logId, since ?? '', until ?? '~')?.['idx'] ?? 0)
+    const bounds: [string, number][] = []
+    if (since !== undefined && from === undefined) bounds.push(['idx >= ?', end('min')])
+    if (until !== undefined) bounds.push(['idx <= ?', end('max')])
+    return bounds
+  }
+
+  async findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]> {
+    if (!/^[0-9a-f-]{1,36}$/.test(digits)) throw new MisuseError('digits', `store: expected 1 to 36 lower-case hex digits and hyphens, got ${JSON.stringify(digits.slice(0, 64))}`, '')
+    const found: { kind: 'event' | 'session'; id: string }[] = []
+    for (const [kind, table] of [['session', 'sessions'], ['event', 'entries']] as const) {
+      const id = `${kind}_id`
+      // '~' sorts behind every hex digit. A suffix is looked for in the whole index: an index over reversed ids would cost each append.
+      const sql = `SELECT ${id} AS id FROM ${table} WHERE log_id = ? AND ${id} >= ? AND ${id} < ?
+        UNION SELECT ${id} FROM ${table} WHERE log_id = ? AND substr(${id}, ?) = ? LIMIT ?`
+      for (const row of this.db.all(sql, this.logId, digits, `${digits}~`, this.logId, -digits.length, digits, limit)) found.push({ kind, id: String(row['id']) })
+    }
+    return found.slice(0, limit)
+  }
+
+  async tile(level: number, n: number): Promise<Uint8Array | undefined> {
+    return this.db.get('SELECT hashes FROM tiles WHERE log_id = ? AND level = ? AND n = ?', this.logId, level, n)?.['hashes'] as Uint8Array | undefined
+  }
+
+  async tiles(level: number, from: number, to: number): Promise<TileRow[]> {
+    const sql = 'SELECT level, n, hashes FROM tiles WHERE log_id = ? AND level = ? AND n >= ? AND n < ? ORDER BY n'
+    return this.db.all(sql, this.logId, level, from, to) as unknown as TileRow[]
+  }
+
+  async tileCount(level: number): Promise<number> {
+    return Number(this.db.get('SELECT count(*) AS n FROM tiles WHERE log_id = ? AND level = ?', this.logId, level)?.['n'])
+  }
+
+  async sessions(session_ids: readonly string[]): Promise<SessionRow[]> {
+    return session_ids.flatMap((id) => this.db.all('SELECT session_id, summary FROM sessions WHERE log_id = ? AND session_id = ?', this.logId, id)).map(sessionRow)
+  }
+
+  async listSessions(filter: SessionFilter): Promise<SessionRow[]> {
+    const where: [condition: string, values: Value[]][] = [['log_id = ?', [this.logId]]]
+    for (const name of ['agent_id', 'state', 'outcome'] as const) if (filter[name] !== undefined) where.push([`${name} = ?`, [filter[name]]])
+    if (filter.since !== undefined) where.push(['started_at >= ?', [filter.since]])
+    if (filter.until !== undefined) where.push(['started_at < ?', [filter.until]])
+    if (filter.before !== undefined) where.push(['(started_at, session_id) < (?, ?)', [filter.before.started_at, filter.before.session_id]])
+    const index = filter.agent_id === undefined ? 'sessions_newest' : 'sessions_agent'
+    const sql = `SELECT session_id, summary FROM sessions INDEXED BY ${index} WHERE ${where.map(([c]) => c).join(' AND ')} ORDER BY started_at DESC, session_id DESC LIMIT ?`
+    return this.db.all(sql, ...where.flatMap(([, values]) => values), filter.limit).map(sessionRow)
+  }
+
+  async scopes(session_ids: readonly string[]): Promise<ScopeRow[]> {
+    const sql = 'SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND session_id = ? ORDER BY k'
+    return session_ids.flatMap((id) => this.db.all(sql, this.logId, id)) as unknown as ScopeRow[]
+  }
+
+  async scopePage(after: Uint8Array | undefined, limit: number): Promise<ScopeRow[]> {
+    const sql = 'SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND scope > ? ORDER BY scope LIMIT ?'
+    return this.db.all(sql, this.logId, after ?? new Uint8Array(), limit) as unknown as ScopeRow[]
+  }
+
+  async segment(segment: number): Promise<SegmentRow | undefined> {
+    return this.db.get('SELECT segment, scope, bytes FROM segments WHERE log_id = ? AND segment = ?', this.logId, segment) as SegmentRow | undefined
+  }
+
+  async segmentPage(after: number, limit: number): Promise<SegmentRow[]> {
+    return this.db.all('SELECT segment, scope, bytes FROM segments WHERE log_id = ? AND segment > ? ORDER BY segment LIMIT ?', this.logId, after, limit) as unknown as SegmentRow[]
+  }
+
+  async segmentIds(scopes: readonly Uint8Array[]): Promise<{ segment: number; scope: Uint8Array }[]> {
+    const rows = scopes.flatMap((scope) => this.db.all('SELECT segment, scope FROM segments WHERE log_id = ? AND scope = ?', this.logId, scope))
+    return (rows as unknown as { segment: number; scope: Uint8Array }[]).sort((a, b) => a.segment - b.segment)
+  }
+
+  async places(from: number, to: number): Promise<PlaceRow[]> {
+    const sql = 'SELECT idx, ordinal, segment, frame, position, frames FROM places WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx, ordinal'
+    return this.db.all(sql, this.logId, from, to).map(({ idx, ...row }) => ({ index: idx, ...row })) as unknown as PlaceRow[]
+  }
+
+  async contents(keys: readonly ContentKey[]): Promise<ContentRow[]> {
+    const sql = 'SELECT scope, key, segment, frame, position, frames FROM contents WHERE log_id = ? AND scope = ? AND key = ?'
+    return keys.flatMap(({ scope, key }) => this.db.all(sql, this.logId, scope, key)) as unknown as ContentRow[]
+  }
+
+  async contentPage(after: ContentKey | undefined, limit: number): Promise<ContentRow[]> {
+    const sql = 'SELECT scope, key, segment, frame, position, frames FROM contents WHERE log_id = ? AND (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?'
+    return this.db.all(sql, this.logId, after?.scope ?? new Uint8Array(), after?.key ?? new Uint8Array(), limit) as unknown as ContentRow[]
+  }
+
+  async subjectScopes(subject: Uint8Array): Promise<Uint8Array[]> {
+    return this.db.all('SELECT scope FROM subjects WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map((row) => row['scope'] as Uint8Array)
+  }
+
+  async spools(): Promise<SpoolRow[]> {
+    return this.db.all('SELECT spool, read_to AS offset FROM spools WHERE log_id = ? ORDER BY spool', this.logId) as unknown as SpoolRow[]
+  }
+
+  async streams(): Promise<StreamRow[]> {
+    return this.db.all('SELECT stream, session_id, spool, owner FROM streams WHERE log_id = ? ORDER BY stream', this.logId) as unknown as StreamRow[]
+  }
+
+  async counts(): Promise<{ readonly [table: string]: number }> {
+    return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?`, this.logId)?.['n'])]))
+  }
+}
+
+/** The writes of one append. A write that fails dooms the append, also when the caller catches its error: half a batch is never committed. */
+export class SqliteTx extends SqliteView implements StoreTx {
+  #failure: { readonly error: unknown } | undefined
+
+  /** Throws what a write failed with. */
+  checkWhole(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  #write<T>(write: (db: Connection) => T): T {
+    const db = this.db
+    this.checkWhole()
+    try {
+      return write(db)
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
+  }
+
+  #each<R>(rows: readonly R[], sql: string, values: (row: R) => Value[]): number {
+    return this.#write((db) => rows.reduce((changed, row) => changed + db.run(sql, this.logId, ...values(row)), 0))
+  }
+
+  async insertEntries(rows: readonly EntryRow[]): Promise<void> {
+    this.#each(rows, 'INSERT INTO entries (log_id, idx, entry) VALUES (?, ?, ?)', (r) => [r.index, r.entry])
+  }
+
+  async insertTiles(rows: readonly TileRow[]): Promise<void> {
+    this.#each(rows, 'INSERT INTO tiles (log_id, level, n, hashes) VALUES (?, ?, ?, ?)', (r) => [r.level, r.n, r.hashes])
+  }
+
+  async replaceHead(head: Head): Promise<void> {
+    this.#write((db) => {
+      db.run('DELETE FROM heads WHERE log_id = ?', this.logId)
+      db.run('INSERT INTO heads (log_id, size, checkpoint) VALUES (?, ?, ?)', this.logId, head.size, head.checkpoint)
+    })
+  }
+
+  async putSessions(rows: readonly SessionRow[]): Promise<void> {
+    const sql = 'INSERT INTO sessions (log_id, session_id, summary) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET summary = excluded.summary'
+    this.#each(rows, sql, (r) => [r.session_id, r.row])
+  }
+
+  async insertScopes(rows: readonly ScopeRow[]): Promise<void> {
+    this.#each(rows, 'INSERT INTO scopes (log_id, scope, session_id, k, generation, wrapped) VALUES (?, ?, ?, ?, ?, ?)', (r) => [r.scope, r.session_id, r.k, r.generation, r.wrapped])
+  }
+
+  async rewrapScopes(rows: readonly ScopeRow[]): Promise<void> {
+    this.#each(rows, 'UPDATE scopes SET generation = ?3, wrapped = ?4 WHERE log_id = ?1 AND scope = ?2', (r) => [r.scope, r.generation, r.wrapped])
+  }
+
+  async insertSegments(rows: readonly SegmentRow[]): Promise<void> {
+    this.#each(rows, 'INSERT INTO segments (log_id, segment, scope, bytes) VALUES (?, ?, ?, ?)', (r) => [r.segment, r.scope, r.bytes])
+    const last = rows.reduce((max, row) => Math.max(max, row.segment), 0)
+    this.#write((db) => db.run('UPDATE logs SET last_segment = max(last_segment, ?2) WHERE log_id = ?1', this.logId, last))
+  }
+
+  async insertPlaces(rows: readonly PlaceRow[]): Promise<void> {
+    const sql = 'INSERT INTO places (log_id, idx, ordinal, segment, frame, position, frames) VALUES (?, ?, ?, ?, ?, ?, ?)'
+    this.#each(rows, sql, (r) => [r.index, r.ordinal, r.segment, r.frame, r.position, r.frames])
+  }
+
+  async insertContents(rows: readonly ContentRow[]): Promise<void> {
+    const sql = 'INSERT INTO contents (log_id, scope, key, segment, frame, position, frames) VALUES (?, ?, ?, ?, ?, ?, ?)'
+    this.#each(rows, sql, (r) => [r.scope, r.key, r.segment, r.frame, r.position, r.frames])
+  }
+
+  async insertSubjects(rows: readonly SubjectRow[]): Promise<void> {
+    this.#each(rows, 'INSERT INTO subjects (log_id, subject, scope) VALUES (?, ?, ?)', (r) => [r.subject, r.scope])
+  }
+
+  async putSpool(row: SpoolRow): Promise<void> {
+    this.#each([row], 'INSERT INTO spools (log_id, spool, read_to) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET read_to = excluded.read_to', (r) => [r.spool, r.offset])
+  }
+
+  async deleteSpool(spool: string): Promise<void> {
+    this.#each([spool], 'DELETE FROM spools WHERE log_id = ? AND spool = ?', (r) => [r])
+  }
+
+  async putStreams(rows: readonly StreamRow[]): Promise<void> {
+    const sql = `INSERT INTO streams (log_id, stream, session_id, spool, owner) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET session_id = excluded.session_id, spool = excluded.spool, owner = excluded.owner`
+    this.#each(rows, sql, (r) => [r.stream, r.session_id, r.spool, r.owner])
+  }
+
+  async deleteStreams(streams: readonly string[]): Promise<void> {
+    this.#each(streams, 'DELETE FROM streams WHERE log_id = ? AND stream = ?', (r) => [r])
+  }
+
+  async deleteScopes(scopes: readonly Uint8Array[]): Promise<number> {
+    const scope = (s: Uint8Array): Value[] => [s]
+    this.#each(scopes, 'DELETE FROM places WHERE log_id = ?1 AND segment IN (SELECT segment FROM segments WHERE log_id = ?1 AND scope = ?2)', scope)
+    this.#each(scopes, 'DELETE FROM contents WHERE log_id = ? AND scope = ?', scope)
+    this.#each(scopes, 'DELETE FROM subjects WHERE log_id = ? AND scope = ?', scope)
+    this.#each(scopes, 'DELETE FROM scopes WHERE log_id = ? AND scope = ?', scope)
+    return this.#each(scopes, 'DELETE FROM segments WHERE log_id = ? AND scope = ?', scope)
+  }
+
+  async nextSegment(): Promise<number> {
+    return Number(this.db.get('SELECT last_segment + 1 AS next FROM logs WHERE log_id = ?', this.logId)?.['next'])
+  }
+}
+
+function entryRow(row: Row): EntryRow {
+  return { index: Number(row['idx']), entry: row['entry'] as Uint8Array }
+}
+
+function sessionRow(row: Row): SessionRow {
+  return { session_id: String(row['session_id']), row: String(row['summary']) }
+}
