@@ -1,0 +1,152 @@
+// Lists as changes, and payloads re-used by seq, resolved within one session (docs/format.md §3.3). A resolved list is a chain of
+// what each entry added, so a session costs memory for what is new in it, not for what every call repeats.
+
+import { isListChange, isSameRef, type Entry, type ListChange, type Ref } from './entry.ts'
+import { eventFault } from './fault.ts'
+
+/** The list that `change` makes of `base`, the refs of the list it names. A VerifyError (`list_malformed`) when they do not fit. */
+export function resolveList(change: ListChange, base: readonly Ref[] | undefined): Ref[] {
+  if ((change.base === undefined) !== (base === undefined)) {
+    throw listFault(`expected ${change.base === undefined ? 'no base' : `the list of entry ${change.base}`}, got ${base === undefined ? 'none' : 'one'}`)
+  }
+  const keep = change.keep ?? 0
+  if (base !== undefined && keep > base.length) throw listFault(`expected keep up to ${base.length}, got ${keep}`)
+  return [...(base ?? []).slice(0, keep), ...change.add]
+}
+
+/** Where a ref stands: in the entry that introduced it. `ordinal` counts that entry's own refs in their fixed order (`ownRefs`). */
+export interface RefPlace {
+  readonly ref: Ref
+  readonly index: number
+  readonly seq: number
+  readonly slot: string
+  readonly position: number
+  readonly ordinal: number
+}
+
+/** A list as entry `seq` has it: the first `keep` elements of `base`, then `add`. `base` is absent where `keep` is 0. */
+export interface ListNode {
+  readonly base?: ListNode
+  readonly keep: number
+  readonly add: readonly Ref[]
+  readonly count: number
+  readonly index: number
+  readonly seq: number
+  readonly slot: string
+  /** the ordinal of `add[0]` */
+  readonly ordinal: number
+}
+
+/**
+ * The payloads of one session by (seq, name). Add the session's entries in the order of seq, from the first; entries added earlier are
+ * not held, only their refs. Memory is linear in the refs that the session introduced. Only for one session: the caller keeps one each.
+ */
+export class ListIndex {
+  readonly #lists = new Map<string, Map<number, ListNode>>()
+  readonly #ones = new Map<string, Map<number, RefPlace>>()
+  #nextSeq = 0
+
+  /** The seq after the last one added. */
+  get nextSeq(): number {
+    return this.#nextSeq
+  }
+
+  /**
+   * Takes the next entry of the session. A VerifyError, and nothing is taken, when its seq is not above the last (`list_malformed`), a
+   * list's base is not an earlier list of that name that long (`list_malformed`), or `same` names no earlier payload (`same_malformed`).
+   */
+  add(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>): void {
+    if (entry.seq < this.#nextSeq) throw listFault(`expected an entry with seq ${this.#nextSeq} or more, got ${entry.seq}`)
+    const found: [Map<string, Map<number, unknown>>, string, unknown][] = []
+    let ordinal = 0
+    for (const slot of Object.keys(entry.payloads).sort()) {
+      const value = entry.payloads[slot]!
+      if (isSameRef(value)) {
+        const same = this.#same(slot, value.same, entry.seq)
+        found.push('add' in same ? [this.#lists, slot, same] : [this.#ones, slot, same])
+      } else if (isListChange(value)) {
+        found.push([this.#lists, slot, this.#list(entry, slot, value, ordinal)])
+        ordinal += value.add.length
+      } else {
+        found.push([this.#ones, slot, { ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal } satisfies RefPlace])
+        ordinal++
+      }
+    }
+    for (const [store, slot, value] of found) {
+      const bySeq = store.get(slot) ?? new Map<number, unknown>()
+      store.set(slot, bySeq.set(entry.seq, value))
+    }
+    this.#nextSeq = entry.seq + 1
+  }
+
+  /** The whole list `slot` of entry `seq`, in a new array. A VerifyError (`list_malformed`) where there is none. Costs its length. */
+  refs(seq: number, slot: string): Ref[] {
+    return flatten(this.#found(seq, slot), (node, position) => node.add[position]!)
+  }
+
+  /** As `refs`, each with the entry that introduced it. */
+  places(seq: number, slot: string): RefPlace[] {
+    return flatten(this.#found(seq, slot), placeIn)
+  }
+
+  /** The list `slot` of entry `seq`, undefined where there is none, as the chain it is: what works on shared parts only once (list roots) follows it. */
+  list(seq: number, slot: string): ListNode | undefined {
+    return this.#lists.get(slot)?.get(seq)
+  }
+
+  /** The single payload `slot` of entry `seq`, where it was introduced. */
+  place(seq: number, slot: string): RefPlace | undefined {
+    return this.#ones.get(slot)?.get(seq)
+  }
+
+  #found(seq: number, slot: string): ListNode {
+    const node = this.list(seq, slot)
+    if (node === undefined) throw listFault(`expected a list ${slot} in entry ${seq}, got none`)
+    return node
+  }
+
+  // What `same` names was resolved when it was added: following it takes one step however long the chain of sames is.
+  #same(slot: string, same: number, seq: number): RefPlace | ListNode {
+    const found = this.#ones.get(slot)?.get(same) ?? this.#lists.get(slot)?.get(same)
+    if (found !== undefined) return found
+    throw eventFault('same_malformed', `expected ${slot} of entry ${seq} to be that of an earlier entry, got ${same}, which has none`, NEXT)
+  }
+
+  #list({ index, seq }: Pick<Entry, 'index' | 'seq'>, slot: string, change: ListChange, ordinal: number): ListNode {
+    const own = { add: change.add, count: change.count, index, seq, slot, ordinal }
+    if (change.base === undefined) return checkCount({ ...own, keep: 0 })
+    let base = this.list(change.base, slot)
+    const keep = change.keep ?? 0
+    if (base === undefined) throw listFault(`expected ${slot} of entry ${seq} to build on an earlier list, got entry ${change.base}, which has none`)
+    if (keep > base.count) throw listFault(`expected ${slot} of entry ${seq} to keep at most ${base.count}, got ${keep}`)
+    while (base !== undefined && keep <= base.keep) base = base.base // nothing of that node is kept: the chain stays as short as the list
+    return checkCount(base === undefined || keep === 0 ? { ...own, keep: 0 } : { ...own, base, keep })
+  }
+}
+
+const NEXT = 'compare the log with another copy of it'
+
+function listFault(message: string): Error {
+  return eventFault('list_malformed', message, NEXT)
+}
+
+function checkCount(node: ListNode): ListNode {
+  if (node.count !== node.keep + node.add.length) throw listFault(`expected a count of ${node.keep + node.add.length}, got ${node.count}`)
+  return node
+}
+
+function placeIn(node: ListNode, position: number): RefPlace {
+  return { ref: node.add[position]!, index: node.index, seq: node.seq, slot: node.slot, position, ordinal: node.ordinal + position }
+}
+
+function flatten<T>(last: ListNode, take: (node: ListNode, position: number) => T): T[] {
+  const parts: { node: ListNode; used: number }[] = []
+  let end = last.count
+  for (let node: ListNode | undefined = last; node !== undefined && end > 0; node = node.base) {
+    if (end > node.keep) parts.push({ node, used: end - node.keep })
+    end = Math.min(end, node.keep)
+  }
+  const out: T[] = []
+  for (const { node, used } of parts.reverse()) for (let position = 0; position < used; position++) out.push(take(node, position))
+  return out
+}
