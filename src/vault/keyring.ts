@@ -9,13 +9,11 @@ import { join } from 'node:path'
 import { hmacSha256 } from '#crypto'
 import { utf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
+import { formatVerifierKey, type NoteSigner } from '../log/note.ts'
 import { createDiskFolder, type KeyFolder, memoryFolder, openDiskFolder } from './key-folder.ts'
-import { formatSecretKey, formatSigningKey, formatVerifierKey, isOrigin, parseSecretKey, parseSigningKey, signingKey, type SigningKey } from './key-text.ts'
+import { formatSecretKey, formatSigningKey, isOrigin, parseSecretKey, parseSigningKey, type SigningKey } from './key-text.ts'
 import { slugOf, stateHome } from './paths.ts'
 import type { Kek } from './scope.ts'
-
-/** Signs notes in the name of a log. */
-export interface LogSigner { readonly name: string; readonly keyId: Uint8Array; readonly sign: (message: Uint8Array) => Uint8Array }
 
 /** Where the keys of `origin` lie or would lie. */
 export function keyringFolder(origin: string, home: string = stateHome()): string {
@@ -42,11 +40,10 @@ export function ephemeralKeyring(origin: string): Keyring {
 
 function newKeys(origin: string): Map<string, string> {
   if (!isOrigin(origin)) throw new MisuseError('origin', `vault: expected an origin without spaces and plus signs, at most 255 bytes, got ${JSON.stringify(origin.slice(0, 300))}`, 'choose a host and path, like audit.example.com/agents')
-  const seed = randomBytes(32)
-  const key = signingKey(origin, seed)
+  const key = formatSigningKey(origin, randomBytes(32))
   return new Map([
-    ['log.key', formatSigningKey(key, seed)],
-    ['log.pub', `${formatVerifierKey(key)}\n`],
+    ['log.key', key.secret],
+    ['log.pub', key.vkey],
     ['kek-1', formatSecretKey('kek-1', origin, randomBytes(32))],
     ['spool.key', formatSecretKey('spool', origin, randomBytes(32))],
     ['fingerprint.key', formatSecretKey('fingerprint', origin, randomBytes(32))],
@@ -72,11 +69,8 @@ export class Keyring {
     this.origin = origin
     this.folder = files.name
     this.#files = files
-    this.#signing = this.#parse('log.key', parseSigningKey)
-    this.vkey = formatVerifierKey(this.#signing)
-    this.#parse('log.key', () => {
-      if (this.#signing.origin !== origin) throw new TypeError(`expected the key of ${origin}, got that of ${this.#signing.origin}`)
-    })
+    this.#signing = this.#parse('log.key', (text) => parseSigningKey(text, origin))
+    this.vkey = formatVerifierKey(this.#signing.verifier)
     this.#parse('log.pub', (text) => {
       if (text.trimEnd() !== this.vkey) throw new TypeError(`expected ${this.vkey}, the public half of log.key`)
     })
@@ -86,9 +80,9 @@ export class Keyring {
   }
 
   /** Signs checkpoints as this log. */
-  signer(): LogSigner {
-    const { privateKey, keyId } = this.#signing
-    return { name: this.origin, keyId, sign: (message) => Uint8Array.from(signBytes(null, message, privateKey)) }
+  signer(): NoteSigner {
+    const { privateKey, verifier } = this.#signing
+    return { name: verifier.name, keyId: verifier.keyId, sign: (message) => Uint8Array.from(signBytes(null, message, privateKey)) }
   }
 
   /** The generations that are there, ascending, with the time each was made (its file's, in ms since 1970). */
