@@ -47,7 +47,7 @@ function install() {
   const { status, stderr } = npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], root)
   if (status === 0) return
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH/.test(stderr)) {
-    fail('the package registry cannot be reached. Connect this machine to the network and run the command again, or copy node_modules from a machine that has it.')
+    fail('npm cannot reach the network. Connect this machine to the network and run the command again, or copy node_modules from a machine that has it.')
   }
   fail(`npm ci failed with exit code ${status}; its message stands above`)
 }

@@ -41,7 +41,7 @@ function npm(cwd: string, ...args: string[]): Promise<{ stdout: string; stderr: 
   return run('npm', args, { cwd, maxBuffer: 2 ** 24 })
 }
 
-/** A Node of the asked version: the pinned one for 24, others from the registry, kept outside of this repository. */
+/** A Node of the asked version: the pinned one for 24, others by npm, kept outside of this repository. */
 async function nodeBinary(version: string): Promise<string> {
   if (version === '24') return process.execPath
   const name = `${process.platform === 'darwin' && process.arch === 'arm64' ? 'node-bin' : 'node'}-${process.platform}-${process.arch}`
