@@ -1,0 +1,221 @@
+// `why` as lines for a terminal. Everything that comes from the record passes `visible` or `quote`; what is too wide is shortened, the
+// quotation before the statement.
+
+import type { Approval, Decision, Part, Reasoning, Source, Unknown, Value, Why } from './result.ts'
+import { columns, fit, quote, visible } from './visible.ts'
+
+/** `kind` is for colours: what the line is about and, for a value, how far it is traced. */
+export type LineKind =
+  | 'title' | 'asked' | 'reasoning' | 'traced' | 'untrusted' | 'partly' | 'nowhere' | 'untraced' | 'prompt' | 'approval' | 'happened' | 'unknown'
+
+/** One line. `label` is empty where it goes on with the one above; `index` is the entry that it rests on, null if none. */
+export interface Row { readonly label: string; readonly text: string; readonly index: number | null; readonly kind: LineKind }
+
+const LABEL = 13
+const MAX_LABEL = 24
+const VALUE = 20
+const NARROWEST = 40
+const MIN_QUOTE = 24
+
+/** The lines of `why`, each at most `width` columns with two of indent and the label's column. The title's label is empty. */
+export function rowsOf(why: Why, width = 80): Row[] {
+  const label = Math.min(MAX_LABEL, Math.max(LABEL, ...why.values.map((value) => columns(labelOf(value)) + 2)))
+  const room = Math.max(NARROWEST, width) - 2 - label
+  const rows = [...asked(why), ...why.reasoning.map((one, i) => reasoning(one, i === 0, room)), ...values(why, room), ...prompt(why), ...approval(why.approval), ...happened(why), ...unknown(why.not_known)]
+  return [title(why, Math.max(NARROWEST, width)), ...rows.map((row) => ({ ...row, text: fit(row.text, room) }))]
+}
+
+/** `rowsOf` as text: the title, an empty line, then labels and texts in two columns. */
+export function linesOf(why: Why, width = 80): string[] {
+  const [first, ...rows] = rowsOf(why, width)
+  const label = Math.min(MAX_LABEL, Math.max(LABEL, ...rows.map((row) => columns(row.label) + 2)))
+  return [first?.text ?? '', '', ...rows.map((row) => `  ${row.label}${' '.repeat(Math.max(0, label - columns(row.label)))}${row.text}`)]
+}
+
+function title({ event }: Why, width: number): Row {
+  const place = [...(event.risk === null ? [] : [event.risk]), `#${event.index}${event.elapsed_ms === null ? '' : `, ${(event.elapsed_ms / 1000).toFixed(3)} s into session ${event.session_id.slice(-8)}`}`]
+  const tail = ` · ${place.join(' · ')}`
+  const input = event.input === null ? '' : ` ${typeof event.input === 'string' ? quote(event.input.slice(0, 400)) : visible(JSON.stringify(event.input).slice(0, 4000)).replaceAll('\\\\', '\\')}`
+  return { label: '', text: fit(visible(event.tool_name ?? event.event_type) + input, width - columns(tail)) + tail, index: event.index, kind: 'title' }
+}
+
+function asked({ asked_for: asked, event }: Why): Row[] {
+  if (event.event_type !== 'tool_call' && asked === null) return []
+  if (asked === null) return [{ label: 'asked for', text: 'not asked for by any model call on record', index: null, kind: 'asked' }]
+  const verb = asked.by === 'output' ? 'written by' : 'by'
+  const model = asked.model_id === null ? '' : ` (${visible(asked.model_id)})`
+  const how = asked.by === 'name_and_input' ? '; linked by tool name and equal input' : ''
+  const differs = asked.same_input === false ? '; with other input than this' : asked.same_input === null ? '; whether with this input cannot be read' : ''
+  const rows: Row[] = [{ label: 'asked for', text: `${verb} the model in #${asked.index}${model}${how}${differs}`, index: asked.index, kind: 'asked' }]
+  if (asked.said !== null) rows.push({ label: '', text: `beside it: ${quote(asked.said.slice(0, 400))}`, index: asked.index, kind: 'asked' })
+  return rows
+}
+
+function reasoning(one: Reasoning, first: boolean, room: number): Row {
+  const said = one.by === 'author' ? 'author stated' : one.form === 'summarised' ? 'model reported, summarised' : 'model reported'
+  const text = one.text !== null ? quote(one.text.slice(0, 400)) : (one.absent ?? (one.form === 'full' || one.form === null ? '[no text]' : `[${one.form}]`))
+  const lead = `#${one.index} ${said}: `
+  return { label: first ? 'reasoning' : '', text: lead + shortQuote(text, room - columns(lead)), index: one.index, kind: 'reasoning' }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ values
+
+const OURS = new Set(['reasoning', 'prompt', 'approved', 'rejected', 'expired', 'pending', 'happened', 'input'])
+
+// A field that has the name of one of our lines, or none, is told apart.
+function labelOf({ path }: Value): string {
+  const label = path === '' ? 'input' : OURS.has(path) ? `input.${path}` : visible(path)
+  return columns(label) <= MAX_LABEL - 2 ? label : `…${tail(label, MAX_LABEL - 3)}`
+}
+
+function tail(text: string, width: number): string {
+  const characters = [...text]
+  while (columns(characters.join('')) > width) characters.shift()
+  return characters.join('')
+}
+
+function values(why: Why, room: number): Row[] {
+  const texts = why.values.map((value) => valueText(value, VALUE))
+  const width = Math.max(0, ...texts.map(columns))
+  return why.values.flatMap((value, i) => {
+    const text = texts[i] ?? ''
+    const lead = `${text}${' '.repeat(width - columns(text))}  `
+    return [...valueRows(why, value, lead, room), ...partRows(value, room)]
+  })
+}
+
+// One line where it fits. Where the statement does not, the value has a line of its own; quotation and further appearances follow below.
+function valueRows(why: Why, value: Value, lead: string, room: number): Row[] {
+  const { source } = value
+  const kind = lineKind(value)
+  const says = statement(value)
+  const stacked = columns(lead) + columns(says) > room
+  const indent = ' '.repeat(stacked ? 2 : columns(lead))
+  const rows: Row[] = [{ label: labelOf(value), text: stacked ? valueText(value, room) : lead + says, index: source?.index ?? null, kind }]
+  const more = (text: string, index: number | null): void => void rows.push({ label: '', text: indent + text, index, kind })
+  if (stacked) more(says, source?.index ?? null)
+  if (source !== null) {
+    const last = rows[rows.length - 1] as Row
+    const left = room - columns(last.text) - 2
+    if (left >= Math.min(MIN_QUOTE, columns(context(source, room)))) rows[rows.length - 1] = { ...last, text: `${last.text}: ${context(source, left)}` }
+    else more(context(source, room - indent.length), source.index)
+  }
+  if (value.as_asked === false && why.asked_for !== null) more(`not as the model asked in #${why.asked_for.index}`, why.asked_for.index)
+  if (value.earlier !== null) more(`before that ${place(value.earlier)}`, value.earlier.index)
+  if (value.outside !== null) more(`from others first in ${place(value.outside)}`, value.outside.index)
+  return rows
+}
+
+function valueText(value: Value, width: number): string {
+  if (value.reason === 'absent') return '[not readable]'
+  return typeof value.value === 'string' ? shortQuote(quote(value.value), width) : String(value.value)
+}
+
+function lineKind({ status, source }: Value): LineKind {
+  return status === 'traced' && source?.trust === 'untrusted' ? 'untrusted' : status
+}
+
+function statement(value: Value): string {
+  switch (value.status) {
+    case 'traced': return value.source === null ? '' : `first in ${place(value.source)}`
+    case 'nowhere': return "nowhere before: the model's own, or in another form"
+    case 'partly': return `not whole; ${value.parts.filter(({ source }) => source !== null).length} of ${value.parts.length} parts of it:`
+    case 'untraced': return value.reason === 'too_short' ? 'too short to trace' : value.reason === 'absent' ? 'no value to read' : `not traced: ${(value.reason ?? '').replaceAll('_', ' ')}`
+  }
+}
+
+function partRows(value: Value, room: number): Row[] {
+  return value.parts.filter((part) => part.source !== null).map((part) => ({ label: '', text: partText(part, room), index: part.source?.index ?? null, kind: part.source?.trust === 'untrusted' ? 'untrusted' : 'traced' }))
+}
+
+function partText({ text, source }: Part, room: number): string {
+  const where = source === null ? '' : `  ${place(source)}`
+  return shortQuote(quote(text), room - columns(where)) + where
+}
+
+/** `#12, the user's message`, `#17, lookup_order's answer (untrusted)`. */
+function place(source: Source): string {
+  const spelling = source.match === 'exact' ? '' : source.match === 'loose' ? ', in other spelling' : source.match === 'date' ? ', as a date' : ', as a date without year'
+  return `#${source.index}, ${whose(source)}${spelling}`
+}
+
+function whose({ kind, name, trust }: Source): string {
+  const named = name === null ? null : fit(visible(name), MAX_LABEL)
+  switch (kind) {
+    case 'user_message': return "the user's message"
+    case 'system_prompt': return 'the system prompt'
+    case 'tool_definition': return `the definition of ${named ?? 'a tool'}`
+    case 'tool_answer': return `${named === null ? "a tool's" : `${named}'s`} answer (${trust})`
+    case 'data': return `data read from ${named ?? 'a source'} (${trust})`
+    case 'human': return "a person's comment"
+    case 'author': return "the author's own text"
+    case 'model': return "the model's own words"
+    case 'earlier_call': return `the input of an earlier ${named ?? 'call'}`
+    case 'message': return `a message of role ${named === null ? 'unknown' : quote(named)}`
+  }
+}
+
+// Only what is real JSON and whole stands without quotes: in the rest, a quotation mark could come from the record.
+function context(source: Source, room: number): string {
+  const json = visible(source.context).replaceAll('\\\\', '\\')
+  if (source.context_json && columns(json) <= room) return json
+  return shortQuote(quote(source.context_json ? source.context : around(source, room - 4)), room)
+}
+
+// So much of the context that the value itself is in sight.
+function around({ context, offset, length, context_offset }: Source, room: number): string {
+  const at = offset - context_offset
+  const from = context.length <= room ? 0 : Math.max(0, Math.min(at, context.length - room, at - ((room - length) >> 1)))
+  return (from > 0 || context_offset > 0 ? '…' : '') + context.slice(from)
+}
+
+// Keeps the closing quote.
+function shortQuote(quoted: string, width: number): string {
+  return columns(quoted) <= width || !quoted.startsWith('"') ? fit(quoted, width) : `${fit(quoted.slice(0, -1), width - 1).replace(/\\+…$/, '…')}"`
+}
+
+// ------------------------------------------------------------------------------------------------------------------ the rest
+
+function prompt({ prompt, rules }: Why): Row[] {
+  const decided = rules.length === 0 ? 'no rule decided' : `${rules.length} ${rules.length === 1 ? 'rule' : 'rules'} decided: ${rules.map((rule) => `${visible(rule.policy)} ${visible(rule.decision)} (#${rule.index})`).join(', ')}`
+  if (prompt === null) return [{ label: 'prompt', text: `none on record; ${decided}`, index: null, kind: 'prompt' }]
+  const name = prompt.hash ?? prompt.fingerprint
+  const changed = prompt.changes.length === 0 ? 'unchanged' : `changed since #${prompt.first_index} by ${prompt.changes.slice(-3).map(({ index }) => `#${index}`).join(', ')}`
+  return [{ label: 'prompt', text: `${name === null ? '' : `${visible(name.slice(0, 4))}… `}in force since #${prompt.since_index}, ${changed}; ${decided}`, index: prompt.since_index, kind: 'prompt' }]
+}
+
+function approval(approval: Approval): Row[] {
+  const row = (text: string, index: number | null, label = 'approved'): Row => ({ label, text, index, kind: 'approval' })
+  if (approval.status === 'none_asked') return [row('none asked for', null)]
+  if (approval.status === 'required_missing') return [row('required, and none on record', approval.request_index)]
+  if (approval.decisions.length === 0) return [row(`asked in #${approval.request_index}, not answered`, approval.request_index)]
+  return approval.decisions.map((one, i) => row(decision(one, approval), one.index, i === 0 ? approval.status === 'approved' ? 'approved' : approval.status : ''))
+}
+
+const ASSURANCE: Readonly<Record<string, string>> = { oidc: 'OIDC', api_key: 'API key', terminal: 'at the terminal', asserted: 'as asserted' }
+
+function decision(one: Decision, approval: Approval): string {
+  const verb = one.decision === 'approved' ? '' : `${visible(one.decision)} by `
+  const who = one.who === null ? 'somebody unnamed' : visible(one.who)
+  const how = one.assurance === null ? '' : ` (${ASSURANCE[one.assurance] ?? visible(one.assurance)})`
+  const shown = approval.same_input === true ? 'exactly this' : approval.same_input === false ? 'SOMETHING ELSE' : 'an input that cannot be read'
+  const time = one.time_to_decide_ms === null ? 'shown' : `${duration(one.time_to_decide_ms)} after being shown`
+  const requester = one.is_requester === null ? 'whether the requester is not known' : one.is_requester ? 'the requester' : 'not the requester'
+  return `#${one.index} ${verb}${who}${how}, ${time} ${shown}; ${requester}${one.comment === null ? '' : `: ${quote(one.comment.slice(0, 200))}`}`
+}
+
+function happened({ happened, event }: Why): Row[] {
+  if (happened === null) return event.event_type === 'tool_call' ? [{ label: 'happened', text: 'no result on record', index: null, kind: 'happened' }] : []
+  const error = happened.error === null && happened.error_type === null ? '' : `: ${happened.error_type === null ? '' : `${visible(happened.error_type)} `}${happened.error === null ? '' : quote(happened.error)}`
+  const more = happened.more.length === 0 ? '' : `; further results ${happened.more.slice(0, 3).map((index) => `#${index}`).join(', ')}`
+  const time = happened.time_ms === null ? '' : `, ${duration(happened.time_ms)}`
+  return [{ label: 'happened', text: `#${happened.index} ${visible(happened.outcome ?? 'outcome not recorded')}${time}${more}${error}`, index: happened.index, kind: 'happened' }]
+}
+
+function unknown(list: readonly Unknown[]): Row[] {
+  return list.map(({ text, index }, i) => ({ label: i === 0 ? 'not known' : '', text: visible(text), index, kind: 'unknown' }))
+}
+
+function duration(ms: number): string {
+  return ms < 1000 ? `${ms} ms` : ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`
+}

@@ -1,0 +1,252 @@
+// `why`: what the record says about one act. What led to it, who asked, where each value of its input first appeared, which prompt
+// and rules were in force, who approved, what came back, and what is not known (DESIGN: the five questions). Pure: events in, data out.
+
+import { Absent, type ViewEvent } from '../event/view.ts'
+import type { Risk } from '../event/vocabulary.ts'
+import { approvalOf, requestOf } from './approval.ts'
+import { textOf } from './message.ts'
+import { promptOf } from './prompt.ts'
+import { type Horizon, shorten, valuesOf } from './provenance.ts'
+import type { AskedFor, Happened, Reasoning, Rule, Source, Unknown, Value, Why } from './result.ts'
+import { sameJson } from './same.ts'
+import { Session } from './session.ts'
+
+/**
+ * What the record says about the event `event_id`: a `tool_call`, or an approval of one, a `final_output`, an `llm_call`; for any other
+ * event what applies. `events` are one session's, in any order, and may include those of its parent sessions. Throws a RangeError if the
+ * event is not among them. Linear in what was said; to ask about many acts of one session use `reader`.
+ */
+export function why(events: readonly ViewEvent[], event_id: string): Why {
+  return reader(events)(event_id)
+}
+
+/** `why` for many acts of the same events: they are read once. */
+export function reader(events: readonly ViewEvent[]): (event_id: string) => Why {
+  const session = new Session(events)
+  return (event_id) => explain(session, event_id)
+}
+
+/** The act one would ask about first: the last tool call of risk high or critical, else the last tool call, else undefined. */
+export function riskiest(events: readonly ViewEvent[]): ViewEvent | undefined {
+  const calls = events.filter((event) => event.event_type === 'tool_call')
+  const latest = (among: readonly ViewEvent[]): ViewEvent | undefined => among.reduce<ViewEvent | undefined>((last, event) => (last && last.index > event.index ? last : event), undefined)
+  return latest(calls.filter(({ risk }) => risk === 'high' || risk === 'critical')) ?? latest(calls)
+}
+
+function explain(session: Session, event_id: string): Why {
+  const position = session.position(event_id)
+  if (position === undefined) throw new RangeError(`why: expected an event_id among ${session.events.length} events, got ${event_id}`)
+  const event = session.at(position)
+  const input = inputOf(session, event)
+  const request = findRequest(session, event, position, input)
+  const call = request === undefined ? undefined : callOf(session, request.position)
+  const since = call ?? request?.position ?? previousAct(session, position)
+  const horizon: Horizon = {
+    asked: request === undefined ? position : (call ?? request.position - 1) + 1,
+    act: position,
+    requested: request?.requested,
+  }
+  const { values, left } = valuesOf(session, input, horizon)
+  const reasoning = reasoningOf(session, request === undefined ? position : since, position)
+  const approval = approvalOf(session, event, position, input)
+  const happened = happenedOf(session, event, position)
+  return {
+    event: {
+      index: event.index, event_id, session_id: event.session_id, event_type: event.event_type,
+      tool_name: typeof event.tool_name === 'string' ? event.tool_name : null,
+      input: input instanceof Absent ? input.toJSON() : (input ?? null), risk: (event.risk as Risk | undefined) ?? null,
+      timestamp: event.timestamp, elapsed_ms: elapsed(session, event),
+    },
+    asked_for: request === undefined ? null : request.asked_for,
+    reasoning, values,
+    prompt: promptOf(session, call ?? position, event.session_id),
+    rules: rulesOf(session, event, since, position),
+    approval, happened,
+    not_known: notKnown(session, event, { position, horizon, values, left, reasoning, asked: request !== undefined, happened }),
+  }
+}
+
+// What is looked up: the input of a tool, what an approval is about, or the text of an answer.
+function inputOf(session: Session, event: ViewEvent): unknown {
+  if (event.event_type === 'approval_decision') return requestOf(session, event)?.tool_input
+  return event.tool_input ?? (event.event_type === 'final_output' ? event.output : event.event_type === 'handoff' ? event.instructions : undefined)
+}
+
+// ------------------------------------------------------------------------------------------------------------- asked for
+
+interface FoundRequest { readonly position: number; readonly asked_for: AskedFor; readonly requested: { readonly input: unknown } | undefined }
+
+function findRequest(session: Session, event: ViewEvent, position: number, input: unknown): FoundRequest | undefined {
+  const about = event.event_type === 'approval_decision' ? (requestOf(session, event) ?? event) : event
+  if (about.event_type === 'final_output') return wroteIt(session, about, position)
+  if (about.event_type !== 'tool_call' && about.event_type !== 'approval_request') return undefined
+  const before = session.answers.filter((answer) => answer.position < position).reverse()
+  const named = before.find((answer) => about.requested_by !== undefined && session.at(answer.position).seq === about.requested_by && session.at(answer.position).session_id === about.session_id)
+  const sameId = (call: { call_id: string | null }): boolean => call.call_id !== null && call.call_id === about.call_id
+  const sameAct = (call: { name: string; input: unknown }): boolean => call.name === about.tool_name && sameJson(call.input, input)
+  const candidates = [
+    ['requested_by', named, named?.requests.find(sameId) ?? named?.requests.find(sameAct) ?? named?.requests.find(({ name }) => name === about.tool_name)],
+    ...[['call_id', sameId] as const, ['name_and_input', sameAct] as const].map(([by, same]) => {
+      const answer = before.find(({ requests }) => requests.some(same))
+      return [by, answer, answer?.requests.find(same)] as const
+    }),
+  ] as const
+  for (const [by, answer, call] of candidates) {
+    if (answer === undefined) continue
+    const readable = call !== undefined && !(call.input instanceof Absent) && !(input instanceof Absent)
+    const same_input = readable ? sameJson(call.input ?? null, input ?? null) : null
+    return { position: answer.position, asked_for: askedFor(session, answer.position, by, same_input), requested: readable ? { input: call.input } : undefined }
+  }
+  return undefined
+}
+
+// A final output is asked for by nobody; the model that wrote it is the nearest whose text it is.
+function wroteIt(session: Session, event: ViewEvent, position: number): FoundRequest | undefined {
+  const text = textOf(event.output)
+  if (text === null || text === '') return undefined
+  const answer = session.answers.findLast((one) => one.position < position && textOf(session.at(one.position).output_text) === text)
+  return answer && { position: answer.position, asked_for: askedFor(session, answer.position, 'output', true), requested: { input: event.output } }
+}
+
+function askedFor(session: Session, position: number, by: AskedFor['by'], same_input: boolean | null): AskedFor {
+  const result = session.at(position)
+  const call = callOf(session, position)
+  const said = by === 'output' ? null : textOf(result.output_text)
+  const model = typeof result.model_id === 'string' ? result.model_id : call === undefined ? null : session.at(call).model_id
+  return {
+    index: result.index, event_id: result.event_id, call_index: call === undefined ? null : session.at(call).index,
+    model_id: model, by, same_input, said: said === null || said.trim() === '' ? null : said,
+  }
+}
+
+function callOf(session: Session, result: number): number | undefined {
+  const parent = session.at(result).parent_event_id
+  const position = parent === null ? undefined : session.position(parent)
+  return position !== undefined && position < result && session.at(position).event_type === 'llm_call' ? position : undefined
+}
+
+// ------------------------------------------------------------------------------------------------------ reasoning and rules
+
+const ACTS = new Set(['tool_call', 'final_output', 'handoff'])
+
+/** Position of the last act of the same session before `position`, or -1. */
+function previousAct(session: Session, position: number): number {
+  for (let at = position - 1; at >= 0; at--) {
+    const event = session.at(at)
+    if (ACTS.has(event.event_type) && event.session_id === session.at(position).session_id) return at
+  }
+  return -1
+}
+
+// From the act before the request (acts asked for together share their reasoning) to this act.
+function reasoningOf(session: Session, since: number, position: number): Reasoning[] {
+  const reasons: Reasoning[] = []
+  for (let at = previousAct(session, Math.max(since, 0)) + 1; at < position; at++) {
+    const event = session.at(at)
+    if (event.event_type !== 'reasoning' || event.session_id !== session.at(position).session_id) continue
+    const form = event.form === 'full' || event.form === 'summarised' || event.form === 'encrypted' || event.form === 'withheld' ? event.form : null
+    const text = textOf(event.text)
+    const absent = event.text instanceof Absent ? event.text.toString() : null
+    reasons.push({ index: event.index, by: event.kind === 'author_stated' ? 'author' : 'model', form, text: form === 'encrypted' ? null : text, absent })
+  }
+  return reasons
+}
+
+// Since the request; a decision that names another tool call as its parent is about that one.
+function rulesOf(session: Session, event: ViewEvent, since: number, position: number): Rule[] {
+  const own = new Set(session.children(event.event_id))
+  return session.events.flatMap((rule, at) => {
+    if (rule.event_type !== 'policy_decision') return []
+    const parent = rule.parent_event_id === null ? undefined : session.position(rule.parent_event_id)
+    const other = parent !== undefined && parent !== position && session.at(parent).event_type === 'tool_call'
+    const between = at > since && at < position && !other && rule.session_id === event.session_id
+    if (!between && !own.has(at)) return []
+    return [{ index: rule.index, policy: String(rule.policy), version: typeof rule.version === 'string' ? rule.version : null, decision: String(rule.decision), reason: textOf(rule.reason) }]
+  })
+}
+
+// ------------------------------------------------------------------------------------------------ happened, and not known
+
+const RESULTS: Readonly<Record<string, string>> = { tool_call: 'tool_result', llm_call: 'llm_result', approval_request: 'approval_decision' }
+
+function happenedOf(session: Session, event: ViewEvent, position: number): Happened | null {
+  const wanted = RESULTS[event.event_type]
+  if (wanted === undefined) return null
+  const children = session.children(event.event_id).filter((at) => session.at(at).event_type === wanted)
+  const results = children.length > 0 ? children : event.event_type === 'tool_call' ? resultsByCallId(session, event, position) : []
+  const [first, ...more] = results.map((at) => session.at(at))
+  if (first === undefined) return null
+  const time = first.execution_time_ms ?? first.latency_ms ?? first.time_to_decide_ms
+  const answer = textOf(first.tool_output ?? first.output_text ?? first.decision)
+  const error = first.error instanceof Absent ? first.error.toString() : textOf(first.error)
+  return {
+    index: first.index, outcome: first.outcome ?? null, time_ms: typeof time === 'number' ? time : null,
+    error_type: typeof first.error_type === 'string' ? first.error_type : null, error: error === null ? null : shorten(error),
+    answer: answer === null ? null : shorten(answer), more: more.map(({ index }) => index),
+  }
+}
+
+// The provider may use a call id again: only up to the next call of the same id.
+function resultsByCallId(session: Session, event: ViewEvent, position: number): number[] {
+  const found: number[] = []
+  if (typeof event.call_id !== 'string') return found
+  for (let at = position + 1; at < session.events.length; at++) {
+    const later = session.at(at)
+    if (later.call_id !== event.call_id || later.session_id !== event.session_id) continue
+    if (later.event_type === 'tool_call') break
+    if (later.event_type === 'tool_result') found.push(at)
+  }
+  return found
+}
+
+const UNTRACEABLE = [['too_short', 'too short to trace'], ['no_letter_or_digit', 'no letter or digit to trace'], ['not_a_plain_number', 'not a plain number']] as const
+
+interface Known { position: number; horizon: Horizon; values: readonly Value[]; left: number; reasoning: readonly Reasoning[]; asked: boolean; happened: Happened | null }
+
+function notKnown(session: Session, event: ViewEvent, known: Known): Unknown[] {
+  const list: Unknown[] = []
+  const say = (text: string, index: number | null = null): void => {
+    if (!list.some((one) => one.text === text)) list.push({ text, index })
+  }
+  for (const source of sourcesOf(known.values)) {
+    if (source.kind === 'tool_answer' && source.trust === 'untrusted') say(`whether the answer of ${source.name ?? 'a tool'} was true`, source.index)
+    if (source.kind === 'data' && source.trust === 'untrusted') say(`whether the data of ${source.name ?? 'a source'} was true`, source.index)
+  }
+  if (event.tool_input instanceof Absent) say(`what the input was: ${event.tool_input.toString()}`, event.index)
+  for (const [reason, words] of UNTRACEABLE) {
+    const paths = known.values.filter((value) => value.reason === reason).map((value) => value.path || 'the input')
+    if (paths.length > 0) say(`where ${paths.join(', ')} came from: ${words}`)
+  }
+  if (known.left > 0) say(`where ${known.left} more values came from: only the first ${known.values.length} were looked up`)
+  const isAct = event.event_type === 'tool_call'
+  if (isAct && !known.asked) say('who asked for it: no model call on record does')
+  if (isAct && known.reasoning.length === 0) say('what was reasoned before it: nothing is on record')
+  for (const { index, form, text, absent } of known.reasoning) {
+    if (absent !== null) say(`what was reasoned: ${absent}`, index)
+    else if (form === 'encrypted' || form === 'withheld') say(`what the model reasoned: the provider ${form === 'encrypted' ? 'gave it encrypted' : 'withheld it'}`, index)
+    else if (form === 'summarised') say('what the model reasoned word for word: the provider gave a summary', index)
+    else if (text === null) say('what was reasoned: no text is on record', index)
+  }
+  for (const { position, what } of session.absent) if (position < known.horizon.act) say(`what stood in content that is not here: ${what.toString()}`, session.at(position).index)
+  for (const gap of session.events.slice(0, known.position)) {
+    if (gap.event_type === 'gap') say(`what happened in ${countOf(gap)} not on record (${String(gap.cause)})`, gap.index)
+  }
+  if (isAct && known.happened === null) say('whether it was done: no result is on record')
+  if (session.texts.charactersLeftOut > 0) say(`what stood in ${session.texts.charactersLeftOut} characters: the session is too long to look at whole`)
+  return list
+}
+
+function countOf(gap: ViewEvent): string {
+  const count = typeof gap.from === 'number' && typeof gap.to === 'number' ? gap.to - gap.from + 1 : undefined
+  return count === undefined ? 'events' : count === 1 ? '1 event' : `${count} events`
+}
+
+function sourcesOf(values: readonly Value[]): Source[] {
+  return values.flatMap(({ source, outside, parts }) => [source, outside, ...parts.map((part) => part.source)]).filter((source) => source !== null)
+}
+
+function elapsed(session: Session, event: ViewEvent): number | null {
+  const first = session.events.find(({ session_id }) => session_id === event.session_id)
+  const ms = Date.parse(event.timestamp) - Date.parse(first?.timestamp ?? '')
+  return Number.isFinite(ms) ? ms : null
+}
