@@ -2,7 +2,7 @@
 // once for the same sources, and kept under node_modules/.cache, because several suites want it.
 
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build, type Built } from '../scripts/build.ts'
 
@@ -48,8 +48,9 @@ function moveInto(folder: string, fresh: string): void {
   }
 }
 
-/** Keeps the few newest builds: another suite may still run on one. */
+/** Keeps what was built within the hour: another suite may still run on it. */
 function forgetOthers(cache: string, keep: string): void {
-  const folders = readdirSync(cache).filter((name) => /^[0-9a-f]{16}$/.test(name)).map((name) => join(cache, name))
-  for (const folder of folders.slice(0, -8)) if (folder !== keep) rmSync(folder, { recursive: true, force: true })
+  for (const folder of readdirSync(cache).map((name) => join(cache, name))) {
+    if (folder !== keep && statSync(folder).mtimeMs < Date.now() - 3_600_000) rmSync(folder, { recursive: true, force: true })
+  }
 }
