@@ -243,6 +243,19 @@ describe('an entry and its bytes', () => {
     expect(() => parseEntry(utf8(swap('"v":1', '"v":1,"w":1,"w":1')))).toThrow(expect.objectContaining({ code: 'entry_malformed' }))
   })
 
+  test('an order that differs from the order of insertion is canonical all the same', () => {
+    const counts = entry(9, 'dream', { facts: { counts: { 10: 1, 9: 2, a: 3 } } })
+    expect(fromUtf8(encodeEntry(counts))).toContain('{"10":1,"9":2,"a":3}')
+    expect(parseEntry(encodeEntry(counts)).entry).toEqual(counts)
+    expect(() => parseEntry(utf8(fromUtf8(encodeEntry(counts)).replace('"10":1,"9":2', '"9":2,"10":1')))).toThrow('another spelling')
+  })
+
+  test('times are checked whether or not their minute was seen before', () => {
+    const at = (timestamp: string): Entry => parseEntry(encodeEntry(entry(9, 'final_output', { timestamp }))).entry
+    for (const good of ['2024-02-29T23:59:59.999Z', '2024-02-29T23:59:00.000Z', '2026-01-01T00:00:00.000Z']) expect(at(good).timestamp).toBe(good)
+    for (const bad of ['none:00.000Z', ':00.000Z', '2026-01-01T00:00:60.000Z', '2026-01-01T00:00:00.000', '2026-01-01T00:00:0', '2026-01-01T00:00', '2026-01-01T00:00:00.0000Z', '2026-02-29T00:00:00.000Z', '2026-01-01T24:00:00.000Z']) expect(() => at(bad), bad).toThrow('expected timestamp to be a time')
+  })
+
   test('vocabulary of another release is counted, and its refs are still checked', () => {
     const future = entry(9, 'dream', { facts: { depth: 3, vividness: '0.7', of: ['sheep'] }, payloads: { plot: ref(1), scenes: { add: [ref(2)], count: 1, root: hash(1) } } })
     expect(parseEntry(encodeEntry(future))).toEqual({ entry: future, unknown: ['dream'] })

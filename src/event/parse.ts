@@ -214,7 +214,7 @@ export function parseEntry(bytes: Uint8Array): ParsedEntry {
   const fault = faultOf(value)
   if (fault !== undefined) throw malformed(fault)
   const newer = unknownMember(value)
-  if (!isCanonical(value, text)) throw malformed('expected canonical JSON, got another spelling of it')
+  if (!isCanonical(value, text, newer === undefined)) throw malformed('expected canonical JSON, got another spelling of it')
   if (newer !== undefined) throw new NewerFormatError(newer)
   const entry = value as unknown as Entry
   return { entry, unknown: unknownOf(entry) }
@@ -233,13 +233,30 @@ function malformed(fault: string, cause?: unknown): Error {
   return eventFault('entry_malformed', `an entry is malformed: ${fault}`, 'compare the log with another copy of it', cause)
 }
 
-/** Duplicate keys, other number forms, escapes, orders and whitespace all come back as another text. */
-function isCanonical(value: unknown, text: string): boolean {
+/**
+ * Whether `text` is the canonical spelling of `value`: duplicate keys, other number forms, escapes, orders and whitespace all come back
+ * as another text. An entry without fault holds ASCII strings and integers only; for those `JSON.stringify` is canonical once the keys
+ * are in order, and takes half the time.
+ */
+function isCanonical(value: object, text: string, faultless: boolean): boolean {
+  if (faultless && inOrder(value) && JSON.stringify(value) === text) return true
   try {
     return canonicalJson(value as CanonicalValue) === text
   } catch {
     return false
   }
+}
+
+function inOrder(value: object): boolean {
+  if (Array.isArray(value)) return value.every((each) => typeof each !== 'object' || inOrder(each as object))
+  let last = ''
+  for (const name of Object.keys(value)) {
+    if (name < last) return false
+    last = name
+    const each = (value as { readonly [name: string]: unknown })[name]
+    if (typeof each === 'object' && !inOrder(each as object)) return false
+  }
+  return true
 }
 
 function unknownMember(value: object): string | undefined {
