@@ -88,7 +88,7 @@ export class Keyring {
   /** The generations that are there, ascending, with the time each was made (its file's, in ms since 1970). */
   keks(): { generation: number; made_ms: number }[] {
     const found = this.#files.list().flatMap((name) => /^kek-([1-9]\d{0,9})$/.exec(name)?.[1] ?? [])
-    return found.map((text) => ({ generation: Number(text), made_ms: this.#files.madeAt(`kek-${text}`) ?? 0 })).sort((a, b) => a.generation - b.generation)
+    return found.map((text) => ({ generation: Number(text), made_ms: Math.floor(this.#files.madeAt(`kek-${text}`) ?? 0) })).sort((a, b) => a.generation - b.generation)
   }
 
   /**

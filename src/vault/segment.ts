@@ -147,8 +147,8 @@ export function parseSegmentHeader(segment: Uint8Array): SegmentHeader {
   return { scope: segment.subarray(5, 21), random: segment.subarray(21, 53), plaintextBytes }
 }
 
-/** An opened segment: authenticated, its frames found and bounded, nothing decompressed yet. Keep it for several reads. */
-export interface OpenSegment { readonly scope: Uint8Array; readonly frames: readonly Frame[] }
+/** An opened segment: authenticated, its frames found and bounded, nothing decompressed yet. Keep it for several reads: it remembers its last frame. */
+export interface OpenSegment { readonly scope: Uint8Array; readonly frames: readonly Frame[]; last?: { readonly frame: number; readonly content: Uint8Array } }
 
 interface Frame { readonly codec: number; readonly continued: boolean; readonly raw: number; readonly lengths: readonly number[]; readonly bytes: Uint8Array }
 
@@ -210,7 +210,7 @@ function isPadding(plaintext: Uint8Array, offset: number): boolean {
 export function readFrame(segment: OpenSegment, frame: number): Uint8Array[] {
   const found = segment.frames[frame]
   if (found === undefined) throw new RangeError(`vault: expected a frame below ${segment.frames.length}, got ${frame}`)
-  const content = contentOf(found, frame)
+  const content = contentOf(segment, frame)
   let offset = 0
   return found.lengths.map((length) => content.subarray(offset, (offset += length)))
 }
@@ -224,18 +224,18 @@ export function readPayload(segment: OpenSegment, place: Place): Uint8Array {
   const whole = Number.isSafeInteger(frame) && Number.isSafeInteger(frames) && frames >= 1 && frame >= 0
   const pieces = whole ? segment.frames.slice(frame, frame + frames) : []
   const complete = pieces.length === frames && pieces.every((piece, i) => piece.continued === i < frames - 1) && !segment.frames[frame - 1]?.continued
-  if (!complete || pieces[0]!.lengths[position] === undefined || frames * MAX_FRAME_BYTES > MAX_PAYLOAD_BYTES) {
+  if (!complete || pieces[0]?.lengths[position] === undefined || frames * MAX_FRAME_BYTES > MAX_PAYLOAD_BYTES) {
     throw vaultFault(
       'payload_place',
       `no payload is at frame ${frame}, position ${position}, of ${frames} frames; the segment has ${segment.frames.length}`,
       'rebuild the index',
     )
   }
-  if (frames > 1) return concat(...pieces.map((piece, i) => contentOf(piece, frame + i)))
+  if (frames > 1) return concat(...pieces.map((_, i) => contentOf(segment, frame + i)))
   const lengths = pieces[0]!.lengths
   let offset = 0
   for (let i = 0; i < position; i++) offset += lengths[i]!
-  return contentOf(pieces[0]!, frame).subarray(offset, offset + lengths[position]!)
+  return contentOf(segment, frame).subarray(offset, offset + lengths[position]!)
 }
 
 /** Every payload's place, in the order in which they were sealed: what an index is rebuilt from. */
@@ -249,8 +249,15 @@ export function placesOf(segment: OpenSegment): Place[] {
   return places
 }
 
-function contentOf(frame: Frame, index: number): Uint8Array {
-  if (frame.codec === STORED) return frame.bytes
+function contentOf(segment: OpenSegment, index: number): Uint8Array {
+  if (segment.last?.frame === index) return segment.last.content
+  const frame = segment.frames[index]!
+  const content = frame.codec === STORED ? frame.bytes : decompress(frame, index)
+  segment.last = { frame: index, content }
+  return content
+}
+
+function decompress(frame: Frame, index: number): Uint8Array {
   let content: Uint8Array
   try {
     content = zstdDecompressSync(frame.bytes, { maxOutputLength: frame.raw, params: ZSTD_WINDOW })

@@ -1,0 +1,27 @@
+// The key of a user's spools. It is one per state folder, not one per log: a recorder accepts its first event before the log is open,
+// so before it can know the log's name.
+
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { StoreError } from '../base/errors.ts'
+import { openDiskFolder } from './key-folder.ts'
+import { formatSecretKey, parseSecretKey } from './key-text.ts'
+
+/** What stands in the place of a log's origin in the derivation of spool keys. */
+export const SPOOL_ORIGIN = 'counterfoil.local/spool'
+
+const FILE = 'spool.key'
+
+/** The key, 32 bytes, from `<home>/spool.key`; made at the first use, by one of all processes that ask at once. Synchronous, two file reads. */
+export function openSpoolKey(home: string): Uint8Array {
+  mkdirSync(home, { recursive: true, mode: 0o700 })
+  const folder = openDiskFolder(home)
+  if (folder.read(FILE) === undefined) {
+    try {
+      folder.create(FILE, formatSecretKey('spool', SPOOL_ORIGIN, randomBytes(32)))
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'key_exists') throw error
+    }
+  }
+  return parseSecretKey(folder.read(FILE)!, 'spool', SPOOL_ORIGIN)
+}
