@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startAnthropicStub, type AnthropicStub } from './anthropic-stub.ts'
+import { startQuickStartModel, type QuickStartModel } from './quick-start-model.ts'
 import { builtPackage, root } from './built-package.ts'
 import { normalise, parseReadme, shows } from './readme.ts'
 
@@ -16,7 +16,7 @@ const readme = parseReadme(readFileSync(join(root, 'README.md'), 'utf8'))
 
 describe('README.md', () => {
   const folder = mkdtempSync(join(tmpdir(), 'counterfoil-readme-'))
-  let stub: AnthropicStub
+  let model: QuickStartModel
   let env: Record<string, string | undefined>
 
   beforeAll(async () => {
@@ -31,16 +31,16 @@ describe('README.md', () => {
     writeFileSync(join(bin, 'counterfoil'), `#!/bin/sh\nexec "${process.execPath}" "${join(built.folder, 'dist', 'cli.js')}" "$@"\n`)
     chmodSync(join(bin, 'counterfoil'), 0o755)
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
-    stub = await startAnthropicStub()
+    model = await startQuickStartModel()
     const home = join(folder, 'home')
     env = {
-      ...stub.env, HOME: home, XDG_STATE_HOME: join(home, 'state'), TZ: 'UTC', NO_COLOR: '1', COLUMNS: '120',
+      ...model.env, HOME: home, XDG_STATE_HOME: join(home, 'state'), TZ: 'UTC', NO_COLOR: '1', COLUMNS: '120',
       PATH: [bin, dirname(process.execPath), process.env.PATH].join(delimiter),
     }
     for (const { file, text } of readme.snippets) writeFileSync(join(folder, file), text)
   })
   afterAll(async () => {
-    await stub?.[Symbol.asyncDispose]()
+    await model?.[Symbol.asyncDispose]()
     rmSync(folder, { recursive: true, force: true })
   })
 

@@ -8,7 +8,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { build as bundle, transform } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startAnthropicStub, type AnthropicStub } from '../anthropic-stub.ts'
+import { startQuickStartModel, type QuickStartModel } from '../quick-start-model.ts'
 import { root } from '../built-package.ts'
 import { parseReadme } from '../readme.ts'
 
@@ -20,7 +20,7 @@ const folder = mkdtempSync(join(tmpdir(), 'counterfoil-package-'))
 const installed = join(folder, 'node_modules', 'counterfoil')
 let tarball: string
 let packed: { path: string; size: number }[]
-let stub: AnthropicStub
+let model: QuickStartModel
 
 beforeAll(async () => {
   const { stdout } = await npm(root, 'pack', '--json', '--pack-destination', folder)
@@ -30,10 +30,10 @@ beforeAll(async () => {
   packed = report!.files
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   await npm(folder, 'install', '--offline', '--no-audit', '--no-fund', tarball)
-  stub = await startAnthropicStub()
+  model = await startQuickStartModel()
 })
 afterAll(async () => {
-  await stub?.[Symbol.asyncDispose]()
+  await model?.[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -101,7 +101,7 @@ describe('the quick start', () => {
     // A bundle stands alone: nothing of ours, or of anybody's, is to be found beside it.
     const cwd = file.startsWith('bundle') ? mkdtempSync(join(tmpdir(), 'counterfoil-bundle-')) : project
     if (cwd !== project) writeFileSync(join(cwd, file), readFileSync(join(project, file)))
-    const env = { ...stub.env, HOME: cwd, XDG_STATE_HOME: join(cwd, 'state'), PATH: [dirname(node), process.env.PATH].join(delimiter), NO_COLOR: '1' }
+    const env = { ...model.env, HOME: cwd, XDG_STATE_HOME: join(cwd, 'state'), PATH: [dirname(node), process.env.PATH].join(delimiter), NO_COLOR: '1' }
     const { stdout, stderr } = await run(node, [join(cwd, file)], { cwd, env, timeout: 60_000 })
     expect(stdout.trim()).toBe(answer)
     expect(stderr).not.toMatch(/sqlite|counterfoil/i)
