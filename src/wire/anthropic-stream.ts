@@ -94,8 +94,8 @@ export class StreamedMessage {
   #startMessage(message: ObjectCut | undefined): boolean {
     if (message === undefined) return false
     if (this.#members.get('id') !== message.text('id')) this.#supersede()
-    for (const { key, text } of message.members) if (key !== 'content' && key !== 'usage') this.#members.set(key, text)
-    this.#addUsage(message.object('usage'))
+    setSaid(this.#members, message.members.filter(({ key }) => key !== 'content' && key !== 'usage'))
+    setSaid(this.#usage, message.object('usage')?.members)
     for (const [index, text] of (message.elements('content') ?? []).entries()) this.#setBlock(index, cutObject(text))
     this.#ended = false
     return true
@@ -112,7 +112,10 @@ export class StreamedMessage {
 
   #startBlock(event: ObjectCut): boolean {
     const index = event.value('index')
-    return Number.isSafeInteger(index) && this.#setBlock(index as number, event.object('content_block'))
+    const block = event.object('content_block')
+    const model = block?.value('type') === 'fallback' ? block.object('to')?.text('model') : undefined
+    if (model !== undefined) this.#members.set('model', model) // another model answers from here on
+    return Number.isSafeInteger(index) && this.#setBlock(index as number, block)
   }
 
   #setBlock(index: number, block: ObjectCut | undefined): boolean {
@@ -130,14 +133,10 @@ export class StreamedMessage {
 
   // `message_delta` carries the message's last members in `delta`, and cumulative counts in `usage`; null says nothing.
   #changeMessage(event: ObjectCut): boolean {
-    for (const { key, text } of event.object('delta')?.members ?? []) this.#members.set(key, text)
-    for (const { key, text } of event.members) if (key !== 'type' && key !== 'delta' && key !== 'usage') this.#members.set(key, text)
-    this.#addUsage(event.object('usage'))
+    setSaid(this.#members, event.object('delta')?.members)
+    setSaid(this.#members, event.members.filter(({ key }) => key !== 'type' && key !== 'delta' && key !== 'usage'))
+    setSaid(this.#usage, event.object('usage')?.members)
     return true
-  }
-
-  #addUsage(usage: ObjectCut | undefined): void {
-    for (const { key, text } of usage?.members ?? []) if (text !== 'null' || !this.#usage.has(key)) this.#usage.set(key, text)
   }
 }
 
@@ -197,6 +196,11 @@ class GrowingBlock {
     for (const key of found) this.#replaced.set(key, delta.text(key)!)
     return found.length > 0
   }
+}
+
+/** Sets what `members` say; null says nothing of what was said before. */
+function setSaid(map: Map<string, string>, members: readonly Member[] | undefined): void {
+  for (const { key, text } of members ?? []) if (text !== 'null' || !map.has(key)) map.set(key, text)
 }
 
 function push(parts: string[], part: unknown): boolean {
