@@ -18,6 +18,10 @@ test('gives the hashes and MACs of crypto-node', () => {
   )
 })
 
+test('gives the hex of texts and bytes', () => {
+  for (const data of ['', 'd\u00e9j\u00e0 vu', '\ud800', new Uint8Array([0, 255])]) expect(browser.sha256Hex(data)).toBe(node.sha256Hex(data))
+})
+
 test('accepts the signatures that crypto-node accepts, and no flipped bit', () => {
   const secret = new Uint8Array(32).fill(7)
   const [key, message] = [ed25519.getPublicKey(secret), new Uint8Array([1, 2, 3])]

@@ -1,15 +1,20 @@
-// The three primitives that the browser-safe rooms need, from @noble: synchronous, which Web Crypto is not.
+// The primitives that the browser-safe rooms need, from @noble: synchronous, which Web Crypto is not.
 
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256, sha512 } from '@noble/hashes/sha2.js'
-import { concat, equal } from './bytes.ts'
+import { concat, equal, toHex, utf8 } from './bytes.ts'
 
 /** SHA-256 (FIPS 180-4) of `parts` in order, 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   const state = nobleSha256.create()
   for (const part of parts) state.update(part)
   return state.digest()
+}
+
+/** SHA-256 of a text's UTF-8 bytes, or of bytes, in hex: for look-ups inside a process. */
+export function sha256Hex(data: string | Uint8Array): string {
+  return toHex(nobleSha256(typeof data === 'string' ? utf8(data) : data))
 }
 
 /** HMAC-SHA-256 (RFC 2104) of `parts` in order, 32 bytes. */

@@ -36,13 +36,8 @@ const P = 2n ** 255n - 19n
 const L = 2n ** 252n + 27742317777372353535851937790883648493n // RFC 8032 §5.1
 
 // The y of all points whose order divides the cofactor 8, with either sign of x. The test multiplies each by 8.
-const SMALL_ORDER_Y = new Set([
-  1n, // order 1
-  P - 1n, // order 2
-  0n, // order 4
-  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n, // order 8
-  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n, // order 8, P minus the one above
-])
+const EIGHTH = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
+const SMALL_ORDER_Y = new Set([1n, P - 1n, 0n, EIGHTH, P - EIGHTH]) // of order 1, 2, 4, 8 and 8
 
 function isBelowOrder(s: Uint8Array): boolean {
   return littleEndian(s) < L

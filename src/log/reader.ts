@@ -133,7 +133,8 @@ function tileSpan(node: NodeId, size: number): { tile: TileId; offset: number; c
   const index = Math.floor(first / TILE_WIDTH)
   const tile = { level, index, width: tileWidth(level, index, size) }
   const offset = first % TILE_WIDTH
-  if (!(offset + count <= tile.width)) {
+  const isNode = Number.isSafeInteger(node.height) && Number.isSafeInteger(first) && first >= 0
+  if (!isNode || offset + count > tile.width) {
     throw new RangeError(`log: expected a node of a tree of ${size}, got height ${node.height} index ${node.index}`)
   }
   return { tile, offset, count }
