@@ -1,0 +1,479 @@
+// A ledger over one store: opens or begins the log, appends, drains spools, erases, renews keys. It runs in a worker thread
+// (`worker.ts`) or, for tools and tests, where it is made.
+
+import { basename } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { toHex, utf8 } from '../base/bytes.ts'
+import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { randomRef, uuidv7 } from '../base/ids.ts'
+import { decodeDraft } from '../event/draft.ts'
+import { parseEntry } from '../event/parse.ts'
+import { decodeSession, type SessionState } from '../event/session.ts'
+import { checkConsistency, proveConsistency } from '../log/consistency.ts'
+import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
+import { leafHash } from '../log/hash.ts'
+import { ed25519Verifier, parseNote } from '../log/note.ts'
+import { fullTileSource, tileHashReader } from '../log/reader.ts'
+import type { Head, Store, StoreView } from '../store/contract.ts'
+import { listSpools, removeSpool } from '../spool/folder.ts'
+import { ownerState } from '../spool/owner.ts'
+import { readSpool } from '../spool/reader.ts'
+import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
+import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
+import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
+import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
+import { Appender, readTip, type Handed, type Placed, type Refused } from './append.ts'
+import { ledgerDraft } from './event.ts'
+
+/** The most that one append takes. */
+export const MAX_BATCH_EVENTS = 1_000
+export const MAX_BATCH_BYTES: number = 8 * 1024 * 1024
+/** How old a KEK may become before the ledger renews it: the window in which an erased scope could be read from an older copy. */
+export const KEK_LIFE_MS: number = 30 * 24 * 60 * 60 * 1000
+/** The head file is written at most this often. */
+const HEAD_FILE_MS = 1_000
+/** Scopes named by one erasure entry. */
+const SCOPES_PER_ENTRY = 500
+
+export interface LedgerOptions {
+  /** Opens the store; called again after a failed append. */
+  readonly open: () => Promise<Store>
+  /** The user's state folder; `undefined` keeps keys in memory. */
+  readonly home: string | undefined
+  readonly clock?: Clock
+  /** The folder of spools beside the store, and the key they are sealed with. */
+  readonly spools?: { readonly folder: string; readonly key: Uint8Array }
+  /** Told of what nobody waits for: a spool that does not read, an erasure finished late. */
+  readonly report?: (problem: CounterfoilError) => void
+}
+
+export interface EraseOrder {
+  readonly session_ids?: readonly string[]
+  readonly user_id?: string
+  readonly reason: string
+  readonly legal_basis?: string
+  readonly actor?: string
+}
+
+export interface Erased { readonly erasure: string; readonly ordered: Placed; readonly done: Placed; readonly sessions: readonly string[]; readonly scopes: number; readonly segments: number; readonly wiped: string }
+
+export class Ledger {
+  readonly #options: LedgerOptions
+  readonly #clock: Clock
+  #store: Store
+  readonly #keyring: Keyring
+  #appender: Appender
+  #queue: Promise<unknown> = Promise.resolve()
+  #headWritten = 0
+  #headTimer: NodeJS.Timeout | undefined
+  #broken: Error | undefined
+
+  private constructor(options: LedgerOptions, store: Store, keyring: Keyring, appender: Appender) {
+    this.#options = options
+    this.#clock = options.clock ?? Date.now
+    this.#store = store
+    this.#keyring = keyring
+    this.#appender = appender
+  }
+
+  /**
+   * Opens the log in the store, or begins one. Checks before anything is signed: the checkpoint is ours, the tree is what it says, and the
+   * log has not fallen behind the newest checkpoint that these keys signed. Then finishes what a crash left: erasures, dead spools.
+   */
+  static async open(options: LedgerOptions): Promise<Ledger> {
+    const clock = options.clock ?? Date.now
+    const store = await options.open()
+    try {
+      const head = await store.read((view) => view.head())
+      const opened = head === undefined ? await begin(store, options.home, clock) : await reopen(store, head, options.home, clock)
+      const ledger = new Ledger(options, store, opened.keyring, opened.appender)
+      await ledger.#recover()
+      return ledger
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+
+  get origin(): string {
+    return this.#keyring.origin
+  }
+
+  get keyring(): Keyring {
+    return this.#keyring
+  }
+
+  get store(): Store {
+    return this.#store
+  }
+
+  get ownSession(): string {
+    return this.#appender.ownSession
+  }
+
+  /** Appends in order, in batches within the bounds; resolves when all of it is durable. */
+  append(handed: readonly Handed[], spool?: { id: string; offset: number }): Promise<(Placed | Refused)[]> {
+    return this.#exclusive(() => this.#append(handed, spool))
+  }
+
+  async #append(handed: readonly Handed[], spool?: { id: string; offset: number }): Promise<(Placed | Refused)[]> {
+    if (this.#broken !== undefined) await this.#reopen()
+    const options = spool === undefined ? {} : { spool }
+    let answers: (Placed | Refused)[]
+    try {
+      answers = await this.#appender.append(handed, options)
+    } catch (error) {
+      if (isContentError(error)) return this.#appendSingly(handed, options, error as CounterfoilError)
+      if (error instanceof VerifyError || isUndone(error)) throw error
+      // The commit may have happened. Look again through new handles: what is on record answers with its old receipt.
+      this.#broken = error as Error
+      await this.#reopen()
+      answers = await this.#appender.append(handed, options)
+    }
+    this.#noteHead()
+    return answers
+  }
+
+  /** One draft of a batch cannot become an entry: the others must not suffer for it, and it must not vanish. */
+  async #appendSingly(handed: readonly Handed[], options: { spool?: { id: string; offset: number } }, error: CounterfoilError): Promise<(Placed | Refused)[]> {
+    if (handed.length === 1) {
+      const { draft } = handed[0]!
+      const { code, message, next } = error
+      const explanation = `event ${draft.event_id} (${draft.event_type}) was refused: ${message}`
+      await this.#appender.append([{ draft: ledgerDraft('finding', this.#appender.ownSession, this.#clock(), { rule: 'event_refused', severity: 'high', events: [draft.event_id] }, { explanation }), writer: 'ledger' }], options)
+      return [{ refused: { code, message, next } }]
+    }
+    const answers: (Placed | Refused)[] = []
+    for (const [i, one] of handed.entries()) answers.push(...(await this.#append([one], i === handed.length - 1 ? options.spool : undefined)))
+    return answers
+  }
+
+  /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable. Resolves with the offset reached. */
+  async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}): Promise<number> {
+    const key = this.#options.spools?.key
+    if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', '')
+    let offset = (await this.#store.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
+    for (;;) {
+      const handed: Handed[] = []
+      let bytes = 0
+      let end = offset
+      for (const record of readSpool(spool.path, { origin: SPOOL_ORIGIN, key }, offset)) {
+        handed.push({ draft: decodeDraft(record.bytes), writer: 'local', stream: { spool: spool.id, owner: JSON.stringify(spool.owner) } })
+        end = record.end
+        bytes += record.bytes.length
+        if (handed.length >= MAX_BATCH_EVENTS || bytes >= MAX_BATCH_BYTES) break
+      }
+      if (handed.length === 0) return offset
+      const answers = await this.append(handed, { id: spool.id, offset: end })
+      for (const [i, { draft }] of handed.entries()) answered(draft.event_id, answers[i]!)
+      offset = end
+    }
+  }
+
+  /** Drains spools whose owner is proved gone, notes the sessions that it left open, and removes the spools. Leaves living ones alone. */
+  async recoverSpools(): Promise<number> {
+    const spools = this.#options.spools
+    if (spools === undefined) return 0
+    let recovered = 0
+    for (const path of listSpools(spools.folder)) {
+      try {
+        const spool = spoolFile(path)
+        if (spool === undefined || ownerState(spool.owner) !== 'dead') continue
+        await this.drain(spool)
+        await this.#interrupt(spool)
+        removeSpool(path)
+        await this.#exclusive(() => this.#store.append((tx) => tx.deleteSpool(spool.id)))
+        recovered++
+      } catch (error) {
+        this.#report(error, `the spool ${basename(path)} could not be read to its end`)
+      }
+    }
+    return recovered
+  }
+
+  async #interrupt(spool: SpoolFile): Promise<void> {
+    const rows = (await this.#store.read((view) => view.streams())).filter((row) => row.spool === spool.id)
+    for (const { session_id, stream } of rows) {
+      const state = await this.session(session_id)
+      if (state === undefined) continue
+      const last = (state.streams[stream]?.next ?? 1) - 1
+      await this.append([{ draft: ledgerDraft('session_interrupted', session_id, this.#clock(), { interrupted_stream: stream, last_stream_seq: Math.max(0, last) }), writer: 'ledger' }])
+    }
+  }
+
+  async session(session_id: string): Promise<SessionState | undefined> {
+    const row = (await this.#store.read((view) => view.sessions([session_id])))[0]
+    return row === undefined ? undefined : decodeSession(row.row)
+  }
+
+  /**
+   * Erases sessions and their child sessions: the order durable first, then secrets, segments and derived rows in one transaction, then the
+   * wipe, then the entry that says it is done. Killed in between, the next open finishes it.
+   */
+  async erase(order: EraseOrder): Promise<Erased> {
+    const sessions = await this.#erasable(order)
+    if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `erase: expected a session or a person with content on record, got ${order.user_id === undefined ? (order.session_ids ?? []).join(', ') || 'none' : 'a person without any'}`, 'counterfoil sessions lists what is there')
+    const rows = await this.#store.read((view) => view.scopes(sessions))
+    if (rows.length === 0) throw new MisuseError('erased_already', 'erase: all content of these sessions is erased already', 'counterfoil verify says by which entry')
+    for (const session_id of sessions) {
+      if ((await this.session(session_id))?.state !== 'ended') await this.append([{ draft: ledgerDraft('session_end', session_id, this.#clock(), { reason: 'erased' }), writer: 'ledger' }])
+    }
+    const erasure = randomRef()
+    const scopes = rows.map((row) => `${row.session_id}/${row.k}`)
+    const parts = Math.ceil(scopes.length / SCOPES_PER_ENTRY)
+    const drafts: Handed[] = Array.from({ length: parts }, (_, part) => ({
+      draft: ledgerDraft('erasure', this.ownSession, this.#clock(), { phase: 'ordered', erasure, scopes: scopes.slice(part * SCOPES_PER_ENTRY, (part + 1) * SCOPES_PER_ENTRY), part, parts, scope_count: scopes.length },
+        part > 0 ? {} : { reason: order.reason, legal_basis: order.legal_basis, ...(order.actor === undefined ? {} : { identity: order.actor }) }),
+      writer: 'ledger',
+    }))
+    const [ordered] = await this.append(drafts)
+    if (ordered === undefined || 'refused' in ordered) throw new StoreError('erasure_refused', 'ledger: the erasure could not be put on record', 'run counterfoil verify')
+    const carried = await this.#carryOut(erasure, scopes)
+    return { erasure, ordered, sessions, scopes: scopes.length, ...carried }
+  }
+
+  async #carryOut(erasure: string, scopes: readonly string[]): Promise<{ done: Placed; segments: number; wiped: string }> {
+    const wanted = new Set(scopes)
+    const sessions = [...new Set(scopes.map((scope) => scope.slice(0, 36)))]
+    const segments = await this.#exclusive(() => this.#store.append(async (tx) => {
+      const rows = (await tx.scopes(sessions)).filter((row) => wanted.has(`${row.session_id}/${row.k}`))
+      return rows.length === 0 ? 0 : tx.deleteScopes(rows.map((row) => row.scope))
+    }))
+    this.#appender.forget()
+    await this.#scrubSpools()
+    const wiped = await this.#exclusive(() => this.#store.wipe())
+    const [done] = await this.append([{ draft: ledgerDraft('erasure', this.ownSession, this.#clock(), { phase: 'done', erasure, scope_count: scopes.length, segment_count: segments, result: 'wiped' }), writer: 'ledger' }])
+    if (done === undefined || 'refused' in done) throw new StoreError('erasure_refused', 'ledger: the end of the erasure could not be put on record', 'open the trail again, which finishes it')
+    return { done, segments, wiped }
+  }
+
+  /** Overwrites what spools hold of events that are in the log already. */
+  async #scrubSpools(): Promise<void> {
+    const spools = this.#options.spools
+    if (spools === undefined) return
+    const offsets = new Map((await this.#store.read((view) => view.spools())).map((row) => [row.spool, row.offset]))
+    for (const path of listSpools(spools.folder)) {
+      const spool = spoolFile(path)
+      const offset = spool === undefined ? undefined : offsets.get(spool.id)
+      if (offset !== undefined) scrubSpool(path, offset)
+    }
+  }
+
+  async #erasable(order: EraseOrder): Promise<string[]> {
+    const found = new Set<string>()
+    const known = new Map<string, SessionState>()
+    for await (const state of this.allSessions()) known.set(state.session_id, state)
+    for (const id of order.session_ids ?? []) if (known.has(id)) found.add(id)
+    if (order.user_id !== undefined) {
+      const subject = this.#keyring.fingerprint('subject', utf8(order.user_id))
+      const scopes = new Set((await this.#store.read((view) => view.subjectScopes(subject))).map(toHex))
+      if (scopes.size > 0) for (const row of await this.#store.read((view) => view.scopes([...known.keys()]))) if (scopes.has(toHex(row.scope))) found.add(row.session_id)
+    }
+    for (let grew = true; grew; ) {
+      grew = false
+      for (const state of known.values()) {
+        if (found.has(state.session_id) || state.parent_session_id === undefined || !found.has(state.parent_session_id)) continue
+        found.add(state.session_id)
+        grew = true
+      }
+    }
+    found.delete(this.ownSession)
+    return [...found]
+  }
+
+  async *allSessions(): AsyncGenerator<SessionState> {
+    let before: { started_at: string; session_id: string } | undefined
+    for (;;) {
+      const page = await this.#store.read((view) => view.listSessions({ limit: 500, ...(before === undefined ? {} : { before }) }))
+      for (const row of page) yield decodeSession(row.row)
+      const last = page.at(-1)
+      if (last === undefined || page.length < 500) return
+      const state = decodeSession(last.row)
+      before = { started_at: state.started_at, session_id: state.session_id }
+    }
+  }
+
+  /** Makes the next KEK, re-wraps every living secret, destroys the old one: from then on no older copy of the database gives an erased scope back. */
+  async renewKek(): Promise<{ generation: number; scopes: number }> {
+    const next = this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)
+    const { origin } = this.#keyring
+    const scopes = await this.#exclusive(() => this.#store.append(async (tx) => {
+      let count = 0
+      for (let after: Uint8Array | undefined; ; ) {
+        const page = await tx.scopePage(after, 500)
+        if (page.length === 0) return count
+        await tx.rewrapScopes(page.map((row) => {
+          const secret = unwrapSecret(row.wrapped, row.scope, origin, (generation) => this.#keyring.kek(generation))
+          return { ...row, generation: next.generation, wrapped: wrapSecret({ id: row.scope, secret }, next, origin) }
+        }))
+        count += page.length
+        after = page.at(-1)!.scope
+      }
+    }))
+    this.#appender.forget()
+    await this.#exclusive(() => this.#store.wipe())
+    for (const { generation } of this.#keyring.keks()) if (generation < next.generation) this.#keyring.destroyKek(generation)
+    return { generation: next.generation, scopes }
+  }
+
+  /** Runs `fn` on one snapshot of the store. */
+  read<T>(fn: (view: StoreView) => Promise<T>): Promise<T> {
+    return this.#store.read(fn)
+  }
+
+  copyTo(path: string): Promise<void> {
+    return this.#exclusive(() => this.#store.copyTo(path))
+  }
+
+  async close(): Promise<void> {
+    await this.#queue
+    clearTimeout(this.#headTimer)
+    this.#writeHead()
+    await this.#store.close()
+  }
+
+  async #recover(): Promise<void> {
+    await this.#finishErasures()
+    await this.recoverSpools()
+    const newest = this.#keyring.keks().at(-1)
+    if (newest !== undefined && this.#clock() - newest.made_ms > KEK_LIFE_MS) await this.renewKek()
+  }
+
+  /** Erasures that were ordered and not done are carried out now. */
+  async #finishErasures(): Promise<void> {
+    const open = new Map<string, { scopes: string[]; parts: number; seen: number }>()
+    for (let from = 0; ; ) {
+      const page = await this.#store.read((view) => view.events({ event_types: ['erasure'], from, limit: 500 }))
+      for (const row of page) {
+        const { facts } = parseEntry(row.entry).entry
+        const id = String(facts['erasure'])
+        if (facts['phase'] === 'done') open.delete(id)
+        else {
+          const known = open.get(id) ?? { scopes: [], parts: Number(facts['parts'] ?? 1), seen: 0 }
+          known.scopes.push(...(facts['scopes'] as readonly string[]))
+          known.seen++
+          open.set(id, known)
+        }
+        from = row.index + 1
+      }
+      if (page.length < 500) break
+    }
+    for (const [erasure, { scopes }] of open) await this.#carryOut(erasure, scopes)
+  }
+
+  #exclusive<T>(fn: () => Promise<T>): Promise<T> {
+    const run = this.#queue.then(fn, fn)
+    this.#queue = run.then(() => undefined, () => undefined)
+    return run
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#store.close().catch(() => undefined)
+    this.#store = await this.#options.open()
+    const head = await this.#store.read((view) => view.head())
+    if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log any more`, 'restore it from a backup')
+    const { appender } = await reopen(this.#store, head, this.#options.home, this.#clock, this.#keyring)
+    this.#appender = appender
+    this.#broken = undefined
+  }
+
+  #noteHead(): void {
+    const wait = this.#headWritten + HEAD_FILE_MS - this.#clock()
+    if (wait <= 0) this.#writeHead()
+    else this.#headTimer ??= setTimeout(() => this.#writeHead(), wait).unref()
+  }
+
+  #writeHead(): void {
+    clearTimeout(this.#headTimer)
+    this.#headTimer = undefined
+    const head = this.#appender.head
+    if (head === undefined) return
+    try {
+      this.#keyring.writeHead(head.checkpoint)
+      this.#headWritten = this.#clock()
+    } catch (error) {
+      this.#report(error, 'the newest checkpoint could not be written beside the keys')
+    }
+  }
+
+  #report(error: unknown, what: string): void {
+    const problem = error instanceof CounterfoilError ? error : new StoreError('ledger_failed', `ledger: ${what}: ${String(error)}`, 'run counterfoil doctor', { cause: error })
+    this.#options.report?.(problem)
+  }
+}
+
+/** The store says that it did nothing: no lock to be had, no room. */
+function isUndone(error: unknown): boolean {
+  return error instanceof StoreError && (error.code === 'busy' || error.code === 'full')
+}
+
+/** Errors of one draft's content, as against errors of the store. */
+function isContentError(error: unknown): boolean {
+  return error instanceof MisuseError || (error instanceof StoreError && error.code === 'reference_missing')
+}
+
+async function begin(store: Store, home: string | undefined, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
+  const origin = `counterfoil.local/${randomRef()}`
+  const keyring = home === undefined ? ephemeralKeyring(origin) : createKeyring(origin, home)
+  const ms = clock()
+  const appender = new Appender(store, keyring, clock, uuidv7(ms))
+  try {
+    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: 'counterfoil/v1', origin, vkey: keyring.vkey }))
+    if (appender.head !== undefined) keyring.writeHead(appender.head.checkpoint)
+    return { keyring, appender }
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'log_exists') {
+      const head = await store.read((view) => view.head())
+      return reopen(store, head!, home, clock)
+    }
+    throw error
+  }
+}
+
+async function reopen(store: Store, head: Head, home: string | undefined, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
+  const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
+  if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
+  const keyring = known ?? openKeyring(origin, home!)
+  const own = await store.read(async (view) => {
+    await readTip(view, head, keyring)
+    await checkNotBehind(view, openOwn(keyring, head.checkpoint), keyring)
+    const first = (await view.entries(0, 1))[0]
+    if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
+    return parseEntry(first.entry).entry.session_id
+  })
+  return { keyring, appender: new Appender(store, keyring, clock, own) }
+}
+
+/** Refuses a store that is behind, or beside, the newest checkpoint that these keys signed. */
+async function checkNotBehind(view: StoreView, head: Checkpoint, keyring: Keyring): Promise<void> {
+  const note = keyring.readHead()
+  if (note === undefined) return
+  const last = openOwn(keyring, note)
+  const next = 'this is an older copy of the log, or one restored from a backup; put the newest copy back'
+  if (last.size > head.size) throw new VerifyError('rolled_back', `ledger: expected at least ${last.size} entries, which this machine signed, got ${head.size}`, next, { first_bad_index: head.size })
+  const reader = tileHashReader(head.size, storeTiles(view, head.size))
+  const proof = await proveConsistency(reader, last.size, head.size)
+  try {
+    checkConsistency({ oldSize: last.size, size: head.size, oldRoot: last.root, root: head.root, proof })
+  } catch (cause) {
+    throw new VerifyError('forked', `ledger: the stored log of ${head.size} entries does not continue the one of ${last.size} entries that this machine signed`, next, { cause })
+  }
+}
+
+/** A checkpoint note that this log's own key signed. VerifyError when it did not. */
+export function openOwn(keyring: Keyring, note: string): Checkpoint {
+  return openCheckpoint(note, [ed25519Verifier(keyring.vkey)], { origin: keyring.origin })
+}
+
+/** The tiles of a stored log of `size`, partial ones made from entries. */
+export function storeTiles(view: StoreView, size: number): ReturnType<typeof fullTileSource> {
+  return fullTileSource(size, {
+    readFullTiles: async (tiles) => Promise.all(tiles.map(async ({ level, index }) => {
+      const bytes = await view.tile(level, index)
+      if (bytes === undefined) throw new VerifyError('tile_missing', `ledger: tile ${level}/${index} is not there`, 'run counterfoil verify')
+      return bytes
+    })),
+    readLeafHashes: async (from, to) => (await view.entries(from, to)).map((row) => leafHash(row.entry)),
+  })
+}
+

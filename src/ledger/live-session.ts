@@ -1,0 +1,97 @@
+// What a ledger keeps in memory of a session that is being written: enough to resolve "the payload of that earlier event" and
+// "the list as it was then" without reading. Everything here can be read again from the store, and is when another process moved the log.
+
+import type { Entry } from '../event/entry.ts'
+import { isListChange, isSameRef, ownRefs } from '../event/entry.ts'
+import { ListIndex } from '../event/list.ts'
+import type { SessionState } from '../event/session.ts'
+import { foldSession } from '../event/session.ts'
+import { fromBase64 } from '../base/bytes.ts'
+import { leafHash, type Hash } from '../log/hash.ts'
+import { TreeEdge } from '../log/tree.ts'
+
+/** An earlier event of the session, as later ones may refer to it. */
+export interface Known { readonly seq: number; readonly event_type: string; readonly step_number?: number; readonly entry_hash: string; readonly facts: Entry['facts']; readonly payloads: Entry['payloads'] }
+
+/** A scope whose secret is in hand. */
+export interface OpenScope { readonly k: number; readonly id: Uint8Array; readonly secret: Uint8Array; readonly saltKey: Uint8Array; readonly indexKey: Uint8Array }
+
+/** How many grown lists of a session keep their tree edge, so that adding to them costs only what is new. */
+const EDGES_KEPT = 8
+
+export class LiveSession {
+  readonly session_id: string
+  state: SessionState | undefined
+  /** Scopes by number; `erased` when entries name one whose secret is gone. */
+  readonly scopes: Map<number, OpenScope | 'erased'> = new Map()
+  readonly seenScopes: Set<number> = new Set()
+  readonly usedApprovals: Set<number> = new Set()
+  /** SHA-256 of this session's segments that this process has sealed or read, by segment id. */
+  readonly segmentHashes: Map<number, Uint8Array> = new Map()
+  #known = new Map<string, Known>()
+  #bySeq = new Map<number, Known>()
+  #requests = new Map<string, number>()
+  #lists = new ListIndex()
+  #edges = new Map<string, TreeEdge>()
+
+  constructor(session_id: string) {
+    this.session_id = session_id
+  }
+
+  get nextSeq(): number {
+    return this.state?.next_seq ?? 0
+  }
+
+  /** Takes in the session's next entry. */
+  follow(entry: Entry, entryHash: string): void {
+    this.state = foldSession(this.state, entry, entryHash)
+    this.#lists.add(entry)
+    for (const { ref } of ownRefs(entry)) this.seenScopes.add(ref.k ?? 0)
+    const known: Known = {
+      seq: entry.seq, event_type: entry.event_type, entry_hash: entryHash, facts: entry.facts, payloads: entry.payloads,
+      ...(entry.step_number === undefined ? {} : { step_number: entry.step_number }),
+    }
+    this.#known.set(entry.event_id, known)
+    this.#bySeq.set(entry.seq, known)
+    if (entry.event_type === 'approval_request') this.#requests.set(entryHash, entry.seq)
+    if (entry.event_type === 'tool_call' && typeof entry.facts['approval'] === 'number') this.usedApprovals.add(entry.facts['approval'])
+  }
+
+  known(event_id: string): Known | undefined {
+    return this.#known.get(event_id)
+  }
+
+  bySeq(seq: number): Known | undefined {
+    return this.#bySeq.get(seq)
+  }
+
+  /** The seq of the approval_request with this entry hash. */
+  requestOf(entryHash: string): number | undefined {
+    return this.#requests.get(entryHash)
+  }
+
+  /** How many elements the list `name` of the event at `seq` has; undefined when it has no such list. */
+  listCount(seq: number, name: string): number | undefined {
+    const slot = this.#bySeq.get(seq)?.payloads[name]
+    if (slot === undefined) return undefined
+    if (isSameRef(slot)) return this.listCount(slot.same, name)
+    return isListChange(slot) ? slot.count : undefined
+  }
+
+  /**
+   * The RFC 6962 root of a changed list: the first `keep` commitments of the list `name` at `base`, then `added`. `seq` is where the new list
+   * will stand. Costs what is added when the base is kept whole and recent, else one node hash per element.
+   */
+  listRoot(seq: number, name: string, base: number | undefined, keep: number, added: readonly Hash[]): Hash {
+    let edge = base === undefined ? undefined : this.#edges.get(`${base}/${name}`)
+    if (edge?.size === keep) edge = edge.clone()
+    else {
+      edge = new TreeEdge()
+      if (base !== undefined) edge.append(this.#lists.refs(base, name).slice(0, keep).map((ref) => leafHash(fromBase64(ref.c))))
+    }
+    edge.append(added.map(leafHash))
+    this.#edges.set(`${seq}/${name}`, edge)
+    if (this.#edges.size > EDGES_KEPT) this.#edges.delete(this.#edges.keys().next().value!)
+    return edge.root()
+  }
+}

@@ -1,0 +1,102 @@
+// What an author passes to `record()`, sorted into the facts and payloads of its type by the vocabulary. Small kindnesses only: an
+// error object becomes its name, message and stack, request parameters are split into numbers and the rest.
+
+import { MisuseError } from '../base/errors.ts'
+import { decimal, foreignLabel, quote } from '../event/label.ts'
+import { OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
+import type { Emitted, Value } from './stream.ts'
+
+/** Where an event stands: the author's step, the event it belongs to, when it happened, the provider's call id. */
+export interface Place { readonly step_number?: number; readonly parent_event_id?: string; readonly timestamp?: string; readonly call_id?: string }
+
+const PLACE = new Set(['step_number', 'parent_event_id', 'timestamp'])
+/** Types that only the ledger, the session's own methods or a tool wrapper write. */
+const OWN_METHODS: { readonly [type: string]: string } = {
+  session_start: 'trail.session() or trail.start()', session_end: 'session.end()', session_timeout: 'runAuditedAgent or session.end()', session_suspend: 'session.suspend()',
+  session_resume: 'trail.resume()', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()', erasure: 'trail.erase()',
+}
+const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', top_k: 'int', seed: 'int', budget_tokens: 'int' } as const
+
+/** Sorts `event` for `record(event_type, event)`. MisuseError names what does not belong and what would. */
+export function sortInput(event_type: string, event: { readonly [name: string]: unknown }): Emitted {
+  if (!Object.hasOwn(VOCABULARY, event_type)) {
+    throw new MisuseError('unknown_event_type', `recorder: expected an event type of the vocabulary, got ${quote(event_type)}`, `use 'custom' with a name, or one of ${authorTypes().join(', ')}`)
+  }
+  const method = OWN_METHODS[event_type]
+  if (method !== undefined) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, `call ${method}`)
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, '')
+  const type = VOCABULARY[event_type as KnownType] as { facts: Record<string, string>; payloads: Record<string, 'one' | 'list'> }
+  const facts: Record<string, unknown> = {}
+  const payloads: Record<string, Value> = {}
+  const place: { step_number?: number; parent_event_id?: string; timestamp?: string } = {}
+  let outcome: Outcome | undefined
+  for (const [name, value] of Object.entries(event)) {
+    if (value === undefined) continue
+    if (PLACE.has(name)) Object.assign(place, { [name]: value })
+    else if (name === 'outcome') outcome = checkOutcome(value)
+    else if (name === 'error') Object.assign(facts, errorInto(event_type, value, payloads))
+    else if (name === 'parameters' && event_type === 'llm_call') Object.assign(facts, parametersInto(value, payloads))
+    else if (Object.hasOwn(type.facts, name)) facts[name] = value
+    else if (type.payloads[name] === 'list') payloads[name] = listOf(event_type, name, value)
+    else if (type.payloads[name] === 'one') payloads[name] = oneOf(event_type, name, value)
+    else if (name !== 'call_id') {
+      const known = [...Object.keys(type.facts), ...Object.keys(type.payloads), ...PLACE]
+      throw new MisuseError('unknown_field', `recorder: expected a field of ${event_type}, got ${quote(name)}`, `it has ${known.join(', ')}; put anything else into a 'custom' event`)
+    }
+  }
+  return { facts: defaults(event_type, facts), payloads, outcome, ...place }
+}
+
+function authorTypes(): string[] {
+  return Object.keys(VOCABULARY).filter((type) => OWN_METHODS[type] === undefined && !/^(log_|key_|integrity|clock|gap|context|access|retention|hold|session_interrupted)/.test(type))
+}
+
+function defaults(event_type: string, facts: Record<string, unknown>): Record<string, unknown> {
+  if (event_type === 'reasoning') return { kind: 'author_stated', ...facts }
+  if (event_type === 'tool_call') return { risk: 'low', ...facts }
+  return facts
+}
+
+function checkOutcome(value: unknown): Outcome {
+  if (typeof value === 'string' && (OUTCOMES as readonly string[]).includes(value)) return value as Outcome
+  throw new MisuseError('bad_outcome', `recorder: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(value)}`, '')
+}
+
+/** An error of any form, as the facts and payloads of the event that reports it. */
+export function errorInto(event_type: string, error: unknown, payloads: Record<string, Value>): { error_type?: string } {
+  if (error === null) return {}
+  const { message, error_type, stack } = errorText(error)
+  if (event_type === 'error') {
+    payloads['message'] = textPiece(message)
+    if (stack !== undefined) payloads['stack'] = textPiece(stack)
+  } else payloads['error'] = textPiece(message)
+  return { error_type: foreignLabel(error_type).label }
+}
+
+function parametersInto(value: unknown, payloads: Record<string, Value>): Record<string, unknown> {
+  const facts: Record<string, unknown> = {}
+  const rest: Record<string, unknown> = {}
+  for (const [name, parameter] of Object.entries((value ?? {}) as object)) {
+    const kind = (NUMBERS as Record<string, string>)[name]
+    if (kind === 'int' && Number.isSafeInteger(parameter)) facts[name] = parameter
+    else if (kind === 'decimal' && typeof parameter === 'number' && decimal(parameter) !== undefined) facts[name] = decimal(parameter)
+    else rest[name] = parameter
+  }
+  if (Object.keys(rest).length > 0) payloads['request_parameters'] = jsonPiece(rest)
+  return facts
+}
+
+function listOf(event_type: string, name: string, value: unknown): Value {
+  if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, '')
+  return Array.from(value, (element) => jsonPiece(element) ?? { m: 'json', content: 'null' })
+}
+
+/** Payloads that are texts in the public surface; everything else is recorded as JSON, so that it reads back as the value it was. */
+const TEXTS = new Set(['text', 'output_text', 'system_prompt', 'user_message', 'instructions', 'message', 'stack', 'reason', 'target', 'reference', 'note', 'comment', 'response_id', 'legal_basis'])
+
+function oneOf(event_type: string, name: string, value: unknown): Value {
+  if (!TEXTS.has(name) && !(event_type === 'final_output' && name === 'output')) return jsonPiece(value)
+  if (typeof value !== 'string') throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be a string, got ${quote(value)}`, '')
+  return pieceOf(value)
+}

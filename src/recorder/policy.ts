@@ -1,0 +1,15 @@
+// What an act waits for before it happens, and what happens when that cannot be had (DESIGN §9).
+
+import type { Risk } from '../event/vocabulary.ts'
+import type { Level } from './sink.ts'
+
+/** `block`: no act without the level waited for. `buffer`: accepted in the spool is enough. `continue`: the act goes on even so, and is counted. */
+export type Failure = 'block' | 'buffer' | 'continue'
+
+export interface Policy { readonly wait: Readonly<Record<Risk, Level>>; readonly failure: Readonly<Record<Risk, Failure>> }
+
+/** On a local trail every tool waits for `durable`; only acts of risk high and critical are held back when the log cannot take them. */
+export const LOCAL_POLICY: Policy = {
+  wait: { low: 'durable', medium: 'durable', high: 'durable', critical: 'durable' },
+  failure: { low: 'buffer', medium: 'buffer', high: 'block', critical: 'block' },
+}

@@ -1,0 +1,378 @@
+// A session as an author holds it: records events, runs tools, asks for approval, nests child sessions, ends once.
+
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import { MisuseError } from '../base/errors.ts'
+import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
+import { foreignLabel, isLabel, label } from '../event/label.ts'
+import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { VOCABULARY, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
+import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
+import { jsonPiece, pieceOf, textPiece } from './content.ts'
+import { errorInto, sortInput } from './inputs.ts'
+import type { Policy } from './policy.ts'
+import type { Level, Receipt } from './sink.ts'
+import { Stream, type Recorded, type StreamHost, type Value } from './stream.ts'
+
+/** Who the agent is. All three names are labels. */
+export interface AgentFacts { readonly agent_id: string; readonly agent_version?: string; readonly model_id?: string; readonly system_prompt?: string }
+
+export interface SessionFacts extends Partial<AgentFacts> { readonly user_id?: string; readonly session_id?: string; readonly user_message?: string; readonly on_behalf_of?: string; readonly tags?: Record<string, string> }
+
+export interface SessionEnd { readonly outcome?: Outcome; readonly reason?: string; readonly final_output?: string }
+
+/** What all sessions of a trail share. */
+export interface SessionHost extends StreamHost {
+  readonly current: AsyncLocalStorage<AgentSession>
+  readonly defaults: Partial<AgentFacts>
+  readonly policy: Policy
+  readonly approve: Approver | undefined
+  /** Resolves when the ledger is open; rejects when it cannot be. */
+  readonly ready: () => Promise<void>
+  readonly rows: (session_id: string) => Promise<unknown[]>
+}
+
+/** How many texts of reasoning an approver is shown. */
+const REASONING_SHOWN = 8
+
+export class AgentSession implements AsyncDisposable, ModelCallSink {
+  readonly session_id: string
+  readonly user_id: string | undefined
+  readonly #host: SessionHost
+  readonly #stream: Stream
+  readonly #agent: Partial<AgentFacts>
+  #ended: Promise<Receipt> | undefined
+  #suspended = false
+  #reasoning: string[] = []
+  /** Open calls by the provider's id, so that a result told by hand finds its call. */
+  #calls = new Map<string, string>()
+  #lastCall = new Map<KnownType, string>()
+  /** The event that a tool call belongs to: the newest model answer. */
+  #asked: string | undefined
+
+  private constructor(host: SessionHost, session_id: string, agent: Partial<AgentFacts>, user_id: string | undefined) {
+    this.#host = host
+    this.session_id = session_id
+    this.user_id = user_id
+    this.#agent = agent
+    this.#stream = new Stream(session_id, host)
+  }
+
+  /** Begins a session; its `session_start` is accepted when this returns. */
+  static begin(host: SessionHost, facts: SessionFacts, place: { parent?: AgentSession; implicit?: boolean } = {}): AgentSession {
+    const agent: Partial<AgentFacts> = { ...host.defaults, ...defined({ agent_id: facts.agent_id, agent_version: facts.agent_version, model_id: facts.model_id, system_prompt: facts.system_prompt }) }
+    if (agent.agent_id === undefined) throw new MisuseError('no_agent_id', 'session: expected an agent_id, got none', "pass agent_id to openTrail or to the session, for example 'support-bot'")
+    for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (agent[name] !== undefined) label(agent[name], name)
+    for (const name of ['user_id', 'session_id', 'user_message', 'on_behalf_of', 'system_prompt'] as const) {
+      const value = facts[name]
+      if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, '')
+    }
+    const own = facts.session_id !== undefined && isUuid(facts.session_id) ? facts.session_id : undefined
+    const session = new AgentSession(host, own ?? uuidv7(host.clock()), agent, facts.user_id)
+    const payloads: Record<string, Value> = {
+      identity: facts.user_id === undefined ? undefined : jsonPiece({ subject: facts.user_id, role: 'user' }),
+      user_message: facts.user_message === undefined ? undefined : textPiece(facts.user_message),
+      system_prompt: agent.system_prompt === undefined ? undefined : textPiece(agent.system_prompt),
+      client_session_id: facts.session_id === undefined || own !== undefined ? undefined : textPiece(facts.session_id),
+      on_behalf_of: facts.on_behalf_of === undefined ? undefined : jsonPiece({ subject: facts.on_behalf_of }),
+      tags: facts.tags === undefined ? undefined : jsonPiece(facts.tags),
+    }
+    const { parent } = place
+    session.#stream.emit('session_start', {
+      facts: {
+        agent_id: agent.agent_id, source: 'counterfoil-node', ...defined({ agent_version: agent.agent_version, model_id: agent.model_id }),
+        ...(facts.user_id === undefined ? {} : { user: randomRef() }), ...(place.implicit === true ? { implicit: true } : {}),
+        ...(parent === undefined ? {} : { parent_session_id: parent.session_id, root_session_id: parent.#root }),
+      },
+      payloads,
+    })
+    session.#root = parent === undefined ? session.session_id : parent.#root
+    return session
+  }
+
+  /** Takes up a session that another recorder began. The caller has checked that it is there. */
+  static resume(host: SessionHost, session_id: string, reason = 'resumed'): AgentSession {
+    const session = new AgentSession(host, session_id, host.defaults, undefined)
+    session.#root = session_id
+    session.#stream.emit('session_resume', { facts: { reason } })
+    return session
+  }
+
+  #root = ''
+
+  /** Records one event; see `EventInputs` for the fields of each type. Returns at once. */
+  record(event_type: string, event: { readonly [name: string]: unknown }): Recorded {
+    this.#open(event_type)
+    const sorted = sortInput(event_type, event)
+    const type = event_type as KnownType
+    const call_id = typeof event['call_id'] === 'string' ? event['call_id'] : undefined
+    const facts = call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id') ? { ...sorted.facts, call_id: foreignLabel(call_id).label } : sorted.facts
+    const parent_event_id = sorted.parent_event_id ?? this.#callOf(type, call_id)
+    const recorded = this.#stream.emit(type, { ...sorted, ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: type.endsWith('_call') || type === 'handoff' ? 'before' : 'after' })
+    this.#remember(type, recorded.event_id, call_id)
+    if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'])
+    return recorded
+  }
+
+  /** The classic `log()`: a type of ours when `name` is one and `content` fits it, else a `custom` event. */
+  log(name: string, content: unknown, step_number?: number): Recorded {
+    const step = step_number === undefined ? {} : { step_number }
+    if (Object.hasOwn(VOCABULARY, name) && typeof content === 'object' && content !== null && !Array.isArray(content)) {
+      try {
+        return this.record(name, { ...content, ...step })
+      } catch (error) {
+        if (!(error instanceof MisuseError)) throw error
+      }
+    }
+    this.#open('custom')
+    const fits = isLabel(name)
+    return this.#stream.emit('custom', { facts: { name: fits ? name : 'other' }, payloads: { content: jsonPiece(fits ? content : { name, content }) }, capture: 'after', ...step })
+  }
+
+  /** Runs a model call told by hand: `llm_call` before, `llm_result` after, as `read` sees the result. */
+  async llm<R>(call: { readonly [name: string]: unknown }, run: () => Promise<R>, read: (result: Awaited<R>) => { readonly [name: string]: unknown }): Promise<R> {
+    const began = this.#host.clock()
+    const opened = this.record('llm_call', call)
+    await this.guard(opened, 'low')
+    let result: Awaited<R>
+    try {
+      result = await run()
+    } catch (error) {
+      this.record('llm_result', { error, outcome: 'failure', latency_ms: Math.round(this.#host.clock() - began), parent_event_id: opened.event_id })
+      throw error
+    }
+    this.record('llm_result', { outcome: 'success', latency_ms: Math.round(this.#host.clock() - began), ...read(result), parent_event_id: opened.event_id })
+    return result
+  }
+
+  /** For integrations: a model call as it goes over the wire. */
+  call(call: ModelCall): OpenModelCall {
+    this.#open('llm_call')
+    const provider = foreignLabel(call.provider).label
+    const model = foreignLabel(call.model_id)
+    const recorded = this.#stream.emit('llm_call', {
+      facts: { provider, model_id: model.label, streaming: call.streaming, attempt: call.attempt, endpoint: foreignLabel(call.endpoint.replace(/^\/+/, '')).label, message_count: call.input_messages.length, ...call.parameters },
+      payloads: {
+        input_messages: call.input_messages, system_prompt: call.system_prompt, tool_definitions: call.tool_definitions.length === 0 ? undefined : call.tool_definitions,
+        request_parameters: call.request_parameters, model_name: model.odd === undefined ? undefined : textPiece(model.odd),
+      },
+    })
+    let finished = false
+    return {
+      event_id: recorded.event_id,
+      ready: () => this.guard(recorded, 'low'),
+      finish: (result) => {
+        if (finished) return
+        finished = true
+        this.#finish(recorded.event_id, call, result)
+      },
+    }
+  }
+
+  #finish(event_id: string, call: ModelCall, result: ModelResult): void {
+    const names: Record<string, string> = {}
+    const named = (fact: string, text: string | undefined): Record<string, string> => {
+      if (text === undefined) return {}
+      const { label: fits, odd } = foreignLabel(text)
+      if (odd !== undefined) names[fact] = odd
+      return { [fact]: fits }
+    }
+    const counts = defined({
+      input_tokens: whole(result.input_tokens), output_tokens: whole(result.output_tokens), cache_read_tokens: whole(result.cache_read_tokens), cache_write_tokens: whole(result.cache_write_tokens),
+      reasoning_tokens: whole(result.reasoning_tokens), latency_ms: whole(result.latency_ms), time_to_first_token_ms: whole(result.time_to_first_token_ms), status: whole(result.status),
+    })
+    const facts = { ...named('model_id', result.model_id), ...named('stop_reason', result.stop_reason), ...named('error_type', result.error_type), ...counts, attempt: call.attempt, complete: result.complete }
+    try {
+      const recorded = this.#stream.emit('llm_result', {
+        facts, outcome: result.outcome, capture: 'after', parent_event_id: event_id,
+        payloads: {
+          output: result.output.length === 0 ? undefined : result.output, output_text: result.output_text === undefined ? undefined : textPiece(result.output_text),
+          tool_calls_requested: result.tool_calls_requested.length === 0 ? undefined : jsonPiece(result.tool_calls_requested), response_id: result.response_id === undefined ? undefined : textPiece(result.response_id),
+          error: result.error, usage: result.usage, raw: result.raw, names: Object.keys(names).length === 0 ? undefined : jsonPiece(names),
+        },
+      })
+      this.#asked = recorded.event_id
+      for (const { text, form } of result.thinking) {
+        if (text !== undefined) this.#reasoned(text)
+        this.#stream.emit('reasoning', { facts: { kind: 'model_reported', form }, payloads: { text: text === undefined ? undefined : textPiece(text) }, capture: 'after', parent_event_id: recorded.event_id })
+      }
+    } catch (error) {
+      this.#host.report(error as never)
+    }
+  }
+
+  [MODEL_CALLS](): ModelCallSink {
+    return this
+  }
+
+  /** Waits until an event is as safe as an act of `risk` demands; throws when the act must not happen. */
+  async guard(recorded: Recorded, risk: Risk): Promise<void> {
+    const failure = this.#host.policy.failure[risk]
+    const level = this.#host.policy.wait[risk]
+    try {
+      if (level !== 'accepted') await this.#stream.reach(recorded.event_id, level)
+      else await this.#stream.reach(recorded.event_id, 'accepted')
+    } catch (error) {
+      if (isRefusal(error) || failure === 'block') throw error
+      if (failure === 'buffer') await this.#stream.reach(recorded.event_id, 'accepted') // throws when not even the spool has it
+      this.#host.report(error as never)
+    }
+  }
+
+  /** Puts an action before a person. Resolves with the answer, whatever it is; the request and the answer are durable then. */
+  async approval(action: Action, approver?: Approver): Promise<Approval> {
+    return (await this.ask(action, approver)).approval
+  }
+
+  /** As `approval`, with the events that it left on record; for tools. */
+  ask(action: Action, approver: Approver | undefined, call_id?: string): Promise<RecordedApproval> {
+    this.#open('approval_request')
+    return askApproval(action, {
+      stream: this.#stream, approver: approver ?? this.#host.approve, user_id: this.user_id, reasoning: this.#reasoning.slice(-REASONING_SHOWN), clock: this.#host.clock,
+      call_id: call_id === undefined ? undefined : foreignLabel(call_id).label, parent_event_id: this.#asked,
+    })
+  }
+
+  /** Records that a tool is about to run; for `toolOf`. */
+  beginTool(tool_name: string, input: string, options: { risk: Risk; call_id?: string | undefined; approval?: RecordedApproval | undefined }): Recorded {
+    this.#open('tool_call')
+    const name = foreignLabel(tool_name)
+    const recorded = this.#stream.emit('tool_call', {
+      facts: { tool_name: name.label, risk: options.risk, ...(options.call_id === undefined ? {} : { call_id: foreignLabel(options.call_id).label }), ...(options.approval === undefined ? {} : { requires_approval: true }) },
+      ...(options.approval === undefined ? {} : { links: { approval: options.approval.decision } }),
+      payloads: {
+        tool_input: options.approval === undefined ? { m: 'json', content: input } : { same: options.approval.request },
+        names: name.odd === undefined ? undefined : jsonPiece({ tool_name: name.odd }),
+      },
+      parent_event_id: this.#asked,
+    })
+    return recorded
+  }
+
+  /** Records how a tool call ended; for `toolOf`. */
+  endTool(event_id: string, result: { tool_name: string; call_id?: string | undefined; outcome: Outcome; output?: unknown; error?: unknown; execution_time_ms?: number }): Recorded {
+    const payloads: Record<string, Value> = { tool_output: jsonPiece(result.output) }
+    const facts = result.error === undefined ? {} : errorInto('tool_result', result.error, payloads)
+    return this.#stream.emit('tool_result', {
+      facts: {
+        tool_name: foreignLabel(result.tool_name).label, ...facts, ...(result.call_id === undefined ? {} : { call_id: foreignLabel(result.call_id).label }),
+        ...(result.execution_time_ms === undefined ? {} : { execution_time_ms: Math.max(0, Math.round(result.execution_time_ms)) }),
+      },
+      payloads, outcome: result.outcome, capture: 'after', parent_event_id: event_id,
+    })
+  }
+
+  /** Makes this the current session of the async context while `fn` runs. */
+  run<R>(fn: () => R): R {
+    return this.#host.current.run(this, fn)
+  }
+
+  /** Hands work to another agent: a child session, ended when `run` is done. */
+  async agent<R>(facts: AgentFacts & { instructions?: string }, run: (child: AgentSession) => R | Promise<R>): Promise<R> {
+    this.#open('handoff')
+    const child = AgentSession.begin(this.#host, { ...facts, ...(this.user_id === undefined ? {} : { user_id: this.user_id }), ...(facts.instructions === undefined ? {} : { user_message: facts.instructions }) }, { parent: this })
+    this.#stream.emit('handoff', { facts: { to_agent_id: facts.agent_id, child_session_id: child.session_id }, payloads: { instructions: facts.instructions === undefined ? undefined : textPiece(facts.instructions) } })
+    return child.through(run)
+  }
+
+  /** Runs `run` as the current session and ends it: success, or an `error` event and failure. */
+  async through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
+    let result: R
+    try {
+      result = await this.run(() => run(this))
+    } catch (error) {
+      if (this.#ended === undefined) {
+        const outcome = error instanceof ApprovalDenied ? 'denied' : 'failure'
+        this.record('error', { error, recoverable: false })
+        await this.end({ outcome, reason: 'error' }).catch((problem) => this.#host.report(problem))
+      }
+      throw error
+    }
+    if (this.#ended === undefined && !this.#suspended) await this.end({ outcome: 'success' })
+    return result
+  }
+
+  /** A person steps in. */
+  intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: { actor: string; note?: string }): Recorded {
+    this.#open('human_intervention')
+    if (typeof note?.actor !== 'string') throw new MisuseError('no_actor', 'session: expected intervene() to name an actor, got none', 'say who stepped in')
+    return this.#stream.emit('human_intervention', { facts: { kind, actor: randomRef() }, payloads: { identity: jsonPiece({ subject: note.actor, role: 'operator' }), note: note.note === undefined ? undefined : textPiece(note.note) }, capture: 'after' })
+  }
+
+  /** Lays the session down; `trail.resume(session_id)` takes it up, here or elsewhere. */
+  async suspend(reason = 'suspended'): Promise<Receipt> {
+    this.#open('session_suspend')
+    this.#suspended = true
+    return this.#stream.emit('session_suspend', { facts: { reason }, capture: 'after' }).durable()
+  }
+
+  /** Ends the session, once; later calls give the first receipt. Resolves when the end, and with it all before, is durable. */
+  end(end: SessionEnd = {}): Promise<Receipt> {
+    return (this.#ended ??= this.#end('session_end', end))
+  }
+
+  /** Ends the session because a limit was reached. */
+  timeout(end: SessionEnd = {}): Promise<Receipt> {
+    return (this.#ended ??= this.#end('session_timeout', { outcome: 'timeout', ...end }))
+  }
+
+  #end(type: 'session_end' | 'session_timeout', { outcome, reason, final_output }: SessionEnd): Promise<Receipt> {
+    if (final_output !== undefined) this.#stream.emit('final_output', { payloads: { output: pieceOf(final_output) }, capture: 'after' })
+    const name = reason === undefined ? undefined : foreignLabel(reason)
+    return this.#stream.emit(type, {
+      facts: name === undefined ? {} : { reason: name.label }, payloads: { note: name?.odd === undefined ? undefined : textPiece(name.odd) }, capture: 'after', outcome: outcome ?? 'unknown',
+    }).durable()
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined
+  }
+
+  /** The classic `get_session_trail()`: one row per call and event, oldest first. */
+  async trail(): Promise<unknown[]> {
+    return this.#host.rows(this.session_id)
+  }
+
+  reach(event_id: string, level: Level): Promise<Receipt> {
+    return this.#stream.reach(event_id, level)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended === undefined && !this.#suspended) await this.end()
+  }
+
+  #open(event_type: string): void {
+    if (this.#suspended) throw new MisuseError('session_suspended', `session: ${event_type} after suspend()`, 'take the session up with trail.resume(session_id)')
+  }
+
+  #reasoned(text: string): void {
+    this.#reasoning.push(text)
+    if (this.#reasoning.length > REASONING_SHOWN) this.#reasoning.shift()
+  }
+
+  #callOf(type: KnownType, call_id: string | undefined): string | undefined {
+    if (type === 'tool_result') return (call_id === undefined ? undefined : this.#calls.get(call_id)) ?? this.#lastCall.get('tool_call')
+    if (type === 'llm_result') return this.#lastCall.get('llm_call')
+    if (type === 'tool_call' || type === 'reasoning') return this.#asked
+    return undefined
+  }
+
+  #remember(type: KnownType, event_id: string, call_id: string | undefined): void {
+    if (type === 'llm_call' || type === 'tool_call') this.#lastCall.set(type, event_id)
+    if (type === 'tool_call' && call_id !== undefined) this.#calls.set(call_id, event_id)
+    if (type === 'tool_result' && call_id !== undefined) this.#calls.delete(call_id)
+    if (type === 'llm_result') this.#asked = event_id
+  }
+}
+
+/** A ledger's answer that the event itself may not be: it holds back the act whatever the policy. */
+function isRefusal(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && (error as { refused?: unknown }).refused === true
+}
+
+function whole(value: number | undefined): number | undefined {
+  return value === undefined || !Number.isFinite(value) ? undefined : Math.round(value)
+}
+
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never
+}

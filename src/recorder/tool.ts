@@ -1,0 +1,190 @@
+// Tools on the record: durable intent, then a human where the policy asks for one, then the act, then its result.
+
+import { performance } from 'node:perf_hooks'
+import { MisuseError } from '../base/errors.ts'
+import type { Outcome, Risk } from '../event/vocabulary.ts'
+import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
+import { jsonPiece } from './content.ts'
+import type { AgentSession } from './session.ts'
+
+export type JsonSchema = { readonly [key: string]: unknown }
+
+/** The Standard Schema interface (standardschema.dev, version 1): what zod, valibot and arktype schemas have. Only types. */
+export interface StandardSchema<Out> { readonly '~standard': { readonly version: 1; readonly vendor: string; readonly validate: (value: unknown) => unknown; readonly types?: { readonly input: unknown; readonly output: Out } | undefined } }
+
+/** `approval`: an approver, `true` for the trail's, or a question about the input. */
+export interface ToolPolicy { readonly risk?: Risk; readonly approval?: Approver | boolean | ((input: unknown) => boolean) }
+
+export interface ToolDefinition<In> extends ToolPolicy { readonly name: string; readonly description?: string; readonly input?: StandardSchema<In>; readonly input_schema?: JsonSchema }
+
+/** What a tool's function is given beside its input. `signal` is reserved for an operator's stop. */
+export interface ToolContext { readonly call_id: string; readonly session: AgentSession; readonly signal: AbortSignal; readonly approval?: Approval }
+
+/** A tool on the record. Call it with an input, or give `run` what the model sent: it answers with content for the model and never throws for the tool's own errors. */
+export interface Tool<In, Out> {
+  (input: In): Promise<Out>
+  readonly definition: { readonly name: string; readonly description: string; readonly input_schema: JsonSchema }
+  run(input: unknown, call_id?: string): Promise<{ content: string; is_error: boolean }>
+}
+
+/** A tool object of an SDK: Anthropic's `betaZodTool`, the AI SDK's `tool()`, OpenAI Agents' `tool()`. */
+export interface RunnableTool { readonly name: string; run?: (...args: never[]) => unknown; execute?: (...args: never[]) => unknown }
+
+/** An approver as a function of one argument cannot be told from a question about the input by its type: an approver is async or named so. */
+const RISKS: readonly string[] = ['low', 'medium', 'high', 'critical']
+
+type CurrentSession = () => AgentSession
+
+/** Makes a tool of `run`. The session is looked up at each call, so a tool is made once, at module scope. */
+export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
+  checkDefinition(definition)
+  if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, '')
+  const act = async (input: unknown, call_id: string | undefined): Promise<Out> => {
+    const session = current()
+    return perform(session, definition, input, call_id, async (taken, context) => run((await validated(definition, taken)) as In, context))
+  }
+  const tool = ((input: In) => act(input, undefined)) as Tool<In, Out>
+  Object.defineProperty(tool, 'name', { value: definition.name })
+  return Object.assign(tool, {
+    definition: { name: definition.name, description: definition.description ?? '', input_schema: definition.input_schema ?? schemaOf(definition.input) },
+    run: async (input: unknown, call_id?: string) => {
+      try {
+        const output = await act(input, call_id)
+        return { content: typeof output === 'string' ? output : (JSON.stringify(output) ?? ''), is_error: false }
+      } catch (error) {
+        if (isHeldBack(error)) throw error
+        return { content: error instanceof Error ? error.message : String(error), is_error: true }
+      }
+    },
+  })
+}
+
+/** The SDK's own tool object with its `run` or `execute` on the record; everything else is as it was. */
+export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, current: CurrentSession): T {
+  const method = typeof tool.run === 'function' ? 'run' : typeof tool.execute === 'function' ? 'execute' : undefined
+  if (method === undefined) throw new MisuseError('bad_tool', 'tool: expected a definition and a function, or a tool object with run() or execute(), got neither', "trail.tool({ name: 'refund', … }, async (input) => …)")
+  const definition = { ...policy, name: String(tool.name) }
+  checkDefinition(definition)
+  const original = tool[method] as (...args: unknown[]) => unknown
+  const wrapped = function (this: unknown, ...args: unknown[]): Promise<unknown> {
+    return perform(current(), definition, args[0], callIdOf(args[1]), (taken) => original.call(this === wrappedTool ? tool : this, taken, ...args.slice(1)))
+  }
+  const wrappedTool: T = Object.create(Object.getPrototypeOf(tool) as object, Object.getOwnPropertyDescriptors(tool)) as T
+  Object.defineProperty(wrappedTool, method, { value: wrapped, writable: true, enumerable: true, configurable: true })
+  return wrappedTool
+}
+
+/** One act: approval where asked for, intent on record as the policy demands, the act, its result. */
+async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string }, input: unknown, call_id: string | undefined, run: (taken: In, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
+  const risk = definition.risk ?? 'low'
+  // The tool gets the value parsed from what was recorded, never the caller's object, which may change while a human thinks.
+  const text = (jsonPiece(input) ?? { content: 'null' }).content as string
+  const taken = JSON.parse(text) as In
+  const recorded = await approved(session, definition, JSON.parse(text), risk, call_id)
+  const intent = session.beginTool(definition.name, text, { risk, call_id, approval: recorded })
+  try {
+    await session.guard(intent, risk)
+  } catch (error) {
+    session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: 'denied', error })
+    throw heldBack(error)
+  }
+  const began = performance.now()
+  const context: ToolContext = { call_id: call_id ?? intent.event_id, session, signal: new AbortController().signal, ...(recorded === undefined ? {} : { approval: recorded.approval }) }
+  let output: Out
+  try {
+    output = await session.run(() => run(taken, context))
+  } catch (error) {
+    session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: outcomeOf(error), error, execution_time_ms: performance.now() - began })
+    throw error
+  }
+  session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: 'success', output, execution_time_ms: performance.now() - began })
+  return output
+}
+
+async function approved(session: AgentSession, { name, approval }: ToolPolicy & { readonly name: string }, input: unknown, risk: Risk, call_id: string | undefined): Promise<RecordedApproval | undefined> {
+  if (approval === undefined || approval === false) return undefined
+  let approver: Approver | undefined
+  if (typeof approval === 'function') {
+    const answer = isApprover(approval) ? undefined : (approval as (input: unknown) => boolean)(input)
+    if (answer === false) return undefined
+    if (answer === undefined) approver = approval as Approver
+  }
+  const recorded = await session.ask({ tool_name: name, tool_input: input, risk }, approver, call_id)
+  if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
+  return recorded
+}
+
+/** An async function asks a person; a plain one is a question about the input (a plain function that returns a promise says so with `approver()`). */
+function isApprover(approval: (...args: never[]) => unknown): boolean {
+  return approval.constructor?.name === 'AsyncFunction' || (approval as { [APPROVER]?: true })[APPROVER] === true
+}
+
+const APPROVER: unique symbol = Symbol.for('counterfoil.approver') as never
+
+/** Marks a plain function that returns a promise as one that asks a person. Async functions need no mark. */
+export function approver(ask: Approver): Approver {
+  return Object.assign((request: Parameters<Approver>[0]) => ask(request), { [APPROVER]: true as const })
+}
+
+async function validated<In>(definition: ToolDefinition<In>, value: unknown): Promise<unknown> {
+  if (definition.input === undefined) return value
+  const result = (await definition.input['~standard'].validate(value)) as { value?: unknown; issues?: readonly { message?: string; path?: readonly unknown[] }[] }
+  if (result.issues === undefined) return result.value
+  const issues = result.issues.map(({ message, path }) => `${(path ?? []).map((part) => (typeof part === 'object' && part !== null && 'key' in part ? String(part.key) : String(part))).join('.') || 'input'}: ${message ?? 'invalid'}`)
+  throw new InvalidInput(`tool ${definition.name}: the input does not fit its schema: ${issues.join('; ')}`)
+}
+
+/** The input that the model sent does not fit the tool's schema; the tool did not run. */
+export class InvalidInput extends TypeError {
+  constructor(message: string) {
+    super(message)
+    this.name = 'InvalidInput'
+  }
+}
+
+function schemaOf(input: StandardSchema<unknown> | undefined): JsonSchema {
+  if (input === undefined) return { type: 'object' }
+  const convert = (input as { toJSONSchema?: (options?: unknown) => JsonSchema }).toJSONSchema
+  const json = (input['~standard'] as { jsonSchema?: { input?: (options: unknown) => JsonSchema } }).jsonSchema
+  try {
+    const schema = json?.input?.({ target: 'draft-2020-12' }) ?? convert?.call(input, { io: 'input' })
+    if (schema !== undefined) return withoutMeta(schema)
+  } catch {
+    // a schema that JSON Schema cannot say: the author passes input_schema
+  }
+  throw new MisuseError('no_input_schema', `tool: the ${input['~standard'].vendor} schema of this tool cannot say itself as JSON Schema`, 'pass input_schema beside input')
+}
+
+function withoutMeta(schema: JsonSchema): JsonSchema {
+  const { $schema: _, '~standard': __, ...rest } = schema as { [key: string]: unknown }
+  return rest
+}
+
+function checkDefinition({ name, risk }: { name: string; risk?: Risk }): void {
+  if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, '')
+  if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, '')
+}
+
+function callIdOf(context: unknown): string | undefined {
+  if (typeof context !== 'object' || context === null) return undefined
+  const { toolUseBlock, toolCallId, toolCall } = context as { toolUseBlock?: { id?: unknown }; toolCallId?: unknown; toolCall?: { callId?: unknown } }
+  const id = toolUseBlock?.id ?? toolCallId ?? toolCall?.callId
+  return typeof id === 'string' ? id : undefined
+}
+
+function outcomeOf(error: unknown): Outcome {
+  const name = (error as { name?: unknown })?.name
+  return name === 'TimeoutError' ? 'timeout' : name === 'AbortError' ? 'unknown' : 'failure'
+}
+
+const HELD: unique symbol = Symbol('held back') as never
+
+/** The record could not take the intent, so the act did not happen: no answer for the model, the agent must stop. */
+function heldBack(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null) Object.defineProperty(error, HELD, { value: true })
+  return error
+}
+
+function isHeldBack(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && (HELD in error || error instanceof MisuseError)
+}
