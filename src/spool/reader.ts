@@ -2,6 +2,7 @@
 
 import type { KeyObject } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { basename } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { SpoolError } from './fault.ts'
 import type { Owner } from './owner.ts'
@@ -135,11 +136,15 @@ function openFile(path: string): number {
 function readHeader(fd: number, path: string): SpoolHeader | undefined {
   const bytes = readAt(fd, 0, MAX_HEADER_BYTES)
   if (bytes[0] === 0 && isBlank(fd, 0)) return undefined
+  let header: SpoolHeader | undefined
   try {
-    return parseHeader(bytes)
+    header = parseHeader(bytes)
   } catch (cause) {
     throw new SpoolError('spool_header', path, 0, (cause as Error).message, cause)
   }
+  // The ledger keeps by name how far it has read.
+  if (header !== undefined && header.id !== basename(path)) throw new SpoolError('spool_header', path, 0, `it is the spool ${header.id} under another name`)
+  return header
 }
 
 /** Whether there are only zeros from `offset` to the end: after a power cut a file may be longer than what reached the disk. Nothing of ours is only zeros. */

@@ -110,15 +110,18 @@ export class SpoolWriter {
     try {
       makeFolder(this.#folder)
       const header = encodeHeader(this.#idBytes, randomBytes(32), this.#options.owner ?? thisOwner())
+      this.#key = recordKey(this.#options.key, this.#options.origin, header.bytes)
       fd = openSync(draft, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL, 0o600)
       for (let done = 0; done < header.bytes.length; ) done += writeSync(fd, header.bytes, done)
       renameSync(draft, this.path)
-      this.#key = recordKey(this.#options.key, this.#options.origin, header.bytes)
       this.#end = header.bytes.length
       return (this.#fd = fd)
     } catch (cause) {
-      if (fd !== undefined) closeSync(fd)
-      rmSync(draft, { force: true })
+      if (fd !== undefined) {
+        closeSync(fd)
+        rmSync(draft, { force: true })
+      }
+      if (cause instanceof TypeError || cause instanceof RangeError) throw cause
       throw isFull(cause) ? full(this.path, cause) : failed(this.path, cause, true)
     }
   }
