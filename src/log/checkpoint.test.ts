@@ -27,6 +27,12 @@ describe('the text', () => {
     expect(parseTreeHead(BODY.replace('20852163', String(Number.MAX_SAFE_INTEGER))).size).toBe(Number.MAX_SAFE_INTEGER)
   })
 
+  test('has lines of up to 4,096 bytes', () => {
+    const origin = '\u20ac'.repeat(1_365) + 'o'
+    expect(parseTreeHead(formatTreeHead({ ...head, origin })).origin).toBe(origin)
+    expect(() => formatTreeHead({ ...head, origin: `${origin}o` })).toThrow(TypeError)
+  })
+
   test('comes back as it went in', () => {
     const line = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => !/\p{Cc}/u.test(text))
     const root = fc.uint8Array({ minLength: 32, maxLength: 32 })
@@ -92,6 +98,17 @@ describe('opening', () => {
   test('refuses a checkpoint that only witnesses signed', () => {
     const alone = signNote(BODY, [cosignatureSigner(witness.signer, 1_700_000_000)])
     expect(() => openCheckpoint(alone, [verifier], { cosigners })).toThrow(fault('note_unverified'))
+  })
+
+  test('tells the key of a log from a witness of the same name', () => {
+    const namesake = testSigner(ORIGIN, 6, COSIGNATURE_ED25519)
+    const alone = signNote(BODY, [cosignatureSigner(namesake.signer, 1_700_000_000)])
+    expect(() => openCheckpoint(alone, [verifier], { cosigners: [cosignatureVerifier(namesake.vkey)] })).toThrow('got only cosignatures')
+  })
+
+  test('takes only cosigners made by cosignatureVerifier', () => {
+    const note = signNote(BODY, [log.signer, other.signer])
+    expect(() => openCheckpoint(note, [verifier], { cosigners: [ed25519Verifier(other.vkey)] })).toThrow(TypeError)
   })
 
   test('refuses the checkpoint of another log, whoever of the known logs signed it', () => {

@@ -77,6 +77,8 @@ describe('entry bundles', () => {
         expect(decodeBundle(encodeBundle(entries), entries.length)).toEqual(entries)
       }),
     )
+    const most = Array.from({ length: 256 }, (_, i) => new Uint8Array(i))
+    expect(decodeBundle(encodeBundle(most), 256)).toEqual(most)
     const largest = new Uint8Array(65_535).fill(7)
     expect(decodeBundle(encodeBundle([largest, new Uint8Array()]), 2)).toEqual([largest, new Uint8Array()])
   })

@@ -50,7 +50,7 @@ export function* newTiles(oldSize: number, size: number): Generator<TileId> {
   checkSize(oldSize)
   if (oldSize > size) throw new RangeError(`log: expected an old size up to ${size}, got ${oldSize}`)
   let [old, now] = [oldSize, size]
-  for (let level = 0; now > old && now > 0; level++) {
+  for (let level = 0; now > old; level++) {
     for (let index = Math.floor(old / TILE_WIDTH); index * TILE_WIDTH < now; index++) {
       yield { level, index, width: Math.min(TILE_WIDTH, now - index * TILE_WIDTH) }
     }
@@ -94,8 +94,8 @@ export function parseTilePath(path: string): TilePath {
     index: Number(groups.replaceAll(/[x/]/g, '')),
     width: width === undefined ? TILE_WIDTH : Number(width),
   }
-  const outOfRange = (tile.level !== 'entries' && tile.level > MAX_LEVEL) || !Number.isSafeInteger(tile.index) || Number(width ?? 1) >= TILE_WIDTH
-  if (outOfRange || formatTilePath(tile) !== path) throw malformedPath(path)
+  const outOfRange = (tile.level !== 'entries' && tile.level > MAX_LEVEL) || !Number.isSafeInteger(tile.index) || tile.width > TILE_WIDTH
+  if (outOfRange || formatTilePath(tile) !== path) throw malformedPath(path) // the second: padding, and a full tile spelled `.p/256`
   return tile
 }
 
@@ -134,13 +134,11 @@ export function decodeBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   let at = 0
   while (at < bytes.length && entries.length < width) {
     const start = at + 2
-    const end = start + bytes[at]! * 256 + (bytes[at + 1] ?? 0)
-    if (end > bytes.length || start > bytes.length) break
-    entries.push(bytes.subarray(start, end))
-    at = end
+    at = start + bytes[at]! * 256 + (bytes[at + 1] ?? 0)
+    entries.push(bytes.subarray(start, at)) // of one that is cut short `at` is past the end, and nothing is returned
   }
   if (at !== bytes.length || entries.length !== width) {
-    const message = `expected a bundle of exactly ${width} entries, got ${entries.length} and ${bytes.length - at} more bytes`
+    const message = `expected a bundle of ${width} entries in ${bytes.length} bytes, got ${entries.length} in ${at}`
     throw logFault('bundle_malformed', message, 'fetch the bundle again, or from another copy')
   }
   return entries
