@@ -232,7 +232,7 @@ export function readPayload(segment: OpenSegment, place: Place): Uint8Array {
     )
   }
   if (frames > 1) return concat(...pieces.map((_, i) => contentOf(segment, frame + i)))
-  const lengths = pieces[0]!.lengths
+  const lengths = pieces[0].lengths
   let offset = 0
   for (let i = 0; i < position; i++) offset += lengths[i]!
   return contentOf(segment, frame).subarray(offset, offset + lengths[position]!)
