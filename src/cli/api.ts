@@ -1,0 +1,79 @@
+// What the command line asks of a trail: types only. `open.ts` is the one place that joins them to the real thing, and tests
+// hand in a trail made of a list of events.
+
+import type { Content, ViewEvent } from '../event/view.ts'
+import type { Outcome } from '../event/vocabulary.ts'
+
+/** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
+export type OpenMode = 'read' | 'write' | 'create'
+
+export interface CliTrail {
+  /** Newest first. */
+  sessions(query?: SessionQuery): AsyncIterable<SessionSummary>
+  /** Ascending by index. */
+  events(query?: EventQuery): AsyncIterable<ViewEvent>
+  /** Ids that start or end with these hex digits, at most `limit`. */
+  findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]>
+  /** The newest events, at most `count`, ascending by index. */
+  newest(count: number, session_id?: string): Promise<ViewEvent[]>
+  verify(options: { require?: readonly string[]; progress?: (done: number, total: number) => void }): Promise<Verdict>
+  /** Without an id: the last tool call of risk high or above; undefined when there is none. */
+  why(event_id?: string): Promise<WhyReport | undefined>
+  sql(query: string): Promise<SqlResult>
+  erase(what: { session_id: string } | { user_id: string }, why: { reason: string; legal_basis?: string }): Promise<Erased>
+  /** What an erasure would take: sessions with child sessions. Nothing is changed. */
+  erasable(what: { session_id: string } | { user_id: string }): Promise<{ sessions: readonly string[]; events: number }>
+  keys(): Promise<KeyReport>
+  renewKeys(): Promise<KeyReport>
+  status(): Promise<TrailStatus>
+  /** A consistent copy at `path`, made by the database itself. */
+  copy(path: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
+export interface EventQuery { readonly session_id?: string; readonly event_id?: string; readonly from?: number; readonly to?: number }
+
+export type SessionState = 'open' | 'suspended' | 'interrupted' | 'ended'
+export interface SessionSummary {
+  readonly session_id: string; readonly agent_id: string; readonly user_id: Content<string> | null; readonly started_at: string; readonly ended_at: string | null
+  readonly state: SessionState; readonly outcome: Outcome | null; readonly events: number; readonly steps: number
+  readonly tools: { readonly [name: string]: number }; readonly input_tokens: number; readonly output_tokens: number
+}
+
+export type PropertyStatus = 'proved' | 'asserted' | 'unknown' | 'failed'
+export interface Verdict {
+  readonly whole: boolean; readonly origin: string; readonly size: number
+  /** `recorded_at` of the last entry; absent in an empty log */
+  readonly recorded_at?: string
+  /** In the order in which they are shown; `says` is one line, or several for one property. */
+  readonly properties: { readonly [name: string]: { readonly status: PropertyStatus; readonly says: string | readonly string[]; readonly first_bad_index?: number } }
+}
+
+/** Rows of `why`: what a label says, with the entry it rests on. */
+export interface WhyRow { readonly label: string; readonly text: string; readonly index?: number; readonly kind?: string }
+export interface WhyReport { readonly event: ViewEvent; readonly title: string; readonly rows: readonly WhyRow[]; readonly data?: unknown }
+
+export interface SqlResult { readonly columns: readonly string[]; readonly rows: AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]> }
+
+/** `ordered` and `done` are indexes of the erasure's entries. `remains`: what is said about copies made before. */
+export interface Erased { readonly ordered: number; readonly done: number; readonly sessions: number; readonly scopes: number; readonly remains: string }
+
+export interface KeyReport {
+  readonly folder: string; readonly origin: string
+  /** the log key's C2SP verifier key, which may be given to anybody */
+  readonly vkey: string
+  readonly fingerprint: string
+  readonly generations: readonly { readonly generation: number; readonly made_at: string; readonly current: boolean }[]
+  readonly next_renewal: string | null
+}
+
+export interface TrailStatus {
+  readonly origin: string; readonly size: number
+  /** where the trail's keys, its `head` file and what was proved last lie */
+  readonly keys: string
+  readonly spools: readonly { readonly path: string; readonly bytes: number; readonly waiting: number }[]
+  readonly lost: number
+  /** the witness that cosigned last and when, or null: then whoever holds key and disk could rewrite what nobody looked at */
+  readonly witnessed: { readonly size: number; readonly at: string } | null
+}
