@@ -18,6 +18,11 @@ export interface ModelCall {
   readonly streaming: boolean
   /** 0 for the first HTTP attempt, 1 for its first retry */
   readonly attempt: number
+  /**
+   * The provider's id of the answer whose conversation this request continues at the provider. Then `input_messages` is only
+   * what is new, and the system prompt and tools left out are those of the call that began it.
+   */
+  readonly continues?: string
   readonly input_messages: readonly Piece[]
   readonly system_prompt?: Piece
   readonly tool_definitions: readonly Piece[]

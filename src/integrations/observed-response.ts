@@ -217,7 +217,7 @@ class OpenTaps extends Set<BodyTap> {
     this.add(tap)
     if (this.#listening || typeof process === 'undefined') return
     this.#listening = true
-    process.once('exit', () => {
+    process.prependOnceListener('exit', () => { // before others close what we record in
       for (const tap of this) tap.end({ how: 'exit' })
     })
   }

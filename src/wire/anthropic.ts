@@ -49,6 +49,7 @@ export function readRequest(body: string | Uint8Array | undefined, facts: Reques
   const input_messages = list('messages')
   const tool_definitions = list('tools')
   const parameters = readParameters(request, take)
+  const continues = request.object('thread')?.value('previous_message_id') // beside `thread` in the rest, which says more
   const rest = request.members.filter((member) => !taken.has(member))
   return {
     ...nothing,
@@ -57,6 +58,7 @@ export function readRequest(body: string | Uint8Array | undefined, facts: Reques
     input_messages,
     tool_definitions,
     parameters,
+    ...(typeof continues === 'string' && { continues }),
     ...(system !== undefined && { system_prompt: system }),
     ...(rest.length > 0 && { request_parameters: json(joinMembers(rest)) }),
   }
