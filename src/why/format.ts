@@ -12,24 +12,28 @@ export type LineKind =
 export interface Row { readonly label: string; readonly text: string; readonly index: number | null; readonly kind: LineKind }
 
 const LABEL = 13
-const MAX_LABEL = 24
 const VALUE = 20
 const NARROWEST = 40
 const MIN_QUOTE = 24
+const MIN_NAME = 6
 
 /** The lines of `why`, each at most `width` columns with two of indent and the label's column. The title's label is empty. */
 export function rowsOf(why: Why, width = 80): Row[] {
-  const label = Math.min(MAX_LABEL, Math.max(LABEL, ...why.values.map((value) => columns(labelOf(value)) + 2)))
-  const room = Math.max(NARROWEST, width) - 2 - label
-  const rows = [...asked(why), ...why.reasoning.map((one, i) => reasoning(one, i === 0, room)), ...values(why, room), ...prompt(why), ...approval(why.approval), ...happened(why), ...unknown(why.not_known)]
+  const room = Math.max(NARROWEST, width) - 2 - labelWidth(why, width)
+  const rows = [...asked(why), ...why.reasoning.map((one, i) => reasoning(one, i === 0, room)), ...values(why, room, width), ...prompt(why), ...approval(why.approval), ...happened(why), ...unknown(why.not_known)]
   return [title(why, Math.max(NARROWEST, width)), ...rows.map((row) => ({ ...row, text: fit(row.text, room) }))]
 }
 
 /** `rowsOf` as text: the title, an empty line, then labels and texts in two columns. */
 export function linesOf(why: Why, width = 80): string[] {
   const [first, ...rows] = rowsOf(why, width)
-  const label = Math.min(MAX_LABEL, Math.max(LABEL, ...rows.map((row) => columns(row.label) + 2)))
+  const label = labelWidth(why, width)
   return [first?.text ?? '', '', ...rows.map((row) => `  ${row.label}${' '.repeat(Math.max(0, label - columns(row.label)))}${row.text}`)]
+}
+
+// Of the column of labels with its gap: the widest of them, but at most a quarter of the line.
+function labelWidth(why: Why, width: number): number {
+  return Math.max(LABEL, ...why.values.map((value) => columns(labelOf(value, width)) + 2))
 }
 
 function title({ event }: Why, width: number): Row {
@@ -63,9 +67,10 @@ function reasoning(one: Reasoning, first: boolean, room: number): Row {
 const OURS = new Set(['reasoning', 'prompt', 'approved', 'rejected', 'expired', 'pending', 'happened', 'input'])
 
 // A field that has the name of one of our lines, or none, is told apart.
-function labelOf({ path }: Value): string {
+function labelOf({ path }: Value, width: number): string {
+  const most = Math.max(LABEL, width >> 2) - 2
   const label = path === '' ? 'input' : OURS.has(path) ? `input.${path}` : visible(path)
-  return columns(label) <= MAX_LABEL - 2 ? label : `…${tail(label, MAX_LABEL - 3)}`
+  return columns(label) <= most ? label : `…${tail(label, most - 1)}`
 }
 
 function tail(text: string, width: number): string {
@@ -74,35 +79,37 @@ function tail(text: string, width: number): string {
   return characters.join('')
 }
 
-function values(why: Why, room: number): Row[] {
+function values(why: Why, room: number, width: number): Row[] {
   const texts = why.values.map((value) => valueText(value, VALUE))
-  const width = Math.max(0, ...texts.map(columns))
+  const widest = Math.max(0, ...texts.map(columns))
   return why.values.flatMap((value, i) => {
     const text = texts[i] ?? ''
-    const lead = `${text}${' '.repeat(width - columns(text))}  `
-    return [...valueRows(why, value, lead, room), ...partRows(value, room)]
+    const lead = `${text}${' '.repeat(widest - columns(text))}  `
+    return [...valueRows(why, value, lead, room, labelOf(value, width)), ...partRows(value, room)]
   })
 }
 
 // One line where it fits. Where the statement does not, the value has a line of its own; quotation and further appearances follow below.
-function valueRows(why: Why, value: Value, lead: string, room: number): Row[] {
+function valueRows(why: Why, value: Value, lead: string, room: number, label: string): Row[] {
   const { source } = value
   const kind = lineKind(value)
-  const says = statement(value)
-  const stacked = columns(lead) + columns(says) > room
+  const stacked = columns(lead) + columns(statement(value, Number.POSITIVE_INFINITY)) > room
   const indent = ' '.repeat(stacked ? 2 : columns(lead))
-  const rows: Row[] = [{ label: labelOf(value), text: stacked ? valueText(value, room) : lead + says, index: source?.index ?? null, kind }]
+  const left = room - indent.length
+  const says = statement(value, left)
+  const rows: Row[] = [{ label, text: stacked ? valueText(value, room) : lead + says, index: source?.index ?? null, kind }]
   const more = (text: string, index: number | null): void => void rows.push({ label: '', text: indent + text, index, kind })
   if (stacked) more(says, source?.index ?? null)
   if (source !== null) {
     const last = rows[rows.length - 1] as Row
-    const left = room - columns(last.text) - 2
-    if (left >= Math.min(MIN_QUOTE, columns(context(source, room)))) rows[rows.length - 1] = { ...last, text: `${last.text}: ${context(source, left)}` }
-    else more(context(source, room - indent.length), source.index)
+    const beside = room - columns(last.text) - 2
+    const whole = columns(context(source, room))
+    if (beside >= (source.context_json ? whole : Math.min(MIN_QUOTE, whole))) rows[rows.length - 1] = { ...last, text: `${last.text}: ${context(source, beside)}` }
+    else more(context(source, left), source.index)
   }
   if (value.as_asked === false && why.asked_for !== null) more(`not as the model asked in #${why.asked_for.index}`, why.asked_for.index)
-  if (value.earlier !== null) more(`before that ${place(value.earlier)}`, value.earlier.index)
-  if (value.outside !== null) more(`from others first in ${place(value.outside)}`, value.outside.index)
+  if (value.earlier !== null) more(`before that ${place(value.earlier, left - 12)}`, value.earlier.index)
+  if (value.outside !== null) more(`from others first in ${place(value.outside, left - 21)}`, value.outside.index)
   return rows
 }
 
@@ -115,9 +122,9 @@ function lineKind({ status, source }: Value): LineKind {
   return status === 'traced' && source?.trust === 'untrusted' ? 'untrusted' : status
 }
 
-function statement(value: Value): string {
+function statement(value: Value, width: number): string {
   switch (value.status) {
-    case 'traced': return value.source === null ? '' : `first in ${place(value.source)}`
+    case 'traced': return value.source === null ? '' : `first in ${place(value.source, width - 9)}`
     case 'nowhere': return "nowhere before: the model's own, or in another form"
     case 'partly': return `not whole; ${value.parts.filter(({ source }) => source !== null).length} of ${value.parts.length} parts of it:`
     case 'untraced': return value.reason === 'too_short' ? 'too short to trace' : value.reason === 'absent' ? 'no value to read' : `not traced: ${(value.reason ?? '').replaceAll('_', ' ')}`
@@ -129,29 +136,33 @@ function partRows(value: Value, room: number): Row[] {
 }
 
 function partText({ text, source }: Part, room: number): string {
-  const where = source === null ? '' : `  ${place(source)}`
+  const where = source === null ? '' : `  ${place(source, room >> 1)}`
   return shortQuote(quote(text), room - columns(where)) + where
 }
 
-/** `#12, the user's message`, `#17, lookup_order's answer (untrusted)`. */
-function place(source: Source): string {
-  const spelling = source.match === 'exact' ? '' : source.match === 'loose' ? ', in other spelling' : source.match === 'date' ? ', as a date' : ', as a date without year'
-  return `#${source.index}, ${whose(source)}${spelling}`
+// `#12, the user's message`, `#17, lookup_order's answer (untrusted)`. Where it is too wide, the name is shortened: the trust stays.
+function place(source: Source, width: number): string {
+  const spelling = SPELLING[source.match]
+  const name = source.name === null ? null : visible(source.name)
+  const text = (shown: string | null): string => `#${source.index}, ${whose(source, shown)}${spelling}`
+  const excess = columns(text(name)) - width
+  return name === null || excess <= 0 ? text(name) : text(fit(name, Math.max(MIN_NAME, columns(name) - excess)))
 }
 
-function whose({ kind, name, trust }: Source): string {
-  const named = name === null ? null : fit(visible(name), MAX_LABEL)
+const SPELLING = { exact: '', loose: ', in other spelling', date: ', as a date', date_without_year: ', as a date without year' } as const
+
+function whose({ kind, trust }: Source, name: string | null): string {
   switch (kind) {
     case 'user_message': return "the user's message"
     case 'system_prompt': return 'the system prompt'
-    case 'tool_definition': return `the definition of ${named ?? 'a tool'}`
-    case 'tool_answer': return `${named === null ? "a tool's" : `${named}'s`} answer (${trust})`
-    case 'data': return `data read from ${named ?? 'a source'} (${trust})`
+    case 'tool_definition': return `the definition of ${name ?? 'a tool'}`
+    case 'tool_answer': return `${name ?? 'a tool'}'s answer (${trust})`
+    case 'data': return `data read from ${name ?? 'a source'} (${trust})`
     case 'human': return "a person's comment"
     case 'author': return "the author's own text"
     case 'model': return "the model's own words"
-    case 'earlier_call': return `the input of an earlier ${named ?? 'call'}`
-    case 'message': return `a message of role ${named === null ? 'unknown' : quote(named)}`
+    case 'earlier_call': return `the input of an earlier ${name ?? 'call'}`
+    case 'message': return `a message of role ${name ?? 'unknown'}`
   }
 }
 

@@ -18,7 +18,7 @@ export function leavesOf(input: unknown): { leaves: Leaf[]; left: number } {
     else if (leaves.length < MAX_LEAVES) leaves.push({ path: pathOf(keys), keys, value })
     else left++
   }
-  walk(input, [])
+  if (input !== undefined && input !== null) walk(input, [])
   return { leaves, left }
 }
 

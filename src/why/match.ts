@@ -8,7 +8,8 @@
 //         for a number, digits grouped by commas: 1500 in "1,500"; for a string that is a plain number, a numeral of that value.
 // date, date_without_year   for a value as 2024-05-26: "May 26, 2024", "26th of May 2024", "2024/5/26"; "May 26". English names of months only.
 //
-// A string needs 3 characters (2 if all are digits) and a letter or digit, a number 2 digits; what is shorter would be found anywhere.
+// A string needs 3 characters (2 if all are digits, or some of a script without spaces) and a letter or digit, a number 2 digits; what is
+// shorter would be found anywhere.
 
 /** How a value stands in a text. */
 export type Match = 'exact' | 'loose' | 'date' | 'date_without_year'
@@ -33,7 +34,7 @@ export interface Needle {
 export type Untraceable = 'too_short' | 'no_letter_or_digit' | 'boolean' | 'null' | 'absent' | 'not_a_plain_number'
 
 const MIN_CHARACTERS = 3
-const MIN_DIGITS = 2
+const MIN_DIGITS = 2 // and characters, in scripts without spaces, where two are a word
 const MAX_TOKENS = 256
 
 /** Prepares a leaf value of an input, or says why it cannot be looked up. */
@@ -54,7 +55,7 @@ function numberNeedle(written: string): Needle | Untraceable {
 
 function stringNeedle(value: string): Needle | Untraceable {
   const loose = loosen(value).text.trim()
-  const enough = /^[0-9]+$/.test(loose) ? MIN_DIGITS : MIN_CHARACTERS
+  const enough = /^[0-9]+$/.test(loose) || UNSPACED.test(loose) ? MIN_DIGITS : MIN_CHARACTERS
   if ([...loose].length < enough) return 'too_short'
   const tokens = [...new Set(tokensOf(fold(value), MAX_TOKENS))]
   const looseTokens = [...new Set(tokensOf(loose, MAX_TOKENS))]

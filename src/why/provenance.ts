@@ -35,12 +35,17 @@ function valueOf(session: Session, leaf: Leaf, horizon: Horizon): Value {
   const found = session.texts.find(needle, end)
   const first = found.exact ?? found.loose
   if (first) {
-    const earlier = found.exact && found.loose && found.loose.order < found.exact.order ? found.loose : undefined
-    const outside = own(first.text) ? session.texts.find(needle, end, (said) => !own(said)) : {}
-    return { ...base, status: 'traced', source: source(session, first, end), earlier: source(session, earlier, end), outside: source(session, outside.exact ?? outside.loose, end) }
+    const earlier = earliest(found) === first ? undefined : earliest(found)
+    const others = own(first.text) ? earliest(session.texts.find(needle, end, (said) => !own(said))) : undefined
+    const outside = others?.order === earlier?.order ? undefined : others
+    return { ...base, status: 'traced', source: source(session, first, end), earlier: source(session, earlier, end), outside: source(session, outside, end) }
   }
   const parts = isLong(text) ? partsOf(session, text, end) : []
   return { ...base, status: parts.some((part) => part.source !== null) ? 'partly' : 'nowhere', parts }
+}
+
+function earliest({ exact, loose }: { exact?: Found; loose?: Found }): Found | undefined {
+  return exact && loose && loose.order < exact.order ? loose : (exact ?? loose)
 }
 
 // The model's words, and inputs of calls, which are mostly its words again.

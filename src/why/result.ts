@@ -58,7 +58,7 @@ export interface Value {
   readonly source: Source | null
   /** an appearance before `source`, in another spelling */
   readonly earlier: Source | null
-  /** where `source` is the model's own words or an earlier call's input: the first appearance in anybody else's words */
+  /** where `source` is the model's own words or an earlier call's input: the first appearance, in any spelling, in anybody else's words; null if that is `earlier` */
   readonly outside: Source | null
   readonly parts: readonly Part[]
   /** the model asked for another value here, or for none: it was changed between the request and the act. Null when no request is on record. */

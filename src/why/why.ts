@@ -173,7 +173,7 @@ function happenedOf(session: Session, event: ViewEvent, position: number): Happe
   const wanted = RESULTS[event.event_type]
   if (wanted === undefined) return null
   const children = session.children(event.event_id).filter((at) => session.at(at).event_type === wanted)
-  const results = children.length > 0 ? children : event.event_type === 'tool_call' ? resultsByCallId(session, event, position) : []
+  const results = children.length > 0 ? children : event.event_type === 'tool_call' ? resultsByCallId(session, event, position) : answersTo(session, event)
   const [first, ...more] = results.map((at) => session.at(at))
   if (first === undefined) return null
   const time = first.execution_time_ms ?? first.latency_ms ?? first.time_to_decide_ms
@@ -200,6 +200,11 @@ function resultsByCallId(session: Session, event: ViewEvent, position: number): 
 }
 
 const UNTRACEABLE = [['too_short', 'too short to trace'], ['no_letter_or_digit', 'no letter or digit to trace'], ['not_a_plain_number', 'not a plain number']] as const
+
+function answersTo(session: Session, request: ViewEvent): number[] {
+  if (request.event_type !== 'approval_request') return []
+  return [...session.events.keys()].filter((at) => session.at(at).event_type === 'approval_decision' && session.at(at).request === request.entry_hash)
+}
 
 interface Known { position: number; horizon: Horizon; values: readonly Value[]; left: number; reasoning: readonly Reasoning[]; asked: boolean; happened: Happened | null }
 
