@@ -29,3 +29,8 @@ export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signat
 function bytesOf(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 }
+
+/** SHA-256 of a text's UTF-8 bytes, or of bytes, in hex: for look-ups inside a process. */
+export function sha256Hex(data: string | Uint8Array): string {
+  return hash('sha256', data, 'hex')
+}

@@ -515,8 +515,9 @@ class Batch {
         const base = slot.base === undefined ? undefined : this.#seqOf(slot.base, live)
         const keep = base === undefined ? 0 : Math.min(slot.keep ?? 0, live.listCount(base, name) ?? 0)
         const add = slot.add.map((payload, position) => refOf(name, position, payload))
-        const root = live.listRoot(seq, name, base, keep, add.map((ref) => fromBase64(ref.c)))
-        out[name] = { ...(base === undefined ? {} : { base, keep }), add, count: keep + add.length, root: toBase64(root) }
+        const change = { ...(base === undefined ? {} : { base, keep }), add }
+        const root = live.listRoot(seq, name, change)
+        out[name] = { ...change, count: keep + add.length, root: toBase64(root) }
       }
     }
     return out

@@ -3,7 +3,7 @@
 
 import { basename } from 'node:path'
 import type { Clock } from '../base/clock.ts'
-import { toHex, utf8 } from '../base/bytes.ts'
+import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
 import { decodeDraft } from '../event/draft.ts'
@@ -199,6 +199,14 @@ export class Ledger {
       const last = (state.streams[stream]?.next ?? 1) - 1
       await this.append([{ draft: ledgerDraft('session_interrupted', session_id, this.#clock(), { interrupted_stream: stream, last_stream_seq: Math.max(0, last) }), writer: 'ledger' }])
     }
+  }
+
+  /** Where an event is on record, by its id; undefined when it is not. */
+  async find(event_id: string): Promise<Placed | undefined> {
+    return this.#store.read(async (view) => {
+      const row = (await view.findEvents([event_id]))[0]
+      return row === undefined ? undefined : { index: row.index, entry_hash: toBase64(leafHash(row.entry)), checkpoint: (await view.head())!.checkpoint }
+    })
   }
 
   async session(session_id: string): Promise<SessionState | undefined> {

@@ -2,22 +2,18 @@
 // "the list as it was then" without reading. Everything here can be read again from the store, and is when another process moved the log.
 
 import type { Entry } from '../event/entry.ts'
-import { isListChange, isSameRef, ownRefs } from '../event/entry.ts'
+import { isListChange, isSameRef, ownRefs, type Ref } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import type { SessionState } from '../event/session.ts'
 import { foldSession } from '../event/session.ts'
-import { fromBase64 } from '../base/bytes.ts'
-import { leafHash, type Hash } from '../log/hash.ts'
-import { TreeEdge } from '../log/tree.ts'
+import type { Hash } from '../log/hash.ts'
+import { ListRoots } from '../verify/list-root.ts'
 
 /** An earlier event of the session, as later ones may refer to it. */
 export interface Known { readonly seq: number; readonly event_type: string; readonly step_number?: number; readonly entry_hash: string; readonly facts: Entry['facts']; readonly payloads: Entry['payloads'] }
 
 /** A scope whose secret is in hand. */
 export interface OpenScope { readonly k: number; readonly id: Uint8Array; readonly secret: Uint8Array; readonly saltKey: Uint8Array; readonly indexKey: Uint8Array }
-
-/** How many grown lists of a session keep their tree edge, so that adding to them costs only what is new. */
-const EDGES_KEPT = 8
 
 export class LiveSession {
   readonly session_id: string
@@ -32,7 +28,7 @@ export class LiveSession {
   #bySeq = new Map<number, Known>()
   #requests = new Map<string, number>()
   #lists = new ListIndex()
-  #edges = new Map<string, TreeEdge>()
+  #roots = new ListRoots(this.#lists)
 
   constructor(session_id: string) {
     this.session_id = session_id
@@ -78,20 +74,8 @@ export class LiveSession {
     return isListChange(slot) ? slot.count : undefined
   }
 
-  /**
-   * The RFC 6962 root of a changed list: the first `keep` commitments of the list `name` at `base`, then `added`. `seq` is where the new list
-   * will stand. Costs what is added when the base is kept whole and recent, else one node hash per element.
-   */
-  listRoot(seq: number, name: string, base: number | undefined, keep: number, added: readonly Hash[]): Hash {
-    let edge = base === undefined ? undefined : this.#edges.get(`${base}/${name}`)
-    if (edge?.size === keep) edge = edge.clone()
-    else {
-      edge = new TreeEdge()
-      if (base !== undefined) edge.append(this.#lists.refs(base, name).slice(0, keep).map((ref) => leafHash(fromBase64(ref.c))))
-    }
-    edge.append(added.map(leafHash))
-    this.#edges.set(`${seq}/${name}`, edge)
-    if (this.#edges.size > EDGES_KEPT) this.#edges.delete(this.#edges.keys().next().value!)
-    return edge.root()
+  /** The RFC 6962 root of a list that the next entry makes by `change`. */
+  listRoot(seq: number, name: string, change: { readonly base?: number; readonly keep?: number; readonly add: readonly Ref[] }): Hash {
+    return this.#roots.root(seq, name, change)
   }
 }

@@ -95,6 +95,8 @@ export interface StoreView {
   streams(): Promise<StreamRow[]>
   /** Row counts by table, for `doctor` and `verify`. */
   counts(): Promise<{ readonly [table: string]: number }>
+  /** What the database itself finds wrong with its pages, indexes and constraints, one sentence each, at most 20; and rows of other logs. Reads everything. */
+  check(): Promise<string[]>
 }
 
 /** Writes of one append, atomic. Inserting an index, tile, event or approval that is there already fails. */

@@ -204,6 +204,15 @@ export class SqliteView implements StoreView {
     return this.db.all('SELECT stream, session_id, spool, owner FROM streams WHERE log_id = ? ORDER BY stream', this.logId) as unknown as StreamRow[]
   }
 
+  async check(): Promise<string[]> {
+    const found = this.db.all('PRAGMA integrity_check(20)').map((row) => String(row['integrity_check'])).filter((line) => line !== 'ok')
+    for (const table of TABLES) {
+      const others = Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id <> ?`, this.logId)?.['n'])
+      if (others > 0) found.push(`table ${table} holds ${others} rows of another log`)
+    }
+    return found
+  }
+
   async counts(): Promise<{ readonly [table: string]: number }> {
     return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?`, this.logId)?.['n'])]))
   }

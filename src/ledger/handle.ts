@@ -1,0 +1,262 @@
+// A ledger as the recording thread holds it: a spool to append to, a worker that drains it, and promises for what is waited for. The same file
+// opened twice in one process is one ledger.
+
+import { existsSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
+import { removeSpool } from '../spool/folder.ts'
+import { createSpool, type SpoolWriter } from '../spool/writer.ts'
+import { stateHome } from '../vault/paths.ts'
+import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
+import { errorFrom, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
+import { workerSource } from './worker-source.ts'
+
+export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
+export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
+export interface LedgerStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly last_checkpoint: string | null }
+
+interface Waiting { readonly event_id?: string; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
+
+/** Ledgers open in this process by real path; on `globalThis`, since a bundle, a hot reload or a second copy of the package is the same process. */
+const REGISTRY: unique symbol = Symbol.for('counterfoil.ledgers/1') as never
+
+/**
+ * The ledger of the database at `path` (or `:memory:`). Synchronous: it looks at the folder and at the spool key only; the log itself is opened in the
+ * worker, and what is wrong with it rejects `ready()`. Throws a StoreError for a folder that is missing or cannot be written.
+ */
+export function openLedger(path: string, options: { readonly home?: string; readonly spool?: string } = {}): LocalLedger {
+  if (path === ':memory:') return new LocalLedger(path, undefined)
+  const file = locate(path)
+  const registry = ((globalThis as { [REGISTRY]?: Map<string, LocalLedger> })[REGISTRY] ??= new Map())
+  const known = registry.get(file)
+  if (known !== undefined && !known.closed) return known.again()
+  const ledger = new LocalLedger(file, options.home ?? stateHome(), options.spool, () => registry.delete(file))
+  registry.set(file, ledger)
+  return ledger
+}
+
+function locate(path: string): string {
+  const full = resolve(path)
+  const folder = dirname(full)
+  if (!existsSync(folder)) throw new StoreError('no_folder', `ledger: expected the folder ${folder}, got none`, 'create it, or name another path')
+  const stat = statSync(full, { throwIfNoEntry: false })
+  if (stat !== undefined && !stat.isFile()) throw new StoreError('not_a_file', `ledger: expected a file at ${full}, got a ${stat.isDirectory() ? 'folder' : 'special file'}`, 'name a file')
+  return stat === undefined ? join(realpathSync(folder), basename(full)) : realpathSync(full)
+}
+
+export class LocalLedger {
+  readonly path: string
+  readonly home: string | undefined
+  readonly #spool: SpoolWriter | undefined
+  readonly #flag = new SharedArrayBuffer(4)
+  readonly #woken = new Int32Array(this.#flag)
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #onClosed: () => void
+  readonly #reports = new Set<(problem: CounterfoilError) => void>()
+  #worker: Worker | undefined
+  #start: Start
+  #next = 1
+  #holders = 1
+  #accepted = 0
+  #origin = ''
+  #size = 0
+  #checkpoint: string | null = null
+  #drained = 0
+  #failed: Error | undefined
+  #ready: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void }
+  #closing: Promise<void> | undefined
+  closed = false
+
+  /** Use `openLedger`. */
+  constructor(path: string, home: string | undefined, spoolFolder?: string, onClosed: () => void = () => {}) {
+    this.path = path
+    this.home = home
+    this.#onClosed = onClosed
+    const folder = spoolFolder ?? `${path}.spool`
+    const key = home === undefined ? undefined : openSpoolKey(home)
+    this.#spool = key === undefined ? undefined : createSpool(folder, { origin: SPOOL_ORIGIN, key })
+    this.#start = { path, flag: this.#flag, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id } }) }
+    this.#ready = newReady()
+    this.#run()
+  }
+
+  again(): this {
+    this.#holders++
+    return this
+  }
+
+  onReport(report: (problem: CounterfoilError) => void): void {
+    this.#reports.add(report)
+  }
+
+  offReport(report: (problem: CounterfoilError) => void): void {
+    this.#reports.delete(report)
+  }
+
+  #run(): void {
+    const options = { workerData: this.#start, name: 'counterfoil', execArgv: [], stdin: false }
+    const worker = 'code' in workerSource ? new Worker(workerSource.code, { ...options, eval: true }) : new Worker(workerSource.url, options)
+    worker.unref()
+    worker.on('message', (message: FromWorker) => this.#hear(message))
+    worker.on('error', (error: Error) => this.#lost(new StoreError('worker_failed', `ledger: the worker thread failed: ${error.message}`, 'what was accepted is in the spool; open the trail again', { cause: error })))
+    worker.on('exit', () => {
+      if (this.#worker === worker && !this.closed) this.#lost(new StoreError('worker_ended', 'ledger: the worker thread ended', 'what was accepted is in the spool; open the trail again'))
+    })
+    this.#worker = worker
+  }
+
+  /** Resolves when the log is open. Rejects with what is wrong with it. */
+  async ready(): Promise<void> {
+    this.#hold()
+    try {
+      if (this.#failed !== undefined) {
+        // it failed before: ask once more, the cause may be gone
+        this.#failed = undefined
+        this.#ready = newReady()
+        if (this.#worker === undefined) this.#run()
+        else this.#tell({ kind: 'wake' })
+      }
+      await this.#ready.promise
+    } finally {
+      this.#release()
+    }
+  }
+
+  /** Takes an encoded draft: one synchronous append to the spool. Throws a StoreError when it cannot be taken. */
+  accept(_event_id: string, draft: Uint8Array): void {
+    if (this.closed || this.#closing !== undefined) throw new MisuseError('trail_closed', 'ledger: this trail is closed', 'open it again with openTrail')
+    if (this.#spool === undefined) {
+      this.#tell({ kind: 'draft', draft })
+      this.#accepted++
+      return
+    }
+    this.#spool.append(draft)
+    this.#accepted++
+    if (Atomics.exchange(this.#woken, 0, 1) === 0) this.#tell({ kind: 'wake' })
+  }
+
+  /** Resolves when the event has reached `level`. */
+  async reach(event_id: string, level: Level): Promise<Receipt> {
+    if (level === 'accepted') return { event_id, level }
+    if (level === 'witnessed') throw new StoreError('no_witness', 'ledger: no witness is configured, so nothing can become witnessed', "wait for 'durable' instead")
+    if (level === 'spooled' && this.#spool !== undefined) {
+      await this.#spool.sync()
+      return { event_id, level }
+    }
+    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, offset: this.#spool?.end ?? 0 }), event_id)
+    return { event_id, level: 'durable', ...placed }
+  }
+
+  /** Calls a method of the ledger's service (`service.ts`). */
+  call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
+    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }))
+  }
+
+  status(): LedgerStatus {
+    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: Math.max(0, (this.#spool?.end ?? 0) - this.#drained), last_checkpoint: this.#checkpoint }
+  }
+
+  /** Puts what was accepted into the log and closes it, when the last holder closes. */
+  close(): Promise<void> {
+    if (--this.#holders > 0) return Promise.resolve()
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    const end = this.#spool?.end ?? 0
+    this.#spool?.close()
+    try {
+      if (this.#worker !== undefined && this.#failed === undefined) {
+        await this.#ask((id) => ({ kind: 'call', id, method: 'close', args: [] }))
+        if (this.#spool !== undefined && this.#drained >= end) removeSpool(this.#spool.path)
+      }
+    } finally {
+      this.closed = true
+      this.#onClosed()
+      const worker = this.#worker
+      this.#worker = undefined
+      await worker?.terminate()
+    }
+  }
+
+  #ask<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.closed) return reject(new MisuseError('trail_closed', 'ledger: this trail is closed', 'open it again with openTrail'))
+      const id = this.#next++
+      this.#waiting.set(id, { resolve, reject, ...(event_id === undefined ? {} : { event_id }) })
+      if (this.#worker === undefined) this.#run()
+      this.#hold()
+      this.#tell(message(id))
+    })
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.kind) {
+      case 'open':
+        this.#origin = message.origin
+        this.#failed = undefined
+        this.#ready.resolve()
+        return
+      case 'failed':
+        this.#failed = errorFrom(message.error)
+        this.#ready.reject(this.#failed)
+        return
+      case 'progress':
+        this.#size = message.size
+        this.#checkpoint = message.checkpoint
+        this.#drained = message.drained
+        return
+      case 'report':
+        this.#report(message.error)
+        return
+      case 'placed': return this.#settle(message.id, (waiting) => waiting.resolve(message.placed as never))
+      case 'value': return this.#settle(message.id, (waiting) => waiting.resolve(message.value as never))
+      case 'refused':
+      case 'error': return this.#settle(message.id, (waiting) => waiting.reject(errorFrom(message.error)))
+    }
+  }
+
+  #settle(id: number, how: (waiting: Waiting) => void): void {
+    const waiting = this.#waiting.get(id)
+    if (waiting === undefined) return
+    this.#waiting.delete(id)
+    this.#release()
+    how(waiting)
+  }
+
+  #report(data: ErrorData): void {
+    const error = errorFrom(data)
+    const problem = error instanceof CounterfoilError ? error : new StoreError(data.code, data.message, data.next)
+    for (const report of this.#reports) report(problem)
+  }
+
+  #lost(error: StoreError): void {
+    this.#worker = undefined
+    this.#failed = error
+    this.#ready.reject(error)
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const { reject } of waiting) reject(error)
+    if (waiting.length === 0) for (const report of this.#reports) report(error)
+  }
+
+  #tell(message: ToWorker): void {
+    this.#worker?.postMessage(message)
+  }
+
+  /** The worker keeps the process alive while something is awaited, and only then. */
+  #held = 0
+  #hold(): void {
+    if (this.#held++ === 0) this.#worker?.ref()
+  }
+  #release(): void {
+    if (--this.#held === 0) this.#worker?.unref()
+  }
+}
+
+function newReady(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
+  const ready = Promise.withResolvers<void>()
+  ready.promise.catch(() => {}) // whoever calls ready() hears of it
+  return ready
+}

@@ -1,0 +1,65 @@
+// What a ledger's worker and the thread that records say to each other. Everything is a structured clone; errors travel as data.
+
+import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import type { Placed } from './append.ts'
+
+/** What the worker is told at its start. */
+export interface Start {
+  /** The database, or `:memory:`. */
+  readonly path: string
+  /** The state folder; absent for a trail in memory. */
+  readonly home?: string
+  readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string }
+  /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
+  readonly flag: SharedArrayBuffer
+}
+
+export type ToWorker =
+  | { readonly kind: 'wake' }
+  /** Trails in memory have no spool: the draft itself. */
+  | { readonly kind: 'draft'; readonly draft: Uint8Array }
+  /** Answers when the event is on record, once the own spool is drained to `offset`. */
+  | { readonly kind: 'wait'; readonly id: number; readonly event_id: string; readonly offset: number }
+  | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
+
+export type FromWorker =
+  | { readonly kind: 'open'; readonly origin: string }
+  | { readonly kind: 'failed'; readonly error: ErrorData }
+  | { readonly kind: 'placed'; readonly id: number; readonly placed: Placed }
+  | { readonly kind: 'refused'; readonly id: number; readonly error: ErrorData }
+  | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
+  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly drained: number }
+  | { readonly kind: 'report'; readonly error: ErrorData }
+
+/** An error as data. `message` is without its next step. */
+export interface ErrorData { readonly type: 'store' | 'verify' | 'misuse' | 'other'; readonly code: string; readonly message: string; readonly next: string; readonly retry?: boolean; readonly first_bad_index?: number; readonly refused?: boolean; readonly stack?: string }
+
+export function errorData(error: unknown): ErrorData {
+  if (error instanceof CounterfoilError || error instanceof MisuseError) {
+    const suffix = error.next === '' ? '' : `; ${error.next}`
+    const message = error.message.endsWith(suffix) ? error.message.slice(0, error.message.length - suffix.length) : error.message
+    const type = error instanceof VerifyError ? 'verify' : error instanceof MisuseError ? 'misuse' : 'store'
+    return {
+      type, code: error.code, message, next: error.next,
+      ...(error instanceof StoreError ? { retry: error.retry } : {}),
+      ...(error instanceof VerifyError && error.first_bad_index !== undefined ? { first_bad_index: error.first_bad_index } : {}),
+    }
+  }
+  const other = error as Error
+  return { type: 'other', code: 'internal', message: String(other?.message ?? error), next: 'this is a defect of Counterfoil: please report it', ...(other?.stack === undefined ? {} : { stack: other.stack }) }
+}
+
+/** The error that `data` was, thrown anew on this side. */
+export function errorFrom(data: ErrorData): Error {
+  const make = (): Error => {
+    switch (data.type) {
+      case 'verify': return new VerifyError(data.code, data.message, data.next, data.first_bad_index === undefined ? {} : { first_bad_index: data.first_bad_index })
+      case 'misuse': return new MisuseError(data.code, data.message, data.next)
+      case 'store': return new StoreError(data.code, data.message, data.next, { retry: data.retry ?? false })
+      default: return new StoreError(data.code, `ledger: ${data.message}`, data.next, { cause: data.stack })
+    }
+  }
+  const error = make()
+  return data.refused === true ? Object.assign(error, { refused: true }) : error
+}

@@ -1,0 +1,48 @@
+// What a verification reads. Whoever has the evidence (a database, later a bundle or an archive) implements this; nothing that it says is
+// believed before it is checked.
+
+import type { Entry } from '../event/entry.ts'
+import type { Hash } from '../log/hash.ts'
+
+/** A payload's bytes with the salt (32 bytes) of its commitment; or why they are not there. */
+export type Disclosed =
+  | { readonly bytes: Uint8Array; readonly salt: Uint8Array }
+  /** no secret for its scope: erased, or lost */
+  | { readonly absent: 'no_scope' }
+  /** the secret is there and the content is not */
+  | { readonly absent: 'missing' }
+  | { readonly absent: 'damaged'; readonly why: string }
+
+/** A fault that the evidence's own layer found: a segment that does not open, an index row that is wrong. */
+export interface Fault { readonly code: string; readonly message: string; readonly index?: number }
+
+/** The vault, opened. Absent when there are no keys. */
+export interface OpenVault {
+  /** The payloads of an entry's own refs, in the order of `ownRefs`. */
+  payloads(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[]>
+  /** Scopes whose secret is there, as `<session id>/<k>`. */
+  scopes(): Promise<ReadonlySet<string>>
+  /** SHA-256 of each segment of a session, in the order of sealing. */
+  segmentHashes(session_id: string): Promise<readonly Hash[]>
+  /** Opens every segment, checks every derived row of the vault, and says what does not fit. `sealed` counts segments. */
+  faults(progress: (done: number) => void): Promise<{ faults: readonly Fault[]; sealed: number }>
+}
+
+export interface Evidence {
+  readonly origin: string
+  /** The newest checkpoint as stored, a signed note, with the size that the store says it has. */
+  readonly head: { readonly note: string; readonly size: number }
+  /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence. */
+  readonly vkey: { readonly text: string; readonly pinned: boolean }
+  /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
+  readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' }[]
+  /** Ascending by index; rows that are missing are left out. */
+  entries(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]>
+  /** Entries beyond the head's size, and everything else that the log does not account for. */
+  extra(): Promise<readonly Fault[]>
+  /** A stored full tile. Absent where the evidence keeps none. */
+  readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>
+  /** The derived session rows, by session id. Absent where the evidence keeps none. */
+  readonly sessions?: () => AsyncIterable<{ readonly session_id: string; readonly row: string }>
+  readonly vault?: OpenVault
+}
