@@ -120,6 +120,7 @@ describe('frames that contradict themselves', () => {
 
   test.each<[why: string, plaintext: Uint8Array]>([
     ['without a payload', frame(0, 3, 3, [], utf8('abc'))],
+    ['without a payload and without content, before others', concat(frame(0, 0, 0, [], new Uint8Array(0)), stored)],
     ['with more stored bytes than are left', frame(0, 0xffff_ffff, 3, [3], utf8('abc'))],
     ['with more names than are left', frame(0, 3, 3, [3], utf8('abc'), 0xffff)],
     ['with a content over 1 MiB', frame(1, 3, MAX_FRAME_BYTES + 1, [MAX_FRAME_BYTES + 1], utf8('abc'))],
@@ -146,6 +147,10 @@ describe('frames that contradict themselves', () => {
       const opened = openSegment(sealed(frame(1, packed.length, raw, [raw], packed)), keys)
       expect(() => readPayload(opened, place(0, 0))).toThrow(expect.objectContaining({ code: 'segment_frame' }))
     }
+    // A bomb is stopped at what it states, not after it has filled the memory.
+    const bomb = zstdCompressSync(new Uint8Array(256 * 1024 * 1024))
+    const tooLarge = expect.objectContaining({ code: 'segment_frame', cause: expect.objectContaining({ code: 'ERR_BUFFER_TOO_LARGE' }) as unknown })
+    expect(() => readFrame(openSegment(sealed(frame(1, bomb.length, MAX_FRAME_BYTES, [MAX_FRAME_BYTES], bomb)), keys), 0)).toThrow(tooLarge)
     const opened = openSegment(sealed(frame(1, 40, 5_000, [5_000], randomBytes(40))), keys)
     expect(() => readFrame(opened, 0)).toThrow(expect.objectContaining({ code: 'segment_frame' }))
     expect(readPayload(openSegment(sealed(frame(1, packed.length, 5_000, [5_000], packed)), keys), place(0, 0)).length).toBe(5_000)
