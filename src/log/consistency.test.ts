@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { testLeaves, testReader } from '../../test/tree-source.ts'
+import { VerifyError } from '../base/errors.ts'
 import { checkConsistency, proveConsistency, type Consistency } from './consistency.ts'
 import { emptyRoot, type Hash } from './hash.ts'
 import { treeRoot } from './tree.ts'
@@ -9,7 +10,6 @@ const leaves = testLeaves(70_000)
 const roots = Array.from({ length: 600 }, (_, size) => treeRoot(leaves.slice(0, size)))
 const mismatch = expect.objectContaining({ name: 'VerifyError', code: 'consistency_mismatch' })
 const shape = expect.objectContaining({ name: 'VerifyError', code: 'consistency_shape' })
-const either = expect.objectContaining({ name: 'VerifyError', code: expect.stringMatching(/^consistency_/) as unknown })
 
 /** PROOF and SUBPROOF of RFC 6962 §2.1.2, as written there. */
 function subproof(old: number, hashes: readonly Hash[], complete: boolean): Hash[] {
@@ -20,7 +20,7 @@ function subproof(old: number, hashes: readonly Hash[], complete: boolean): Hash
   return [...subproof(old - k, hashes.slice(k), false), treeRoot(hashes.slice(0, k))]
 }
 
-describe(`for all old and new sizes to ${MAX}`, () => {
+describe(`for all old and new sizes to ${MAX}`, { timeout: 600_000 }, () => {
   test('the proof is that of RFC 6962 and is accepted', async () => {
     const reader = testReader(leaves.slice(0, MAX))
     for (let size = 1; size <= MAX; size++) {
@@ -37,7 +37,7 @@ describe(`for all old and new sizes to ${MAX}`, () => {
     for (let size = 1; size <= MAX; size++) {
       for (let old = 1; old <= size; old++) {
         const honest = given(old, size, await proveConsistency(reader, old, size))
-        for (const forged of forgeries(honest)) expect(() => checkConsistency(forged)).toThrow(either)
+        for (const forged of forgeries(honest)) mustRefuse(forged)
       }
     }
   })
@@ -49,7 +49,7 @@ test('no proof is accepted for any other pair of sizes with the true roots of th
     for (let old = 1; old < size; old++) {
       const honest = given(old, size, await proveConsistency(reader, old, size))
       for (let otherOld = 1; otherOld <= 20; otherOld++) {
-        if (otherOld !== old && otherOld <= size) expect(() => checkConsistency({ ...honest, oldSize: otherOld, oldRoot: roots[otherOld]! })).toThrow(either)
+        if (otherOld !== old && otherOld <= size) mustRefuse({ ...honest, oldSize: otherOld, oldRoot: roots[otherOld]! })
       }
     }
   }
@@ -142,6 +142,17 @@ function* forgeries(honest: Consistency): Generator<Consistency> {
     yield { ...honest, proof: proof.toSpliced(at, 1) }
     if (at > 0) yield { ...honest, proof: proof.with(at, proof[at - 1]!).with(at - 1, proof[at]!) }
   }
+}
+
+/** `expect(…).toThrow` for hundreds of thousands of forgeries: that one takes 1 ms each. */
+function mustRefuse(forged: Consistency): void {
+  try {
+    checkConsistency(forged)
+  } catch (error) {
+    if (error instanceof VerifyError && error.code.startsWith('consistency_')) return
+    throw error
+  }
+  expect.fail(`accepted a forgery: ${JSON.stringify(forged)}`)
 }
 
 function flip(hash: Hash, bit: number): Hash {

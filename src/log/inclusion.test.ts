@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { testLeaves, testReader } from '../../test/tree-source.ts'
+import { VerifyError } from '../base/errors.ts'
 import { nodeHash, type Hash } from './hash.ts'
 import { checkInclusion, proveInclusion, type Inclusion } from './inclusion.ts'
 import { treeRoot } from './tree.ts'
@@ -9,7 +10,6 @@ const leaves = testLeaves(70_000)
 const roots = Array.from({ length: 600 }, (_, size) => treeRoot(leaves.slice(0, size)))
 const mismatch = expect.objectContaining({ name: 'VerifyError', code: 'inclusion_mismatch' })
 const shape = expect.objectContaining({ name: 'VerifyError', code: 'inclusion_shape' })
-const either = expect.objectContaining({ name: 'VerifyError', code: expect.stringMatching(/^inclusion_/) as unknown })
 
 /** PATH of RFC 6962 §2.1.1, as written there. */
 function path(index: number, hashes: readonly Hash[]): Hash[] {
@@ -20,7 +20,7 @@ function path(index: number, hashes: readonly Hash[]): Hash[] {
   return [...path(index - k, hashes.slice(k)), treeRoot(hashes.slice(0, k))]
 }
 
-describe(`for all indexes and sizes to ${MAX}`, () => {
+describe(`for all indexes and sizes to ${MAX}`, { timeout: 600_000 }, () => {
   test('the proof is that of RFC 6962 and is accepted', async () => {
     const reader = testReader(leaves.slice(0, MAX))
     for (let size = 1; size <= MAX; size++) {
@@ -37,7 +37,7 @@ describe(`for all indexes and sizes to ${MAX}`, () => {
     for (let size = 1; size <= MAX; size++) {
       for (let index = 0; index < size; index++) {
         const honest = given(index, size, await proveInclusion(reader, index, size))
-        for (const forged of forgeries(honest)) expect(() => checkInclusion(forged)).toThrow(either)
+        for (const forged of forgeries(honest)) mustRefuse(forged)
       }
     }
   })
@@ -49,7 +49,7 @@ test('a proof for another index of the same tree is a mismatch or has another sh
     for (let index = 0; index < size; index++) {
       const proof = await proveInclusion(reader, index, size)
       for (let other = 0; other < size; other++) {
-        if (other !== index) expect(() => checkInclusion({ ...given(index, size, proof), index: other })).toThrow(either)
+        if (other !== index) mustRefuse({ ...given(index, size, proof), index: other })
       }
     }
   }
@@ -127,6 +127,17 @@ function* forgeries(honest: Inclusion): Generator<Inclusion> {
     yield { ...honest, proof: proof.toSpliced(at, 1) }
     if (at > 0) yield { ...honest, proof: proof.with(at, proof[at - 1]!).with(at - 1, proof[at]!) }
   }
+}
+
+/** `expect(…).toThrow` for hundreds of thousands of forgeries: that one takes 1 ms each. */
+function mustRefuse(forged: Inclusion): void {
+  try {
+    checkInclusion(forged)
+  } catch (error) {
+    if (error instanceof VerifyError && error.code.startsWith('inclusion_')) return
+    throw error
+  }
+  expect.fail(`accepted a forgery: ${JSON.stringify(forged)}`)
 }
 
 function flip(hash: Hash, bit: number): Hash {
