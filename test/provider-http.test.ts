@@ -441,7 +441,7 @@ describe('connections', () => {
 
   test('50 MB there and back', async () => {
     const text = 'Äé"\\n'.repeat(7_000_000)
-    await using server = await startModelServer(({ messages }) => ({ content: [{ type: 'text', text: String(messages[0]!.content) }] }))
+    await using server = await startModelServer(({ messages }) => ({ content: [{ type: 'text', text: messages[0]!.content }] }))
     const capture = captureCalls()
     const client = auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), capture)
     const message = await client.messages.create({ ...REQUEST, messages: [{ role: 'user', content: text }] })

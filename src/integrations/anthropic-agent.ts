@@ -1,7 +1,7 @@
 // The classic audited agent in one call: a message goes in, the model and its tools take turns, and everything is one session
 // from `session_start` to `session_end`, or to `session_timeout` when the limit of turns is reached.
 
-import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
+import type { MODEL_CALLS, ModelCallSink } from '../event/model-call.ts'
 import { auditAnthropic } from './anthropic.ts'
 
 /** What we need of a trail. */

@@ -48,7 +48,7 @@ export function auditAnthropic<C extends AnthropicClient>(client: C, to: Anthrop
 export function auditedFetch(to: AnthropicRecorder, fetch: Fetch = globalThis.fetch): Fetch {
   const audited: Fetch = async (input, init) => {
     const request = input instanceof Request ? input : undefined
-    const url = request?.url ?? String(input)
+    const url = input instanceof Request ? input.url : input.toString()
     const attempt = beginAttempt(to, url, { method: init?.method ?? request?.method, headers: init?.headers ?? request?.headers, body: init?.body, signal: init?.signal ?? request?.signal })
     // Called without `this`: fetch refuses another one in some runtimes.
     return attempt === undefined ? fetch.call(undefined, input, init) : await attempt.run(() => fetch.call(undefined, input, init))

@@ -59,7 +59,7 @@ function observeBody(response: Response, body: Body, tap: BodyTap): Response | u
   const stream = isByteStream(body) ? new ReadableStream({ type: 'bytes', ...source }, { highWaterMark: 0 }) : new ReadableStream(source, { highWaterMark: 0 })
   let copy: Response
   try {
-    copy = new (response.constructor as typeof Response)(stream as unknown as Body)
+    copy = new (response.constructor as typeof Response)(stream)
   } catch {
     return undefined // a Response of somebody else's that cannot be made anew
   }
@@ -82,7 +82,7 @@ const KEPT = ['url', 'status', 'statusText', 'ok', 'type', 'redirected', 'header
 function disguise(copy: Response, original: Response): Response {
   for (const name of KEPT) Object.defineProperty(copy, name, { value: original[name], configurable: true, enumerable: false })
   const clone = copy.clone
-  Object.defineProperty(copy, 'clone', { value: () => disguise(clone.call(copy) as Response, copy), configurable: true, enumerable: false, writable: true })
+  Object.defineProperty(copy, 'clone', { value: () => disguise(clone.call(copy), copy), configurable: true, enumerable: false, writable: true })
   return copy
 }
 

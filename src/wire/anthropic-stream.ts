@@ -5,7 +5,7 @@
 // together so far is then kept as `superseded_messages`. Events and deltas of unknown kinds are kept as `unknown_events`.
 
 import type { Piece } from '../event/model-call.ts'
-import { cutObject, joinMembers, type Member, ObjectCut, parseJson } from './json-slices.ts'
+import { cutObject, joinMembers, type Member, type ObjectCut, parseJson } from './json-slices.ts'
 import type { ServerSentEvent } from './sse.ts'
 
 /** An error event in mid-stream. */
