@@ -65,7 +65,7 @@ function differences(run: Run, steps: readonly Step[], call: Call, value: Value)
   const looked = lookUp(run, call.message, whole)
   pairs.push([value.source, looked.source], [value.earlier, looked.earlier], [value.outside, looked.outside])
   for (const part of value.parts) {
-    if (String(whole).slice(part.offset).startsWith(part.text.replace(/…$/, '')) === false) return [{ said: part, expected: 'a part of the value' }]
+    if (!String(whole).slice(part.offset).startsWith(part.text.replace(/…$/, ''))) return [{ said: part, expected: 'a part of the value' }]
     if (!part.text.endsWith('…')) pairs.push([part.source, lookUp(run, call.message, part.text).source])
   }
   return pairs.map(([said, expected]) => ({ said: hitOf(steps, said, expected), expected })).filter(({ said, expected }) => JSON.stringify(said) !== JSON.stringify(expected))

@@ -74,7 +74,7 @@ function labelOf({ path }: Value, width: number): string {
 }
 
 function tail(text: string, width: number): string {
-  const characters = [...text]
+  const characters = Array.from(text)
   while (columns(characters.join('')) > width) characters.shift()
   return characters.join('')
 }

@@ -80,5 +80,5 @@ function answerOf(said: Message): Omit<Result, 'tool_name' | 'call_id'> {
 export function plainText(content: unknown): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return ''
-  return content.map((block: Message) => String(block.content ?? block.text ?? '')).join('')
+  return content.map(({ content: inner, text }: Message) => (typeof inner === 'string' ? inner : typeof text === 'string' ? text : '')).join('')
 }
