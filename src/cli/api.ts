@@ -3,6 +3,7 @@
 
 import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
+import type { Property, Verdict } from '../verify/verdict.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
 export type OpenMode = 'read' | 'write' | 'create'
@@ -16,9 +17,7 @@ export interface CliTrail {
   findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]>
   /** The newest events, at most `count`, ascending by index. */
   newest(count: number, session_id?: string): Promise<ViewEvent[]>
-  verify(options: { require?: readonly string[]; progress?: (done: number, total: number) => void }): Promise<Verdict>
-  /** Without an id: the last tool call of risk high or above; undefined when there is none. */
-  why(event_id?: string): Promise<WhyReport | undefined>
+  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void }): Promise<Verdict>
   sql(query: string): Promise<SqlResult>
   erase(what: { session_id: string } | { user_id: string }, why: { reason: string; legal_basis?: string }): Promise<Erased>
   /** What an erasure would take: sessions with child sessions. Nothing is changed. */
@@ -40,19 +39,6 @@ export interface SessionSummary {
   readonly state: SessionState; readonly outcome: Outcome | null; readonly events: number; readonly steps: number
   readonly tools: { readonly [name: string]: number }; readonly input_tokens: number; readonly output_tokens: number
 }
-
-export type PropertyStatus = 'proved' | 'asserted' | 'unknown' | 'failed'
-export interface Verdict {
-  readonly whole: boolean; readonly origin: string; readonly size: number
-  /** `recorded_at` of the last entry; absent in an empty log */
-  readonly recorded_at?: string
-  /** In the order in which they are shown; `says` is one line, or several for one property. */
-  readonly properties: { readonly [name: string]: { readonly status: PropertyStatus; readonly says: string | readonly string[]; readonly first_bad_index?: number } }
-}
-
-/** Rows of `why`: what a label says, with the entry it rests on. */
-export interface WhyRow { readonly label: string; readonly text: string; readonly index?: number; readonly kind?: string }
-export interface WhyReport { readonly event: ViewEvent; readonly title: string; readonly rows: readonly WhyRow[]; readonly data?: unknown }
 
 export interface SqlResult { readonly columns: readonly string[]; readonly rows: AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]> }
 

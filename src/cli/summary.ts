@@ -229,7 +229,7 @@ function who(identity: unknown, ref: unknown): string {
   if (identity instanceof Absent) return `${typeof ref === 'string' ? `${ref.slice(-8)} ` : ''}${identity.toString()}`
   if (typeof identity === 'string') return quoteUnlessPlain(identity)
   if (typeof identity === 'object' && identity !== null) {
-    for (const name of ['approver_id', 'user_id', 'actor', 'id']) {
+    for (const name of ['subject', 'approver_id', 'user_id', 'actor', 'id']) {
       const value: unknown = (identity as { [name: string]: unknown })[name]
       if (typeof value === 'string') return quoteUnlessPlain(value)
     }

@@ -1,0 +1,89 @@
+// counterfoil verify: what can be proved about a trail, what is only asserted, and what cannot be known.
+
+import { InvalidArgumentError, type Command } from 'commander'
+import { exitCode, PROPERTIES, type Property, type PropertyVerdict, type Status, type Verdict } from '../../verify/verdict.ts'
+import { trailName, withTrail, type Context } from '../context.ts'
+import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
+import { instant } from '../timeline.ts'
+
+export function verifyCommand(program: Command, context: () => Context): void {
+  program.command('verify')
+    .description('prove that the record is whole and unchanged, and say what that does not prove')
+    .option('--require <properties>', `exit 3 unless these are proved: ${PROPERTIES.join(',')}`, parseProperties, [])
+    .addHelpText('after', `
+Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required property is not proved.
+
+Examples:
+  $ counterfoil verify
+  $ counterfoil verify --require unchanged,complete,payloads
+  $ counterfoil verify --trail copy-of-monday.db --json`)
+    .action(async ({ require }: { require: Property[] }) => {
+      const ctx = context()
+      await withTrail(ctx, 'read', async (trail, path) => {
+        const started = ctx.now()
+        let told = started
+        const verdict = await trail.verify({
+          require,
+          progress: (done, total) => {
+            if (ctx.now() - told < 100) return
+            told = ctx.now()
+            ctx.screen.progress(`verifying ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %`)
+          },
+        })
+        ctx.screen.progress('')
+        ctx.exit = exitCode(verdict, require)
+        if (ctx.json) ctx.screen.json({ ...verdict, required: require, exit_code: ctx.exit })
+        else for (const line of verdictLines(verdict, { name: trailName(path), ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
+      })
+    })
+}
+
+/** The verdict as DESIGN §14 shows it. What failed stands first. */
+export function verdictLines(verdict: Verdict, { name, ms, columns, require = [] }: { name: string; ms: number; columns: number; require?: readonly Property[] }): Line[] {
+  const head = [name, `log ${shortOrigin(verdict.origin)}`, plural(verdict.size, 'entry', 'entries')].join(' · ') + (verdict.recorded_at === undefined ? '' : `, the last recorded ${instant(verdict.recorded_at)}`)
+  const lines: Line[] = [...wrap(head, columns).map((text): Line => [text]), []]
+  for (const status of ORDER) {
+    for (const property of PROPERTIES) {
+      const one = verdict.properties[property]
+      if (one?.status === status) lines.push(...propertyLines(one, columns))
+    }
+  }
+  const missing = require.filter((property) => verdict.properties[property]?.status !== 'proved')
+  if (missing.length > 0 && verdict.whole) lines.push([], ['  ', yellow(`required and not proved: ${missing.join(', ')}`)])
+  return [...lines, [], conclusion(verdict, ms)]
+}
+
+const ORDER: readonly Status[] = ['failed', 'proved', 'asserted', 'unknown']
+const LABEL = 10
+
+function propertyLines({ status, says, first_bad_index }: PropertyVerdict, columns: number): Line[] {
+  const place = first_bad_index === undefined || says.includes(`#${first_bad_index}`) ? '' : ` (first bad index #${first_bad_index})`
+  return says.split('\n').flatMap((said, i) => wrap(i === 0 ? said + place : said, Math.max(20, columns - LABEL - 2))
+    .map((text, j): Line => ['  ', j === 0 ? label(status) : ' '.repeat(LABEL), status === 'unknown' || status === 'asserted' ? grey(text) : status === 'failed' ? red(text) : text]))
+}
+
+// Only what is proved is green: an unknown must not look like a yes.
+function label(status: Status): Span {
+  const text = status.padEnd(LABEL)
+  return status === 'proved' ? green(text) : status === 'failed' ? red(text) : grey(text)
+}
+
+function conclusion(verdict: Verdict, ms: number): Line {
+  const time = grey(` · ${(ms / 1000).toFixed(2)} s`)
+  if (verdict.whole) return [bold('whole'), verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
+  const first = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
+  return [red('NOT WHOLE'), first.length === 0 ? '' : `, first bad index #${Math.min(...first)}`, time]
+}
+
+/** `counterfoil.local/8f31c2…`: an origin of 128 random bits is told apart by its beginning. */
+function shortOrigin(origin: string): string {
+  return origin.replace(/([0-9a-f]{6})[0-9a-f]{20,}$/, '$1…')
+}
+
+function parseProperties(text: string): Property[] {
+  return text.split(',').map((part) => {
+    const property = PROPERTIES.find((one) => one === part.trim())
+    if (property === undefined) throw new InvalidArgumentError(`Expected one or more of ${PROPERTIES.join(', ')}, with commas.`)
+    return property
+  })
+}
