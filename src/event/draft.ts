@@ -4,6 +4,7 @@
 //   draft bytes = u32be header length ‖ header (JSON) ‖ payload bytes, in the order in which the header names them
 
 import { concat, fromUtf8, u32be, utf8 } from '../base/bytes.ts'
+import { isRecord } from './kind.ts'
 import type { Capture, KnownType, Outcome } from './vocabulary.ts'
 
 /** How a payload's bytes are to be read. */
@@ -56,34 +57,58 @@ export function encodeDraft(draft: Draft): Uint8Array {
     contents.push(bytes)
     return { ...rest, n: bytes.length }
   }
-  const payloads: Record<string, unknown> = {}
-  for (const [name, slot] of Object.entries(draft.payloads)) {
-    payloads[name] = isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(lift) } : lift(slot)
-  }
+  const payloads = Object.fromEntries(
+    Object.entries(draft.payloads).map(([name, slot]) => [name, isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(lift) } : lift(slot)]),
+  )
   const header = utf8(JSON.stringify({ ...draft, payloads }))
   return concat(u32be(header.length), header, ...contents)
 }
 
-/** The draft in `bytes`, whose payloads are views into them. Throws a TypeError when the bytes are not exactly one draft. */
+/**
+ * The draft in `bytes`, whose payloads are views into them. Throws a TypeError when the bytes are not exactly one draft in form; what it
+ * says, `checkDraft` checks.
+ */
 export function decodeDraft(bytes: Uint8Array): Draft {
-  const fail = (why: string): never => { throw new TypeError(`event: not a draft: ${why}`) }
-  if (bytes.length < 4) fail(`${bytes.length} bytes`)
-  const headerLength = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0)
-  let offset = 4 + headerLength
-  if (offset > bytes.length) fail('the header is cut short')
-  const header = JSON.parse(fromUtf8(bytes.subarray(4, offset))) as Draft
-  const lower = (payload: HeaderPayload): DraftPayload => {
+  const { header, end } = decodeHeader(bytes)
+  let offset = end
+  const lower = (payload: unknown): DraftPayload => {
+    if (!isRecord(payload)) throw notDraft('a payload is no object')
     const { n, ...rest } = payload
-    if (!Number.isSafeInteger(n) || n < 0 || offset + n > bytes.length) fail('a payload is cut short')
+    if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 0 || offset + n > bytes.length) throw notDraft('a payload is cut short')
     const content = bytes.subarray(offset, offset + n)
     offset += n
-    return { ...rest, content }
+    return { ...(rest as Omit<HeaderPayload, 'n'>), content }
   }
-  const payloads: Record<string, DraftSlot> = {}
-  for (const [name, slot] of Object.entries(header.payloads as Record<string, unknown>)) {
-    const typed = slot as DraftSame | (Omit<DraftList, 'add'> & { add: HeaderPayload[] }) | HeaderPayload
-    payloads[name] = 'same' in typed ? typed : 'add' in typed ? { ...typed, add: typed.add.map(lower) } : lower(typed)
+  const slot = (value: unknown): DraftSlot => {
+    if (!isRecord(value)) throw notDraft('a payload is no object')
+    if ('same' in value) return value as unknown as DraftSame
+    if (!('add' in value)) return lower(value)
+    if (!Array.isArray(value['add'])) throw notDraft('a list adds no array')
+    return { ...(value as Omit<DraftList, 'add'>), add: value['add'].map(lower) }
   }
-  if (offset !== bytes.length) fail(`${bytes.length - offset} bytes after its end`)
-  return { ...header, payloads }
+  // not by assignment: a payload called __proto__ must stay visible, so that it is refused
+  const payloads = Object.fromEntries(Object.entries(header.payloads).map(([name, value]) => [name, slot(value)]))
+  if (offset !== bytes.length) throw notDraft(`${bytes.length - offset} bytes after its end`)
+  return { ...(header as unknown as Draft), payloads }
+}
+
+function decodeHeader(bytes: Uint8Array): { header: { readonly payloads: object }; end: number } {
+  if (bytes.length < 4) throw notDraft(`${bytes.length} bytes`)
+  const end = 4 + new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0)
+  if (end > bytes.length) throw notDraft('the header is cut short')
+  const header = parseHeader(bytes.subarray(4, end))
+  if (!isRecord(header) || !isRecord(header['payloads'])) throw notDraft('the header has no payloads')
+  return { header: header as { readonly payloads: object }, end }
+}
+
+function parseHeader(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(fromUtf8(bytes))
+  } catch (cause) {
+    throw notDraft('the header is no JSON', cause)
+  }
+}
+
+function notDraft(why: string, cause?: unknown): TypeError {
+  return new TypeError(`event: not a draft: ${why}`, cause === undefined ? {} : { cause })
 }

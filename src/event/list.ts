@@ -44,6 +44,7 @@ export interface ListNode {
 export class ListIndex {
   readonly #lists = new Map<string, Map<number, ListNode>>()
   readonly #ones = new Map<string, Map<number, RefPlace>>()
+  readonly #places = new Map<ListNode, RefPlace[]>()
   #nextSeq = 0
 
   /** The seq after the last one added. */
@@ -84,9 +85,9 @@ export class ListIndex {
     return flatten(this.#found(seq, slot), (node, position) => node.add[position]!)
   }
 
-  /** As `refs`, each with the entry that introduced it. */
+  /** As `refs`, each with the entry that introduced it. The same place is the same object, however often it is asked for. */
   places(seq: number, slot: string): RefPlace[] {
-    return flatten(this.#found(seq, slot), placeIn)
+    return flatten(this.#found(seq, slot), (node, position) => this.#placesOf(node)[position]!)
   }
 
   /** The list `slot` of entry `seq`, undefined where there is none, as the chain it is: what works on shared parts only once (list roots) follows it. */
@@ -103,6 +104,16 @@ export class ListIndex {
     const node = this.list(seq, slot)
     if (node === undefined) throw listFault(`expected a list ${slot} in entry ${seq}, got none`)
     return node
+  }
+
+  #placesOf(node: ListNode): RefPlace[] {
+    let places = this.#places.get(node)
+    if (places === undefined) {
+      const { index, seq, slot } = node
+      places = node.add.map((ref, position) => ({ ref, index, seq, slot, position, ordinal: node.ordinal + position }))
+      this.#places.set(node, places)
+    }
+    return places
   }
 
   // What `same` names was resolved when it was added: following it takes one step however long the chain of sames is.
@@ -133,10 +144,6 @@ function listFault(message: string): Error {
 function checkCount(node: ListNode): ListNode {
   if (node.count !== node.keep + node.add.length) throw listFault(`expected a count of ${node.keep + node.add.length}, got ${node.count}`)
   return node
-}
-
-function placeIn(node: ListNode, position: number): RefPlace {
-  return { ref: node.add[position]!, index: node.index, seq: node.seq, slot: node.slot, position, ordinal: node.ordinal + position }
 }
 
 function flatten<T>(last: ListNode, take: (node: ListNode, position: number) => T): T[] {
