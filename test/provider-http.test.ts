@@ -406,6 +406,17 @@ describe('connections', () => {
     }
   })
 
+  test('an abort while nobody reads is told at once', async () => {
+    await using server = await startRawServer(stay)
+    const capture = captureCalls()
+    const controller = new AbortController()
+    const response = await auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), capture).messages.create({ ...REQUEST, stream: true }, { signal: controller.signal }).asResponse()
+    controller.abort()
+    await capture.settled(1, 1000)
+    expect(capture.results).toMatchObject([{ outcome: 'unknown', error_type: 'aborted', complete: false, status: 200 }])
+    await expect(response.text()).rejects.toThrow('aborted')
+  })
+
   test('overloaded, then limited, then well: three attempts, each with its own answer', async () => {
     let count = 0
     const script: Script = () => {

@@ -2,6 +2,7 @@
 // from `session_start` to `session_end`, or to `session_timeout` when the limit of turns is reached.
 
 import type { MODEL_CALLS, ModelCallSink } from '../event/model-call.ts'
+import { MisuseError, RemoteError, StoreError } from '../base/errors.ts'
 import { auditAnthropic } from './anthropic.ts'
 
 /** What we need of a trail. */
@@ -11,14 +12,13 @@ export interface AgentTrail {
   tool<T extends RunnableTool>(tool: T): T
 }
 
-/** What we need of a session. `end` with the outcome `timeout` is a `session_timeout`. */
+/** What we need of a session. */
 export interface AgentSession {
   readonly session_id: string
-  [MODEL_CALLS](): ModelCallSink
   run<R>(fn: () => R): R
-  record(event_type: 'final_output', event: { output: string }): unknown
   record(event_type: 'error', event: { error: unknown; recoverable?: boolean }): unknown
-  end(end: { outcome: 'success' | 'failure' | 'timeout'; reason: string; final_output?: string }): Promise<unknown>
+  end(end: { outcome: 'success' | 'failure'; reason: string; final_output?: string }): Promise<unknown>
+  timeout(end: { reason: string }): Promise<unknown>
 }
 
 interface AgentSessionFacts { user_message: string; user_id?: string; session_id?: string; model_id?: string; system_prompt?: string }
@@ -111,10 +111,9 @@ export async function runAuditedAgent(agent: AuditedAgent): Promise<AuditedAgent
     throw error
   }
   if (result.outcome === 'timeout') {
-    await session.end({ outcome: 'timeout', reason: 'max_iterations' })
+    await session.timeout({ reason: 'max_iterations' })
   } else {
-    session.record('final_output', { output: result.output })
-    await session.end({ outcome: 'success', reason: result.stop_reason ?? 'end' })
+    await session.end({ outcome: 'success', reason: result.stop_reason ?? 'end', final_output: result.output })
   }
   return { session_id: session.session_id, ...result }
 }
@@ -173,6 +172,7 @@ function prepareTool(trail: AgentTrail, tool: AuditedTool | RunnableTool | Provi
         const input = parse === undefined ? use.input : parse.call(tool, use.input)
         return { content: await audited.run(input, { toolUse: use, toolUseBlock: use, signal }), is_error: false }
       } catch (error) {
+        if (isOurs(error)) throw error
         return { content: errorContent(error), is_error: true }
       }
     },
@@ -191,6 +191,11 @@ async function runTool(tools: readonly PreparedTool[], use: ToolUse, signal: Abo
   const tool = tools.find(({ name }) => name === use.name)
   const { content, is_error } = (await tool?.run?.(use, signal)) ?? { content: `Error: Tool '${use.name}' not found`, is_error: true }
   return { type: 'tool_result', tool_use_id: use.id, content, ...(is_error && { is_error }) }
+}
+
+// The act could not be put on record, so it did not happen: nothing that the model could answer to.
+function isOurs(error: unknown): boolean {
+  return error instanceof StoreError || error instanceof RemoteError || error instanceof MisuseError
 }
 
 // The SDK's ToolError carries the content that the model is to see.
