@@ -1,3 +1,23 @@
-// counterfoil: the root door. What a user of the library meets: trail, session, event, receipt.
+// The root door: open a trail, record, read back, verify. No dependencies.
 
-export {}
+export { openTrail, currentSession } from './trail/trail.ts'
+export { AgentAuditTrail } from './trail/classic.ts'
+export type { EventQuery, Recorder, Session, SessionQuery, ToolContext, Trail, TrailOptions, TrailStatus, VerifyOptions } from './trail/types.ts'
+export type { Results } from './trail/results.ts'
+export type { AgentFacts, SessionEnd, SessionFacts } from './recorder/session.ts'
+export type { Action, Approval, ApprovalRequest, Approver } from './recorder/approval.ts'
+export { ApprovalDenied } from './recorder/approval.ts'
+export { approver } from './recorder/tool.ts'
+export type { JsonSchema, RunnableTool, StandardSchema, Tool, ToolDefinition, ToolPolicy } from './recorder/tool.ts'
+export type { Level, Receipt } from './recorder/sink.ts'
+export type { Recorded } from './recorder/stream.ts'
+export type { Failure } from './recorder/policy.ts'
+export type { AuditEvent, CustomEvents, Envelope, EventInputs, EventType, Json, LLMCall, Place, ReadOnlyEvents, SessionSummary, ToolCall, TrailRow } from './event/public.ts'
+export type { Mask } from './event/mask.ts'
+export { defaultMasks } from './event/mask.ts'
+export { Absent } from './event/view.ts'
+export type { AbsentReason, Content } from './event/view.ts'
+export type { Outcome, Risk } from './event/vocabulary.ts'
+export type { Problem, Property, PropertyVerdict, Verdict } from './verify/verdict.ts'
+export type { Why } from './why/result.ts'
+export { CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError } from './base/errors.ts'

@@ -5,11 +5,12 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
+import { randomRef } from '../base/ids.ts'
 import { removeSpool } from '../spool/folder.ts'
 import { createSpool, type SpoolWriter } from '../spool/writer.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
-import { errorFrom, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
+import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { workerSource } from './worker-source.ts'
 
 export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
@@ -55,7 +56,7 @@ export class LocalLedger {
   readonly #onClosed: () => void
   readonly #reports = new Set<(problem: CounterfoilError) => void>()
   #worker: Worker | undefined
-  #start: Start
+  readonly #start: Start
   #next = 1
   #holders = 1
   #accepted = 0
@@ -76,7 +77,7 @@ export class LocalLedger {
     const folder = spoolFolder ?? `${path}.spool`
     const key = home === undefined ? undefined : openSpoolKey(home)
     this.#spool = key === undefined ? undefined : createSpool(folder, { origin: SPOOL_ORIGIN, key })
-    this.#start = { path, flag: this.#flag, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id } }) }
+    this.#start = { path, flag: this.#flag, mark: randomRef(), ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id } }) }
     this.#ready = newReady()
     this.#run()
   }
@@ -211,7 +212,7 @@ export class LocalLedger {
         this.#report(message.error)
         return
       case 'placed': return this.#settle(message.id, (waiting) => waiting.resolve(message.placed as never))
-      case 'value': return this.#settle(message.id, (waiting) => waiting.resolve(message.value as never))
+      case 'value': return this.#settle(message.id, (waiting) => waiting.resolve(unpackAbsent(message.value, this.#start.mark) as never))
       case 'refused':
       case 'error': return this.#settle(message.id, (waiting) => waiting.reject(errorFrom(message.error)))
     }

@@ -219,7 +219,7 @@ export class Ledger {
    * wipe, then the entry that says it is done. Killed in between, the next open finishes it.
    */
   async erase(order: EraseOrder): Promise<Erased> {
-    const sessions = await this.#erasable(order)
+    const sessions = await this.erasable(order)
     if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `erase: expected a session or a person with content on record, got ${order.user_id === undefined ? (order.session_ids ?? []).join(', ') || 'none' : 'a person without any'}`, 'counterfoil sessions lists what is there')
     const rows = await this.#store.read((view) => view.scopes(sessions))
     if (rows.length === 0) throw new MisuseError('erased_already', 'erase: all content of these sessions is erased already', 'counterfoil verify says by which entry')
@@ -267,7 +267,8 @@ export class Ledger {
     }
   }
 
-  async #erasable(order: EraseOrder): Promise<string[]> {
+  /** The sessions that an order would take, with their children. */
+  async erasable(order: Pick<EraseOrder, 'session_ids' | 'user_id'>): Promise<string[]> {
     const found = new Set<string>()
     const known = new Map<string, SessionState>()
     for await (const state of this.allSessions()) known.set(state.session_id, state)

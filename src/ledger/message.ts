@@ -1,6 +1,7 @@
 // What a ledger's worker and the thread that records say to each other. Everything is a structured clone; errors travel as data.
 
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { Absent } from '../event/view.ts'
 import type { Placed } from './append.ts'
 
 /** What the worker is told at its start. */
@@ -12,6 +13,8 @@ export interface Start {
   readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string }
   /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
   readonly flag: SharedArrayBuffer
+  /** Marks an Absent in answers; random. */
+  readonly mark: string
 }
 
 export type ToWorker =
@@ -62,4 +65,31 @@ export function errorFrom(data: ErrorData): Error {
   }
   const error = make()
   return data.refused === true ? Object.assign(error, { refused: true }) : error
+}
+
+/**
+ * A structured clone loses the class of an Absent: it travels as `{[mark]: …}`, in place, and `unpackAbsent` makes it anew. `mark` is random,
+ * one per worker: recorded content that looks like an Absent must not be read back as one.
+ */
+export function packAbsent<T>(value: T, mark: string): T {
+  return mapAbsent(value, (each) => (each instanceof Absent ? { [mark]: each.toJSON() } : undefined)) as T
+}
+
+export function unpackAbsent<T>(value: T, mark: string): T {
+  return mapAbsent(value, (each) => {
+    const data = (each as { [mark: string]: { absent: Absent['reason']; by?: number } | undefined })[mark]
+    return data === undefined ? undefined : new Absent(data.absent, data.by)
+  }) as T
+}
+
+/** A copy of the outer levels of a result (pages, events, lists), where an Absent can stand; payload values are left as they are. */
+function mapAbsent(value: unknown, map: (each: object) => unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
+  const mapped = map(value)
+  if (mapped !== undefined) return mapped
+  if (depth > 4) return value
+  if (Array.isArray(value)) return value.map((each) => mapAbsent(each, map, depth + 1))
+  const out: Record<string, unknown> = {}
+  for (const name of Object.keys(value)) Object.defineProperty(out, name, { value: mapAbsent((value as Record<string, unknown>)[name], map, depth + 1), enumerable: true, writable: true, configurable: true })
+  return out
 }

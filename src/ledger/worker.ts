@@ -36,7 +36,7 @@ function open(): Promise<{ ledger: Ledger; service: LedgerService }> {
     ...(start.spools === undefined ? {} : { spools: { folder: start.spools.folder, key: start.spools.key } }),
   }).then((ledger) => {
     say({ kind: 'open', origin: ledger.origin })
-    return { ledger, service: new LedgerService(ledger) }
+    return { ledger, service: new LedgerService(ledger, start.mark) }
   })
   opening.catch((error: unknown) => {
     opening = undefined // the next wait or call tries again: a full disk may have room then

@@ -4,13 +4,14 @@ import type { AsyncLocalStorage } from 'node:async_hooks'
 import { MisuseError } from '../base/errors.ts'
 import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
 import { foreignLabel, isLabel, label } from '../event/label.ts'
-import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
-import { VOCABULARY, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
+import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelCallSource, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
 import type { Policy } from './policy.ts'
 import type { Level, Receipt } from './sink.ts'
+import { makeTool } from './tool.ts'
 import { Stream, type Recorded, type StreamHost, type Value } from './stream.ts'
 
 /** Who the agent is. All three names are labels. */
@@ -30,6 +31,9 @@ export interface SessionHost extends StreamHost {
   readonly ready: () => Promise<void>
   readonly rows: (session_id: string) => Promise<unknown[]>
 }
+
+/** Model calls are handed in through the symbol `MODEL_CALLS`. */
+export interface AgentSession extends ModelCallSource {}
 
 /** How many texts of reasoning an approver is shown. */
 const REASONING_SHOWN = 8
@@ -99,15 +103,29 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   #root = ''
 
+  /** Whether it belongs to this trail. */
+  isOf(host: SessionHost): boolean {
+    return host === this.#host
+  }
+
+  /** As `record`, for what is told after the act. */
+  recordAfter(event_type: string, event: { readonly [name: string]: unknown }): Recorded {
+    return this.#record(event_type, event, 'after')
+  }
+
   /** Records one event; see `EventInputs` for the fields of each type. Returns at once. */
   record(event_type: string, event: { readonly [name: string]: unknown }): Recorded {
+    return this.#record(event_type, event)
+  }
+
+  #record(event_type: string, event: { readonly [name: string]: unknown }, capture?: Capture): Recorded {
     this.#open(event_type)
     const sorted = sortInput(event_type, event)
     const type = event_type as KnownType
     const call_id = typeof event['call_id'] === 'string' ? event['call_id'] : undefined
     const facts = call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id') ? { ...sorted.facts, call_id: foreignLabel(call_id).label } : sorted.facts
     const parent_event_id = sorted.parent_event_id ?? this.#callOf(type, call_id)
-    const recorded = this.#stream.emit(type, { ...sorted, ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: type.endsWith('_call') || type === 'handoff' ? 'before' : 'after' })
+    const recorded = this.#stream.emit(type, { ...sorted, ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: capture ?? (type.endsWith('_call') || type === 'handoff' ? 'before' : 'after') })
     this.#remember(type, recorded.event_id, call_id)
     if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'])
     return recorded
@@ -146,6 +164,16 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   /** For integrations: a model call as it goes over the wire. */
   call(call: ModelCall): OpenModelCall {
+    try {
+      return this.#call(call)
+    } catch (error) {
+      // what cannot be recorded comes through ready(), where the failure policy has its say
+      const problem = error as Error
+      return { event_id: '', ready: () => Promise.reject(problem), finish: () => {} }
+    }
+  }
+
+  #call(call: ModelCall): OpenModelCall {
     this.#open('llm_call')
     const provider = foreignLabel(call.provider).label
     const model = foreignLabel(call.model_id)
@@ -200,20 +228,18 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     }
   }
 
-  [MODEL_CALLS](): ModelCallSink {
-    return this
-  }
-
   /** Waits until an event is as safe as an act of `risk` demands; throws when the act must not happen. */
   async guard(recorded: Recorded, risk: Risk): Promise<void> {
     const failure = this.#host.policy.failure[risk]
     const level = this.#host.policy.wait[risk]
+    if (recorded.problem !== undefined) {
+      if (failure !== 'continue') throw recorded.problem // not even the spool has it; reported already
+      return
+    }
     try {
       if (level !== 'accepted') await this.#stream.reach(recorded.event_id, level)
-      else await this.#stream.reach(recorded.event_id, 'accepted')
     } catch (error) {
       if (isRefusal(error) || failure === 'block') throw error
-      if (failure === 'buffer') await this.#stream.reach(recorded.event_id, 'accepted') // throws when not even the spool has it
       this.#host.report(error as never)
     }
   }
@@ -266,6 +292,11 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     return this.#host.current.run(this, fn)
   }
 
+  /** A tool on the record, of this session whatever the async context. */
+  tool(definition: object, run?: unknown): unknown {
+    return makeTool(definition, run, () => this)
+  }
+
   /** Hands work to another agent: a child session, ended when `run` is done. */
   async agent<R>(facts: AgentFacts & { instructions?: string }, run: (child: AgentSession) => R | Promise<R>): Promise<R> {
     this.#open('handoff')
@@ -305,14 +336,9 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     return this.#stream.emit('session_suspend', { facts: { reason }, capture: 'after' }).durable()
   }
 
-  /** Ends the session, once; later calls give the first receipt. Resolves when the end, and with it all before, is durable. */
+  /** Ends the session, once, with the outcome `timeout` as a `session_timeout`; later calls give the first receipt. Resolves when the end, and with it all before, is durable. */
   end(end: SessionEnd = {}): Promise<Receipt> {
-    return (this.#ended ??= this.#end('session_end', end))
-  }
-
-  /** Ends the session because a limit was reached. */
-  timeout(end: SessionEnd = {}): Promise<Receipt> {
-    return (this.#ended ??= this.#end('session_timeout', { outcome: 'timeout', ...end }))
+    return (this.#ended ??= this.#end(end.outcome === 'timeout' ? 'session_timeout' : 'session_end', end))
   }
 
   #end(type: 'session_end' | 'session_timeout', { outcome, reason, final_output }: SessionEnd): Promise<Receipt> {
@@ -362,6 +388,10 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     if (type === 'tool_result' && call_id !== undefined) this.#calls.delete(call_id)
     if (type === 'llm_result') this.#asked = event_id
   }
+}
+
+AgentSession.prototype[MODEL_CALLS] = function (this: AgentSession): ModelCallSink {
+  return this
 }
 
 /** A ledger's answer that the event itself may not be: it holds back the act whatever the policy. */

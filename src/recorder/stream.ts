@@ -18,6 +18,8 @@ import type { Level, Receipt, Sink } from './sink.ts'
 /** Not a promise: nothing to forget to await, nothing that can become an unhandled rejection. */
 export interface Recorded {
   readonly event_id: string
+  /** Why the event could not even be accepted; absent when it was. */
+  readonly problem?: CounterfoilError
   /** Resolves when the event is in the log, fsynced, under a signed checkpoint. */
   durable(): Promise<Receipt>
   /** Resolves when a witness has cosigned a checkpoint that covers the event. */
@@ -141,7 +143,7 @@ export class Stream {
     return base === undefined ? { add } : { base: base.event_id, keep: base.keep, add }
   }
 
-  #hand(draft: Draft, remembered: readonly (() => void)[]): Recorded & { problem?: CounterfoilError } {
+  #hand(draft: Draft, remembered: readonly (() => void)[]): Recorded {
     const { event_id, event_type } = draft
     const { sink } = this.#host
     const stream_seq = this.#next++

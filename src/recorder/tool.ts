@@ -35,6 +35,12 @@ const RISKS: readonly string[] = ['low', 'medium', 'high', 'critical']
 
 type CurrentSession = () => AgentSession
 
+/** `tool(definition, run)` or `tool(sdkTool, policy)`. */
+export function makeTool(definition: object, run: unknown, session: () => AgentSession): unknown {
+  if (typeof definition !== 'object' || definition === null) throw new MisuseError('bad_tool', `tool: expected a definition or a tool object, got ${typeof definition}`, "trail.tool({ name: 'refund', … }, async (input) => …)")
+  return typeof run === 'function' ? toolOf(definition as never, run as never, session) : wrapTool(definition as never, (run ?? {}) as never, session)
+}
+
 /** Makes a tool of `run`. The session is looked up at each call, so a tool is made once, at module scope. */
 export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
   checkDefinition(definition)

@@ -1,0 +1,291 @@
+// Reading a log back: events with their payloads, calls, sessions. Every payload is checked against its commitment before it is shown; what
+// does not match is shown as missing, and `verify` says why.
+
+import { equal, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { MisuseError, StoreError } from '../base/errors.ts'
+import type { Entry } from '../event/entry.ts'
+import { ownRefs } from '../event/entry.ts'
+import type { RefPlace } from '../event/list.ts'
+import { parseEntry } from '../event/parse.ts'
+import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
+import { decodeSession, type SessionState } from '../event/session.ts'
+import { Absent, type ViewEvent } from '../event/view.ts'
+import { callViews, personOf, streamRows, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
+import { leafHash } from '../log/hash.ts'
+import type { EventFilter, Store, StoreView } from '../store/contract.ts'
+import { commit, digestOf } from '../vault/commitment.ts'
+import type { Keyring } from '../vault/keyring.ts'
+import { ContentReader } from './content.ts'
+
+/** Filters of events; times are time strings. `text` looks into payloads, decrypting as it goes. */
+export interface EventSearch { readonly session_id?: string; readonly event_types?: readonly string[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly text?: string }
+export interface SessionSearch { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly open?: boolean; readonly text?: string }
+export interface Page<T> { readonly items: T[]; readonly next: string | null }
+
+const READ_AT_ONCE = 1_000
+
+export class LogReader {
+  readonly #store: Pick<Store, 'read'>
+  readonly #keyring: Keyring | undefined
+
+  /** Without a keyring every payload is an Absent with reason `no_key`. */
+  constructor(store: Pick<Store, 'read'>, keyring: Keyring | undefined) {
+    this.#store = store
+    this.#keyring = keyring
+  }
+
+  /** All events of a session, oldest first; empty when there is none of that id. */
+  session(session_id: string): Promise<ViewEvent[]> {
+    return this.#store.read(async (view) => collect(this.#views(view, sessionEntries(view, session_id))))
+  }
+
+  /** The classic rows of a session. */
+  rows(session_id: string): Promise<TrailRow[]> {
+    return this.#store.read(async (view) => collect(streamRows(this.#views(view, sessionEntries(view, session_id)))))
+  }
+
+  /** Events that match, ascending by index; `cursor` is the index to go on from. */
+  events(search: EventSearch, size: number, cursor?: string): Promise<Page<ViewEvent>> {
+    return this.#store.read(async (view) => {
+      const scope = await this.#sessionsOf(view, search)
+      return this.#pages(view, search, scope, size, cursor, (found) => this.#withContext(view, found))
+    })
+  }
+
+  /** Model and tool calls that match, each with its result and approval. */
+  calls(search: EventSearch, size: number, cursor?: string): Promise<Page<LLMCall | ToolCall>> {
+    const types = search.event_types ?? (search.tool_name === undefined ? ['llm_call', 'tool_call', 'approval_request'] : ['tool_call', 'approval_request'])
+    return this.#store.read(async (view) => {
+      const scope = await this.#sessionsOf(view, search)
+      return this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
+        const wanted = new Set(found.map(({ index }) => index))
+        const calls: (LLMCall | ToolCall)[] = []
+        for (const session_id of new Set(found.map(({ session_id }) => session_id))) {
+          const events = await collect(this.#views(view, sessionEntries(view, session_id), (entry) => CALL_TYPES.has(entry.event_type)))
+          calls.push(...[...callViews(events)].filter(({ index }) => wanted.has(index)))
+        }
+        return calls.sort((a, b) => a.index - b.index)
+      })
+    })
+  }
+
+  /** Sessions that match, newest first. The ledger's own is not one of them. */
+  sessions(search: SessionSearch, size: number, cursor?: string): Promise<Page<SessionSummary>> {
+    return this.#store.read(async (view) => {
+      const own = search.user_id === undefined ? undefined : await this.#personsSessions(view, search.user_id)
+      const items: SessionSummary[] = []
+      let before = cursor === undefined ? undefined : (JSON.parse(cursor) as { started_at: string; session_id: string })
+      for (;;) {
+        const page = await view.listSessions({
+          limit: 200, ...(search.agent_id === undefined ? {} : { agent_id: search.agent_id }), ...(search.outcome === undefined ? {} : { outcome: search.outcome }),
+          ...(search.since === undefined ? {} : { since: search.since }), ...(search.until === undefined ? {} : { until: search.until }), ...(before === undefined ? {} : { before }),
+        })
+        for (const row of page) {
+          const state = decodeSession(row.row)
+          before = { started_at: state.started_at, session_id: state.session_id }
+          if (state.agent_id === '' || (own !== undefined && !own.has(state.session_id)) || (search.open !== undefined && (state.state !== 'ended') !== search.open)) continue
+          if (search.text !== undefined && !(await this.#mentions(view, state, search.text))) continue
+          items.push(await this.#summary(view, state))
+          if (items.length === size) return { items, next: JSON.stringify(before) }
+        }
+        if (page.length < 200) return { items, next: null }
+      }
+    })
+  }
+
+  /** Up to `count` newest events, ascending. */
+  newest(count: number, session_id?: string): Promise<ViewEvent[]> {
+    return this.#store.read(async (view) => {
+      const size = (await view.head())?.size ?? 0
+      const rows = session_id === undefined ? await view.entries(Math.max(0, size - count), size) : []
+      if (session_id === undefined) return this.#withContext(view, rows.map(({ entry }) => parseEntry(entry).entry))
+      const events = await collect(this.#views(view, sessionEntries(view, session_id)))
+      return events.slice(-count)
+    })
+  }
+
+  /** The event at an index. */
+  at(index: number): Promise<ViewEvent | undefined> {
+    return this.#store.read(async (view) => {
+      const row = (await view.entries(index, index + 1))[0]
+      return row === undefined ? undefined : (await this.#withContext(view, [parseEntry(row.entry).entry]))[0]
+    })
+  }
+
+  /** The session state as stored; undefined when there is no such session. */
+  async state(session_id: string): Promise<SessionState | undefined> {
+    const row = (await this.#store.read((view) => view.sessions([session_id])))[0]
+    return row === undefined ? undefined : decodeSession(row.row)
+  }
+
+  /** Matching events page by page: the store narrows, what it cannot know is looked at after. */
+  async #pages<T extends { readonly index: number }>(view: StoreView, search: EventSearch, sessions: ReadonlySet<string> | undefined, size: number, cursor: string | undefined, make: (found: Entry[]) => Promise<T[]>): Promise<Page<T>> {
+    const items: T[] = []
+    let from = cursor === undefined ? 0 : Number(cursor)
+    if (!Number.isSafeInteger(from) || from < 0) throw new MisuseError('bad_cursor', `trail: expected a cursor that page() gave, got ${JSON.stringify(cursor)}`, 'begin without one')
+    const filter: Omit<EventFilter, 'from' | 'limit'> = {
+      ...(search.session_id === undefined ? {} : { session_id: search.session_id }), ...(search.event_types === undefined ? {} : { event_types: search.event_types }), ...(search.tool_name === undefined ? {} : { tool_name: search.tool_name }),
+      ...(search.since === undefined ? {} : { since: search.since }), ...(search.until === undefined ? {} : { until: search.until }),
+    }
+    for (;;) {
+      const limit = Math.min(READ_AT_ONCE, Math.max(size - items.length, 16))
+      const rows = await view.events({ ...filter, from, limit })
+      const found = rows.map(({ entry }) => parseEntry(entry).entry).filter((entry) => sessions === undefined || sessions.has(entry.session_id))
+      for (const item of await make(found)) {
+        if (search.outcome !== undefined && (item as { outcome?: unknown }).outcome !== search.outcome) continue
+        if (search.text !== undefined && !mentions(item, search.text)) continue
+        items.push(item)
+        if (items.length === size) return { items, next: String(item.index + 1) }
+      }
+      if (rows.length < limit) return { items, next: null }
+      from = rows.at(-1)!.index + 1
+    }
+  }
+
+  /** Views of some entries, whose sessions are read for what is constant in them. */
+  async #withContext(view: StoreView, entries: readonly Entry[]): Promise<ViewEvent[]> {
+    const wanted = new Set(entries.map(({ index }) => index))
+    const last = new Map<string, number>()
+    for (const { session_id, seq } of entries) last.set(session_id, Math.max(seq, last.get(session_id) ?? 0))
+    const events: ViewEvent[] = []
+    for (const [session_id, seq] of last) events.push(...(await collect(this.#views(view, sessionEntries(view, session_id, seq), (entry) => wanted.has(entry.index)))))
+    return events.sort((a, b) => a.index - b.index)
+  }
+
+  #views(view: StoreView, entries: AsyncIterable<StoredEntry>, want?: (entry: Entry) => boolean): AsyncGenerator<ViewEvent> {
+    const payloads = new PayloadValues(view, this.#keyring)
+    return viewEvents(payloads.following(entries), (places) => payloads.read(places), want === undefined ? {} : { want })
+  }
+
+  async #summary(view: StoreView, state: SessionState): Promise<SessionSummary> {
+    if (state.identity === undefined) return summaryOf(state, null)
+    const rows = await view.sessionEntries(state.session_id, state.identity, 1)
+    const entry = rows[0] === undefined ? undefined : parseEntry(rows[0].entry).entry
+    const at = entry === undefined ? -1 : [...ownRefs(entry)].findIndex(({ slot }) => slot === 'identity')
+    if (entry === undefined || at === -1) return summaryOf(state, null)
+    const payloads = new PayloadValues(view, this.#keyring)
+    const { ref, slot, position } = [...ownRefs(entry)][at]!
+    const [bytes] = await payloads.readOf(entry, [{ ref, slot, position, index: entry.index, seq: entry.seq, ordinal: at }])
+    return summaryOf(state, bytes instanceof Absent ? bytes : personOf(JSON.parse(new TextDecoder().decode(bytes)) as never))
+  }
+
+  async #mentions(view: StoreView, state: SessionState, text: string): Promise<boolean> {
+    for await (const event of this.#views(view, sessionEntries(view, state.session_id))) if (mentions(event, text)) return true
+    return false
+  }
+
+  /** The sessions that a search is limited to by agent or person; undefined for all. */
+  async #sessionsOf(view: StoreView, search: EventSearch): Promise<Set<string> | undefined> {
+    if (search.agent_id === undefined && search.user_id === undefined) return undefined
+    const persons = search.user_id === undefined ? undefined : await this.#personsSessions(view, search.user_id)
+    if (search.agent_id === undefined) return persons
+    const found = new Set<string>()
+    for (let before: { started_at: string; session_id: string } | undefined; ; ) {
+      const page = await view.listSessions({ agent_id: search.agent_id, limit: 500, ...(before === undefined ? {} : { before }) })
+      for (const row of page) {
+        const state = decodeSession(row.row)
+        before = { started_at: state.started_at, session_id: state.session_id }
+        if (persons === undefined || persons.has(state.session_id)) found.add(state.session_id)
+      }
+      if (page.length < 500) return found
+    }
+  }
+
+  async #personsSessions(view: StoreView, user_id: string): Promise<Set<string>> {
+    if (this.#keyring === undefined) throw new StoreError('no_key', 'trail: sessions of a person cannot be found without the keys', 'run it where the log\'s keys are')
+    const scopes = new Set((await view.subjectScopes(this.#keyring.fingerprint('subject', utf8(user_id)))).map(toHex))
+    const found = new Set<string>()
+    for (let after: Uint8Array | undefined; scopes.size > 0; ) {
+      const page = await view.scopePage(after, 500)
+      for (const row of page) if (scopes.has(toHex(row.scope))) found.add(row.session_id)
+      if (page.length < 500) break
+      after = page.at(-1)!.scope
+    }
+    return found
+  }
+}
+
+const CALL_TYPES = new Set(['session_start', 'config_change', 'llm_call', 'llm_result', 'tool_call', 'tool_result', 'approval_request', 'approval_decision', 'context'])
+
+/** A session's entries in order, up to `last_seq`. */
+async function* sessionEntries(view: StoreView, session_id: string, last_seq = Number.MAX_SAFE_INTEGER): AsyncGenerator<StoredEntry> {
+  for (let seq = 0; seq <= last_seq; ) {
+    const page = await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, last_seq - seq + 1))
+    for (const { entry } of page) {
+      const parsed = parseEntry(entry).entry
+      yield { entry: parsed, entry_hash: toBase64(leafHash(entry)) }
+      seq = parsed.seq + 1
+    }
+    if (page.length === 0) return
+  }
+}
+
+/** Payload bytes by place, checked; remembers the entries that it was led past, since a place names only their index. */
+class PayloadValues {
+  readonly #view: StoreView
+  readonly #content: ContentReader | undefined
+  readonly #entries = new Map<number, Entry>()
+  #erasures: Map<string, number> | undefined
+
+  constructor(view: StoreView, keyring: Keyring | undefined) {
+    this.#view = view
+    this.#content = keyring === undefined ? undefined : new ContentReader(view, keyring)
+  }
+
+  async *following(entries: AsyncIterable<StoredEntry>): AsyncGenerator<StoredEntry> {
+    for await (const stored of entries) {
+      this.#entries.set(stored.entry.index, stored.entry)
+      yield stored
+    }
+  }
+
+  readOf(entry: Entry, places: readonly RefPlace[]): Promise<(Uint8Array | Absent)[]> {
+    this.#entries.set(entry.index, entry)
+    return this.read(places)
+  }
+
+  async read(places: readonly RefPlace[]): Promise<(Uint8Array | Absent)[]> {
+    if (this.#content === undefined) return places.map(() => new Absent('no_key'))
+    const indexes = [...new Set(places.map(({ index }) => index))].sort((a, b) => a - b)
+    const entries = indexes.map((index) => this.#entries.get(index)!)
+    const disclosed = new Map((await this.#content.payloads(entries)).map((own, i) => [indexes[i]!, own]))
+    const out: (Uint8Array | Absent)[] = []
+    for (const { index, ordinal, ref } of places) {
+      const got = disclosed.get(index)![ordinal]
+      if (got === undefined || !('bytes' in got)) out.push(await this.#absent(index, ref.k ?? 0))
+      else out.push(equal(commit(got.salt, digestOf(got.bytes)), fromBase64(ref.c)) ? got.bytes : new Absent('missing'))
+    }
+    return out
+  }
+
+  /** Why a payload is not there: the entry that ordered its erasure, or nothing says so. */
+  async #absent(index: number, k: number): Promise<Absent> {
+    this.#erasures ??= await erasures(this.#view)
+    const by = this.#erasures.get(`${this.#entries.get(index)!.session_id}/${k}`)
+    return by === undefined ? new Absent('missing') : new Absent('erased', by)
+  }
+}
+
+/** Scope → index of the entry that orders its erasure. */
+async function erasures(view: StoreView): Promise<Map<string, number>> {
+  const found = new Map<string, number>()
+  for (let from = 0; ; ) {
+    const page = await view.events({ event_types: ['erasure'], from, limit: 500 })
+    for (const { index, entry } of page) {
+      from = index + 1
+      const { facts } = parseEntry(entry).entry
+      if (facts['phase'] === 'ordered') for (const scope of (facts['scopes'] as readonly string[] | undefined) ?? []) found.set(scope, index)
+    }
+    if (page.length < 500) return found
+  }
+}
+
+function mentions(value: unknown, text: string): boolean {
+  return JSON.stringify(value).toLowerCase().includes(JSON.stringify(text).slice(1, -1).toLowerCase())
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const out: T[] = []
+  for await (const item of items) out.push(item)
+  return out
+}

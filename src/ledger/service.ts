@@ -1,0 +1,50 @@
+// What a ledger's worker does for the recording thread besides appending: one method a call, arguments and answers as structured clones.
+
+import { MisuseError } from '../base/errors.ts'
+import { verifyLog } from '../verify/verify.ts'
+import { evidenceOf } from './evidence.ts'
+import type { EraseOrder, Ledger } from './ledger.ts'
+import { packAbsent } from './message.ts'
+import { LogReader, type EventSearch, type SessionSearch } from './reader.ts'
+
+export class LedgerService {
+  readonly #ledger: Ledger
+  readonly #mark: string
+
+  constructor(ledger: Ledger, mark: string) {
+    this.#ledger = ledger
+    this.#mark = mark
+  }
+
+  async call(method: string, args: readonly unknown[]): Promise<unknown> {
+    const [a, b, c] = args
+    const reader = new LogReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring)
+    switch (method) {
+      case 'session': return packAbsent(await reader.session(a as string), this.#mark)
+      case 'state': return reader.state(a as string)
+      case 'rows': return reader.rows(a as string)
+      case 'events': return packAbsent(await reader.events(a as EventSearch, b as number, c as string | undefined), this.#mark)
+      case 'calls': return packAbsent(await reader.calls(a as EventSearch, b as number, c as string | undefined), this.#mark)
+      case 'sessions': return packAbsent(await reader.sessions(a as SessionSearch, b as number, c as string | undefined), this.#mark)
+      case 'newest': return packAbsent(await reader.newest(a as number, b as string | undefined), this.#mark)
+      case 'at': return packAbsent(await reader.at(a as number), this.#mark)
+      case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
+      case 'verify': return this.#verify()
+      case 'erase': return this.#ledger.erase(a as EraseOrder)
+      case 'erasable': return this.#ledger.erasable(a as EraseOrder)
+      case 'renewKek': return this.#ledger.renewKek()
+      case 'copy': return this.#ledger.copyTo(a as string)
+      case 'counts': return this.#ledger.read((view) => view.counts())
+      case 'find': return this.#ledger.find(a as string)
+      case 'flush': return undefined
+      default: throw new MisuseError('no_method', `ledger: no method ${method}`, '')
+    }
+  }
+
+  async #verify(): Promise<unknown> {
+    const { keyring } = this.#ledger
+    const verdict = await this.#ledger.read(async (view) => verifyLog(await evidenceOf(view, keyring)))
+    if (verdict.whole) keyring.writeProved(verdict.checkpoint)
+    return verdict
+  }
+}

@@ -1,0 +1,266 @@
+// openTrail: the public face over a ledger and a recorder.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { fileURLToPath } from 'node:url'
+import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { isUuid } from '../base/ids.ts'
+import { defaultMasks } from '../event/mask.ts'
+import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
+import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
+import { label } from '../event/label.ts'
+import type { SessionState } from '../event/session.ts'
+import type { ViewEvent } from '../event/view.ts'
+import { openLedger, type LocalLedger } from '../ledger/handle.ts'
+import type { Erased } from '../ledger/ledger.ts'
+import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
+import { LOCAL_POLICY } from '../recorder/policy.ts'
+import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
+import type { Level, Receipt } from '../recorder/sink.ts'
+import { makeTool } from '../recorder/tool.ts'
+import { exitCode, type Verdict } from '../verify/verdict.ts'
+import type { Why } from '../why/result.ts'
+import { riskiest, why } from '../why/why.ts'
+import { resultsOf, type Page, type Results } from './results.ts'
+import type { EventQuery, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
+
+/** The sessions of async contexts, one store for all copies of the package in this process. */
+const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
+const current = ((globalThis as { [CURRENT]?: AsyncLocalStorage<AgentSession> })[CURRENT] ??= new AsyncLocalStorage<AgentSession>())
+
+/** The session of this async context, if there is one. */
+export function currentSession(): Session | undefined {
+  return current.getStore() as Session | undefined
+}
+
+/**
+ * Opens the trail at `where`: a path, a `file:` URL or `':memory:'`; without it `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, then `./agent_audit.db`. A log that
+ * is not there is begun. Synchronous: throws at once for what can be known at once (no such folder, bad options); `ready()` for the rest.
+ */
+export function openTrail(where?: string | URL, options: TrailOptions = {}): Trail {
+  const path = locationOf(where)
+  checkOptions(options)
+  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }) }), options) as unknown as Trail
+}
+
+function locationOf(where: string | URL | undefined): string {
+  const place = where ?? process.env['COUNTERFOIL_URL'] ?? process.env['COUNTERFOIL_DB'] ?? './agent_audit.db'
+  if (place instanceof URL || /^[a-z][a-z0-9+.-]+:\/\//i.test(place)) {
+    const url = new URL(place)
+    if (url.protocol === 'file:') return fileURLToPath(url)
+    throw new MisuseError('no_server', `trail: expected a path, got ${url.protocol}//${url.host}`, 'this version keeps trails in files; a server comes in a later one')
+  }
+  if (place === '') throw new MisuseError('no_path', 'trail: expected a path, got an empty string', "for example './agent_audit.db'")
+  return place
+}
+
+const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'spool', 'mask', 'wait', 'failure', 'approve', 'report'])
+
+function checkOptions(options: TrailOptions): void {
+  for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new MisuseError('unknown_option', `trail: expected an option of openTrail, got ${JSON.stringify(name)}`, `it has ${[...OPTIONS].join(', ')}`)
+  for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (options[name] !== undefined) label(options[name], name)
+}
+
+class LocalTrail implements AsyncDisposable {
+  readonly path: string
+  readonly #ledger: LocalLedger
+  readonly #host: SessionHost
+  readonly #report: (problem: CounterfoilError) => void
+  readonly #reported = new Set<string>()
+  #lost = 0
+  #closed = false
+
+  constructor(ledger: LocalLedger, options: TrailOptions) {
+    this.path = ledger.path
+    this.#ledger = ledger
+    const tell = options.report ?? ((problem) => process.stderr.write(`counterfoil: ${problem.message}\n`))
+    this.#report = (problem) => {
+      const cause = `${problem.code}/${problem.message}`
+      if (this.#reported.has(cause)) return
+      this.#reported.add(cause)
+      tell(problem)
+    }
+    ledger.onReport(this.#report)
+    const { agent_id, agent_version, model_id, system_prompt } = options
+    this.#host = {
+      sink: ledger, clock: Date.now, masks: options.mask ?? defaultMasks, report: this.#report, lost: () => { this.#lost++ }, current,
+      defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
+      policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure } },
+      approve: options.approve, ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
+    }
+  }
+
+  ready(): Promise<void> {
+    return this.#ledger.ready()
+  }
+
+  async session<R>(facts: SessionFacts, run: (session: AgentSession) => R | Promise<R>): Promise<R> {
+    if (typeof run !== 'function') throw new MisuseError('no_function', `trail: expected session(facts, run) with a function, got ${typeof run}`, 'use trail.start(facts) for a session that you end yourself')
+    return (await this.start(facts)).through(run)
+  }
+
+  async start(facts: SessionFacts): Promise<AgentSession> {
+    const session = AgentSession.begin(this.#host, facts, parentOf(current.getStore(), this.#host))
+    await this.ready()
+    return session
+  }
+
+  /** As `start`, at once; what is wrong with the log is reported, or rejects the first thing awaited. For the classic class. */
+  begin(facts: SessionFacts = {}): AgentSession {
+    return AgentSession.begin(this.#host, facts)
+  }
+
+  async resume(session_id: string): Promise<AgentSession> {
+    if (!isUuid(session_id)) throw new MisuseError('bad_session_id', `trail: expected a session_id as trail.start() gave it, got ${JSON.stringify(session_id)}`, '')
+    const state = await this.#ledger.call<SessionState | undefined>('state', session_id)
+    if (state === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
+    return AgentSession.resume(this.#host, session_id)
+  }
+
+  record(event_type: string, event: { readonly [name: string]: unknown }): ReturnType<AgentSession['record']> {
+    return this.#current('record').record(event_type, event)
+  }
+
+  log(name: string, content: unknown, step_number?: number): ReturnType<AgentSession['log']> {
+    return this.#current('log').log(name, content, step_number)
+  }
+
+  llm<R>(call: { readonly [name: string]: unknown }, run: () => Promise<R>, read: (result: Awaited<R>) => { readonly [name: string]: unknown }): Promise<R> {
+    return this.#current('llm').llm(call, run, read)
+  }
+
+  tool(definition: object, run?: unknown): unknown {
+    return makeTool(definition, run, () => this.#current('a tool'))
+  }
+
+  async approval(action: Parameters<AgentSession['approval']>[0]): ReturnType<AgentSession['approval']> {
+    return this.#current('approval').approval(action)
+  }
+
+  /** The session of this async context; a model call outside of any opens one of its own, so that nothing is lost. */
+  modelCalls(): ModelCallSink {
+    const session = current.getStore()
+    if (session !== undefined) return session
+    return {
+      call: (call) => {
+        let own: AgentSession
+        try {
+          own = AgentSession.begin(this.#host, {}, { implicit: true })
+        } catch (error) {
+          return { event_id: '', ready: () => Promise.reject(error as Error), finish: () => {} }
+        }
+        const open = own.call(call)
+        return {
+          event_id: open.event_id, ready: () => open.ready(),
+          finish: (result) => {
+            open.finish(result)
+            own.end({ outcome: result.outcome, reason: 'one_call' }).catch((problem: CounterfoilError) => this.#report(problem))
+          },
+        }
+      },
+    }
+  }
+
+  sessions(query: SessionQuery = {}): Results<SessionSummary> {
+    const { since, until, ...rest } = query
+    const search: SessionSearch = { ...rest, ...times(since, until) }
+    return resultsOf((size, cursor) => this.#ledger.call<Page<SessionSummary>>('sessions', search, size, cursor))
+  }
+
+  events(query: EventQuery<string> = {}): Results<ViewEvent> {
+    return resultsOf((size, cursor) => this.#ledger.call<Page<ViewEvent>>('events', searchOf(query), size, cursor))
+  }
+
+  calls(query: EventQuery<string> = {}): Results<LLMCall | ToolCall> {
+    return resultsOf((size, cursor) => this.#ledger.call<Page<LLMCall | ToolCall>>('calls', searchOf(query), size, cursor))
+  }
+
+  async verify(options: VerifyOptions = {}): Promise<Verdict> {
+    const verdict = await this.#ledger.call<Verdict>('verify')
+    if (options.require !== undefined && exitCode(verdict, options.require) !== 0) {
+      const missing = options.require.find((property) => verdict.properties[property].status !== 'proved')
+      const { says, first_bad_index } = missing === undefined ? { says: verdict.problems[0]?.message ?? 'not whole', first_bad_index: undefined } : verdict.properties[missing]
+      throw new VerifyError('not_proved', `verify: ${missing ?? 'the log'} is not proved: ${says}`, 'run counterfoil verify', first_bad_index === undefined ? {} : { first_bad_index })
+    }
+    return verdict
+  }
+
+  async why(event_id?: string): Promise<Why | undefined> {
+    let session_id: string | undefined
+    let target = event_id
+    if (target === undefined) {
+      for await (const session of this.sessions()) {
+        const act = riskiest(await this.#ledger.call<ViewEvent[]>('session', session.session_id))
+        if (act === undefined) continue
+        ;({ session_id } = act)
+        target = act.event_id
+        break
+      }
+      if (target === undefined) return undefined
+    } else {
+      const placed = await this.#ledger.call<{ index: number } | undefined>('find', target)
+      if (placed === undefined) throw new StoreError('no_event', `why: event ${target} is not in this trail`, 'counterfoil show lists the events of a session')
+      session_id = (await this.#ledger.call<ViewEvent>('at', placed.index)).session_id
+    }
+    return why(await this.#ledger.call<ViewEvent[]>('session', session_id), target)
+  }
+
+  async erase(what: { session_id?: string; user_id?: string }, because: { reason: string; legal_basis?: string }): Promise<Receipt> {
+    if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
+    if ((what.session_id === undefined) === (what.user_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', '')
+    const done = await this.#ledger.call<Erased>('erase', { ...(what.session_id === undefined ? { user_id: what.user_id } : { session_ids: [what.session_id] }), ...because })
+    return { event_id: done.erasure, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
+  }
+
+  async flush(level: Level = 'durable'): Promise<void> {
+    if (level === 'accepted') return
+    if (level === 'witnessed') await this.#ledger.reach('', level)
+    await this.#ledger.call('flush')
+  }
+
+  status(): TrailStatus {
+    return { ...this.#ledger.status(), lost: this.#lost }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    try {
+      await this.#ledger.close()
+    } finally {
+      this.#ledger.offReport(this.#report)
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** The ledger's own calls, for the command line. */
+  ledger(): LocalLedger {
+    return this.#ledger
+  }
+
+  #current(what: string): AgentSession {
+    const session = current.getStore()
+    if (session === undefined) throw new MisuseError('no_session', `trail: ${what} outside of a session`, 'run it inside trail.session({ … }, async (session) => { … }), or call the method on the session')
+    return session
+  }
+}
+
+interface LocalTrail { [MODEL_CALLS](): ModelCallSink }
+LocalTrail.prototype[MODEL_CALLS] = function (this: LocalTrail): ModelCallSink {
+  return this.modelCalls()
+}
+
+/** A session begun inside another one of the same trail is its child. */
+function parentOf(session: AgentSession | undefined, host: SessionHost): { parent?: AgentSession } {
+  return session === undefined || session.ended || !session.isOf(host) ? {} : { parent: session }
+}
+
+function searchOf({ event_type, since, until, ...rest }: EventQuery<string>): EventSearch {
+  return { ...rest, ...(event_type === undefined ? {} : { event_types: typeof event_type === 'string' ? [event_type] : event_type }), ...times(since, until) }
+}
+
+function times(since: Date | undefined, until: Date | undefined): { since?: string; until?: string } {
+  return { ...(since === undefined ? {} : { since: since.toISOString() }), ...(until === undefined ? {} : { until: until.toISOString() }) }
+}

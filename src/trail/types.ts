@@ -1,0 +1,104 @@
+// The public surface of a trail and a session, as types. What lands in the record is snake_case; every option is one word.
+
+import type { CounterfoilError } from '../base/errors.ts'
+import type { Mask } from '../event/mask.ts'
+import type { ModelCallSource } from '../event/model-call.ts'
+import type { AuditEvent, EventInputs, EventType, Json, LLMCall, Place, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
+import type { Outcome, Risk } from '../event/vocabulary.ts'
+import type { Action, Approval, Approver } from '../recorder/approval.ts'
+import type { Failure } from '../recorder/policy.ts'
+import type { AgentFacts, SessionEnd, SessionFacts } from '../recorder/session.ts'
+import type { Level, Receipt } from '../recorder/sink.ts'
+import type { Recorded } from '../recorder/stream.ts'
+import type { RunnableTool, Tool, ToolContext as RecorderToolContext, ToolDefinition, ToolPolicy } from '../recorder/tool.ts'
+import type { Property, Verdict } from '../verify/verdict.ts'
+import type { Why } from '../why/result.ts'
+import type { Results } from './results.ts'
+
+/** What a tool's function is given beside its input. */
+export interface ToolContext extends Omit<RecorderToolContext, 'session'> { readonly session: Session }
+
+export interface TrailOptions extends Partial<AgentFacts> {
+  /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */
+  readonly home?: string
+  /** The folder of spools; default `<path>.spool`. */
+  readonly spool?: string
+  /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */
+  readonly mask?: readonly Mask[]
+  /** What an act of each risk waits for before it happens; default `durable`. */
+  readonly wait?: Partial<Record<Risk, Level>>
+  /** What happens to an act of each risk when the log cannot take its intent; default `block` for high and critical, `buffer` below. */
+  readonly failure?: Partial<Record<Risk, Failure>>
+  /** Who is asked when a tool or `approval()` names nobody. */
+  readonly approve?: Approver
+  /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
+  readonly report?: (problem: CounterfoilError) => void
+}
+
+/** What can be recorded into: a Session, or a Trail (then: the session of this async context). */
+export interface Recorder extends ModelCallSource {
+  /** Records an event and returns at once. Its arguments are read before it returns. Throws a TypeError for what is not in the vocabulary. */
+  record<K extends keyof EventInputs>(event_type: K, event: EventInputs[K] & Place): Recorded
+  /** The classic `log()`: a type of ours when the content fits it, else a `custom` event. */
+  log(name: string, content: Json, step_number?: number): Recorded
+  /** A model call told by hand: recorded before `run` begins and after it ended. */
+  llm<R>(call: EventInputs['llm_call'] & Place, run: () => Promise<R>, read: (result: Awaited<R>) => EventInputs['llm_result']): Promise<R>
+  /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
+  tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>
+  /** An SDK's tool object, on the record; everything else about it is as it was. */
+  tool<T extends RunnableTool>(tool: T, policy?: ToolPolicy): T
+  /** Puts an action before a person and resolves with the answer, which is durable then. */
+  approval(action: Action): Promise<Approval>
+}
+
+export interface EventQuery<K> { readonly session_id?: string; readonly event_type?: K | readonly K[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly text?: string }
+export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly text?: string }
+
+export interface VerifyOptions { readonly require?: readonly Property[] }
+
+/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted. */
+export interface TrailStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly lost: number; readonly last_checkpoint: string | null }
+
+export interface Trail extends Recorder, AsyncDisposable {
+  /** Where the log is. */
+  readonly path: string
+  /** Resolves when the log is open; rejects with what is wrong with it. */
+  ready(): Promise<void>
+  /** Runs `run` in a new session and ends it; an error is recorded and thrown on. */
+  session<R>(facts: SessionFacts, run: (session: Session) => R | Promise<R>): Promise<R>
+  /** A new session, to be ended by `end()` or `await using`. */
+  start(facts: SessionFacts): Promise<Session>
+  /** Takes up a session that this or another process began. */
+  resume(session_id: string): Promise<Session>
+  sessions(query?: SessionQuery): Results<SessionSummary>
+  events<K extends EventType = EventType>(query?: EventQuery<K>): Results<AuditEvent<K>>
+  calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>
+  /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
+  verify(options?: VerifyOptions): Promise<Verdict>
+  /** Where an act came from. Without an id: the last tool call of risk high or above, else the last tool call; undefined when there is none. */
+  why(event_id?: string): Promise<Why | undefined>
+  /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
+  erase(what: { readonly session_id: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string }): Promise<Receipt>
+  /** Resolves when everything accepted so far has reached `level` (default durable). */
+  flush(level?: Level): Promise<void>
+  status(): TrailStatus
+  /** Puts what was accepted into the log and closes it. */
+  close(): Promise<void>
+}
+
+export interface Session extends Recorder, AsyncDisposable {
+  readonly session_id: string
+  readonly user_id: string | undefined
+  /** Makes it the current session of this async context while `fn` runs. */
+  run<R>(fn: () => R): R
+  /** Hands work to another agent: a child session, ended when `run` is done. */
+  agent<R>(facts: AgentFacts & { readonly instructions?: string }, run: (child: Session) => R | Promise<R>): Promise<R>
+  /** A person steps in. */
+  intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: { readonly actor: string; readonly note?: string }): Recorded
+  /** Lays the session down, for `trail.resume(session_id)`. */
+  suspend(reason?: string): Promise<Receipt>
+  /** Ends the session, once. Resolves when the end, and with it all before, is durable. */
+  end(end?: SessionEnd): Promise<Receipt>
+  /** The classic `get_session_trail()`: oldest first, one row per call. */
+  trail(): Promise<TrailRow[]>
+}
