@@ -9,6 +9,9 @@ import type {
 
 const TABLES = ['heads', 'entries', 'tiles', 'sessions', 'scopes', 'segments', 'places', 'contents', 'subjects', 'spools', 'streams'] as const
 
+/** The generation of a scope whose secret is gone. Its row stays, overwritten: see schema.ts. */
+const ERASED = ' '.repeat(10)
+
 /** So few events in a span of time are sorted; more are walked in the order of the log. */
 const SORTED_AT_MOST = 5_000
 
@@ -116,11 +119,12 @@ export class SqliteView implements StoreView {
   async findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]> {
     if (!/^[0-9a-f-]{1,36}$/.test(digits)) throw new MisuseError('digits', `store: expected 1 to 36 lower-case hex digits and hyphens, got ${JSON.stringify(digits.slice(0, 64))}`, '')
     const found: { kind: 'event' | 'session'; id: string }[] = []
-    for (const [kind, table] of [['session', 'sessions'], ['event', 'entries']] as const) {
+    for (const kind of ['session', 'event'] as const) {
       const id = `${kind}_id`
       // '~' sorts behind every hex digit. A suffix is looked for in the whole index: an index over reversed ids would cost each append.
-      const sql = `SELECT ${id} AS id FROM ${table} WHERE log_id = ? AND ${id} >= ? AND ${id} < ?
-        UNION SELECT ${id} FROM ${table} WHERE log_id = ? AND substr(${id}, ?) = ? LIMIT ?`
+      const from = kind === 'event' ? 'entries INDEXED BY entries_event' : 'sessions'
+      const sql = `SELECT ${id} AS id FROM ${from} WHERE log_id = ? AND ${id} >= ? AND ${id} < ?
+        UNION SELECT ${id} FROM ${from} WHERE log_id = ? AND substr(${id}, ?) = ? LIMIT ?`
       for (const row of this.db.all(sql, this.logId, digits, `${digits}~`, this.logId, -digits.length, digits, limit)) found.push({ kind, id: String(row['id']) })
     }
     return found.slice(0, limit)
@@ -155,13 +159,13 @@ export class SqliteView implements StoreView {
   }
 
   async scopes(session_ids: readonly string[]): Promise<ScopeRow[]> {
-    const sql = 'SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND session_id = ? ORDER BY k'
-    return session_ids.flatMap((id) => this.db.all(sql, this.logId, id)) as unknown as ScopeRow[]
+    const sql = `SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND session_id = ? AND generation <> '${ERASED}' ORDER BY k`
+    return session_ids.flatMap((id) => this.db.all(sql, this.logId, id)).map(scopeRow)
   }
 
   async scopePage(after: Uint8Array | undefined, limit: number): Promise<ScopeRow[]> {
-    const sql = 'SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND scope > ? ORDER BY scope LIMIT ?'
-    return this.db.all(sql, this.logId, after ?? new Uint8Array(), limit) as unknown as ScopeRow[]
+    const sql = `SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND scope > ? AND generation <> '${ERASED}' ORDER BY scope LIMIT ?`
+    return this.db.all(sql, this.logId, after ?? new Uint8Array(), limit).map(scopeRow)
   }
 
   async segment(segment: number): Promise<SegmentRow | undefined> {
@@ -214,7 +218,7 @@ export class SqliteView implements StoreView {
   }
 
   async counts(): Promise<{ readonly [table: string]: number }> {
-    return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?`, this.logId)?.['n'])]))
+    return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?${table === 'scopes' ? ` AND generation <> '${ERASED}'` : ''}`, this.logId)?.['n'])]))
   }
 }
 
@@ -263,11 +267,12 @@ export class SqliteTx extends SqliteView implements StoreTx {
   }
 
   async insertScopes(rows: readonly ScopeRow[]): Promise<void> {
-    this.#each(rows, 'INSERT INTO scopes (log_id, scope, session_id, k, generation, wrapped) VALUES (?, ?, ?, ?, ?, ?)', (r) => [r.scope, r.session_id, r.k, r.generation, r.wrapped])
+    this.#each(rows, 'INSERT INTO scopes (log_id, scope, session_id, k, generation, wrapped) VALUES (?, ?, ?, ?, ?, ?)', (r) => [r.scope, r.session_id, r.k, formatGeneration(r.generation), r.wrapped])
   }
 
   async rewrapScopes(rows: readonly ScopeRow[]): Promise<void> {
-    this.#each(rows, 'UPDATE scopes SET generation = ?3, wrapped = ?4 WHERE log_id = ?1 AND scope = ?2', (r) => [r.scope, r.generation, r.wrapped])
+    const sql = `UPDATE scopes SET generation = ?3, wrapped = ?4 WHERE log_id = ?1 AND scope = ?2 AND generation <> '${ERASED}'`
+    this.#each(rows, sql, (r) => [r.scope, formatGeneration(r.generation), r.wrapped])
   }
 
   async insertSegments(rows: readonly SegmentRow[]): Promise<void> {
@@ -313,7 +318,7 @@ export class SqliteTx extends SqliteView implements StoreTx {
     this.#each(scopes, 'DELETE FROM places WHERE log_id = ?1 AND segment IN (SELECT segment FROM segments WHERE log_id = ?1 AND scope = ?2)', scope)
     this.#each(scopes, 'DELETE FROM contents WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, 'DELETE FROM subjects WHERE log_id = ? AND scope = ?', scope)
-    this.#each(scopes, 'DELETE FROM scopes WHERE log_id = ? AND scope = ?', scope)
+    this.#each(scopes, `UPDATE scopes SET generation = '${ERASED}', wrapped = zeroblob(length(wrapped)) WHERE log_id = ? AND scope = ?`, scope)
     return this.#each(scopes, 'DELETE FROM segments WHERE log_id = ? AND scope = ?', scope)
   }
 
@@ -324,6 +329,14 @@ export class SqliteTx extends SqliteView implements StoreTx {
 
 function entryRow(row: Row): EntryRow {
   return { index: Number(row['idx']), entry: row['entry'] as Uint8Array }
+}
+
+function scopeRow(row: Row): ScopeRow {
+  return { ...row, generation: Number(row['generation']) } as unknown as ScopeRow
+}
+
+function formatGeneration(generation: number): string {
+  return String(generation).padStart(10, '0')
 }
 
 function sessionRow(row: Row): SessionRow {
