@@ -54,7 +54,7 @@ describe('a string', () => {
   })
 
   test.each([
-    ['laptop', 'a Laptop', 'Laptop'], ['New York', 'new\n  york', 'new\n  york'], ['Café Paris', '{"n":"Caf\\u00e9 Paris"}', 'Caf\\u00e9 Paris'], ['two\nlines', "'two\\nlines'", 'two\\nlines'], ['it\'s me', "'it\\'s me'", "it\\'s me"], ['  padded ', 'it is padded.', 'padded'],
+    ['laptop', 'a Laptop', 'Laptop'], ['New York', 'new\n  york', 'new\n  york'], ['Café Paris', '{"n":"Caf\\u00e9 Paris"}', 'Caf\\u00e9 Paris'], ['two\nlines', "'two\\nlines'", 'two\\nlines'], ['it\'s me', "'it\\'s me'", "it\\'s me"], ['ΟΔΟΣ', 'οδοσ.α', 'οδοσ'], ['  padded ', 'it is padded.', 'padded'],
   ])('%j is loosely in %j', (value, text, found) => {
     expect(find(value, text)).toEqual(['loose', found])
   })

@@ -5,7 +5,7 @@ import { indexOfWhole, keysOf, type Loose, loosen, matchOfKey, type Needle, type
 import type { SourceKind } from './result.ts'
 
 /** How many characters of a session are looked at; what is beyond is counted and reported. */
-export const MAX_CHARACTERS = 64 * 1024 * 1024
+export const MAX_CHARACTERS: number = 64 * 1024 * 1024
 
 /** Something that somebody said, once. `position` is that of its event among the events on hand. */
 export interface Text {
@@ -32,7 +32,7 @@ export class TextIndex {
   #characters = 0
   #left = 0
 
-  constructor(limit = MAX_CHARACTERS) {
+  constructor(limit: number = MAX_CHARACTERS) {
     this.#limit = limit
   }
 

@@ -313,13 +313,20 @@ describe('approval', () => {
     expect(act(refund({ 22: { decision } })).approval.status).toBe(decision)
   })
 
-  test('of another request does not count', () => {
+  test('of another request says nothing about this one', () => {
+    const other = viewEvent(22.5, 'approval_decision', { request: 'hash-99', decision: 'rejected', approver: 'ref-other' })
+    expect(act([...refund(), other]).approval).toMatchObject({ status: 'approved', decisions: [{ index: 22 }] })
+  })
+
+  test('that names no request on record is not bound to this act', () => {
     const said = act(refund({ 22: { request: 'hash-99' } }))
     expect(said.approval).toMatchObject({ request_index: null, same_input: null })
   })
 
   test('of other input is seen', () => {
     expect(act(refund({ 21: { tool_input: { ...REFUND, amount: 24 } } })).approval.same_input).toBe(false)
+    expect(act(refund({ 21: { tool_input: { ...REFUND, to: 'me' } } })).approval.same_input).toBe(false)
+    expect(act(refund({ 21: { tool_input: { order_id: '1182' } } })).approval.same_input).toBe(false)
     expect(act(refund({ 21: { tool_name: 'lookup_order' } })).approval.same_input).toBe(false)
     expect(act(refund({ 21: { tool_input: new Absent('erased', 30) } })).approval.same_input).toBeNull()
   })
