@@ -30,15 +30,15 @@ function timed<T>(work: () => T): { ms: number; result: T } {
 }
 
 // Bounds are far above what was measured; they catch the quadratic, which would take minutes.
-test('5,000 messages sent again with every call are read once, and every act is explained', () => {
+test('5,000 messages sent again with every call are read once, and every act is explained', { timeout: 120_000 }, () => {
   const events = long(2500, 1000, false)
   const { ms, result: explain } = timed(() => reader(events))
   const acts = events.filter(({ event_type }) => event_type === 'tool_call')
   const { ms: each, result: said } = timed(() => acts.filter((_, i) => i % 10 === 0).map(({ event_id }) => explain(event_id)))
   console.log(`why: ${events.length} events, 5,001 messages in 2,500 lists: read in ${ms.toFixed(0)} ms, ${(each / said.length).toFixed(2)} ms an act`)
   for (const one of said.slice(1)) expect(one.values.map(({ status, source }) => [status, source?.kind ?? null])).toEqual([['traced', 'tool_answer'], ['traced', 'tool_answer'], ['nowhere', null]])
-  expect(ms).toBeLessThan(10_000)
-  expect(each / said.length).toBeLessThan(50)
+  expect(ms).toBeLessThan(40_000)
+  expect(each / said.length).toBeLessThan(100)
 })
 
 test('messages that were parsed anew for every call are told by their text', () => {
@@ -47,11 +47,11 @@ test('messages that were parsed anew for every call are told by their text', () 
   expect(texts.length).toBeLessThan(100 * 4)
 })
 
-test('a text of many megabytes is read in linear time', () => {
+test('a text of many megabytes is read in linear time', { timeout: 120_000 }, () => {
   const line = 'lorem ipsum 12345 "key": "va\\nlue", 1,500 May 26 '
   const once = (times: number): number => timed(() => new Session([viewEvent(0, 'tool_result', { tool_output: line.repeat(times) })])).ms
   once(1000)
-  const [small, large] = [once(10_000), once(160_000)]
-  console.log(`why: ${(line.length * 160_000 / 1e6).toFixed(1)} M characters in one answer: ${large.toFixed(0)} ms`)
+  const [small, large] = [once(5000), once(80_000)]
+  console.log(`why: ${(line.length * 80_000 / 1e6).toFixed(1)} M characters in one answer: ${large.toFixed(0)} ms`)
   expect(large).toBeLessThan(Math.max(small, 20) * 16 * 6)
 })
