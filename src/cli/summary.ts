@@ -29,7 +29,7 @@ export function fitSummary({ before, content, after = [] }: Summary, columns: nu
   const rest = (line: Line): number => line.reduce((sum, part) => sum + width(visible(typeof part === 'string' ? part : part.text)), 0)
   if (content === undefined) return [...before, ...after]
   const room = columns - rest(before) - rest(after)
-  return [...before, room < 4 ? '' : cut(content, room), ...after]
+  return [...before, room < 4 ? '…' : cut(content, room), ...after]
 }
 
 type Say = (event: ViewEvent, known: Known) => Summary
@@ -39,8 +39,8 @@ const SAY: { readonly [event_type: string]: Say } = {
   llm_call: (event, known) => ({
     kind: 'llm →',
     ...dots([
-      size(event['input_messages'], 'message', event['message_count']), size(event['tool_definitions'], 'tool'),
-      event.model_id !== null && event.model_id !== known.model_id ? event.model_id : '',
+      [size(event['input_messages'], 'message', event['message_count']), size(event['tool_definitions'], 'tool')].filter(Boolean).join(', '),
+      typeof event.model_id === 'string' && event.model_id !== known.model_id ? event.model_id : '',
       isNumber(event['attempt']) && event['attempt'] > 0 ? yellow(`retry ${event['attempt']}`) : '', ...capture(event),
     ]),
   }),
@@ -62,7 +62,7 @@ const SAY: { readonly [event_type: string]: Say } = {
     before: [`${toolName(event)} `],
     content: compact(event['tool_input']),
     after: trailing([
-      risk(event), typeof event['approval'] === 'number' ? `approval ${place(known.indexOf(event['approval']))}` : '',
+      risk(event), typeof event['approval'] === 'number' ? `approval ${place(known.indexOf(event['approval']))}`.trimEnd() : '',
       isNumber(event['attempt']) && event['attempt'] > 0 ? yellow(`retry ${event['attempt']}`) : '', ...capture(event),
     ]),
   }),
@@ -83,11 +83,10 @@ const SAY: { readonly [event_type: string]: Say } = {
     const decision = string(event['decision'])
     const style = decision === 'approved' ? green : decision === 'expired' ? yellow : red
     const by = who(event['approver_id'] ?? event['identity'], event['approver'])
-    const assurance = event['assurance'] === undefined || event['assurance'] === 'asserted' ? '' : ` (${string(event['assurance'])})`
-    return {
-      kind: 'approval ←',
-      ...dots([style(decision), by === '' ? '' : `by ${by}${assurance}`, isNumber(event['time_to_decide_ms']) ? `after ${duration(event['time_to_decide_ms'])}` : ''], event['comment']),
-    }
+    const assurance = ASSURANCE[string(event['assurance'])] ?? ''
+    const after = isNumber(event['time_to_decide_ms']) ? ` after ${duration(event['time_to_decide_ms'])}` : ''
+    const { before, content } = dots([`${by === '' ? '' : ` by ${by}${assurance}`}${after}`], event['comment'])
+    return { kind: 'approval ←', before: [style(decision), ...before], ...(content === undefined ? {} : { content }) }
   },
   human_intervention: (event) => ({ kind: 'human', style: 'yellow', ...dots([yellow(string(event['kind'])), who(event['identity'], event['actor'])], event['note']) }),
   policy_decision: (event) => {
@@ -148,6 +147,8 @@ function disposal(kind: string): Say {
     ], event['reason']),
   })
 }
+
+const ASSURANCE: { readonly [assurance: string]: string } = { oidc: ' (OIDC)', api_key: ' (API key)', terminal: ' (at the terminal)', asserted: ' (as asserted)' }
 
 /** Text as a quotation: what it holds cannot end the quotation and go on as ours. */
 export function quote(text: string): string {

@@ -196,8 +196,9 @@ export function duration(ms: number): string {
   if (ms < 99_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
   const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60]
-  if (days > 0) return `${count(days)} d ${hours} h`
-  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`
+  if (days > 0) return hours === 0 ? `${count(days)} d` : `${count(days)} d ${hours} h`
+  if (hours > 0) return minutes === 0 ? `${hours} h` : `${hours} h ${minutes} min`
+  return seconds % 60 === 0 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`
 }
 
 /** A file's size: `812 B`, `4.2 kB`, `1.3 GB`. */

@@ -7,9 +7,10 @@ import { duration, green, grey, plural, red, shortId, width, wrap, yellow, type 
 
 /** Who, on what, when, how long, how it ended; in as many lines as `columns` needs. `start` is the session's first event. */
 export function sessionHeader(session: SessionSummary, start: ViewEvent | undefined, columns: number): Line[] {
-  const agent = start?.agent_version == null ? session.agent_id : `${session.agent_id} ${start.agent_version}`
+  const version = start?.agent_version ?? ''
+  const model = start?.model_id ?? ''
   const parts: Span[] = [
-    bold(agent), { text: `session ${shortId(session.session_id)}` }, ...person(session.user_id), ...(start?.model_id == null ? [] : [{ text: start.model_id }]),
+    bold(version === '' ? session.agent_id : `${session.agent_id} ${version}`), { text: `session ${shortId(session.session_id)}` }, ...person(session.user_id), ...(model === '' ? [] : [{ text: model }]),
     { text: instant(session.started_at) }, ...(session.ended_at === null ? [] : [{ text: duration(Date.parse(session.ended_at) - Date.parse(session.started_at)) }]), sessionEnd(session),
   ]
   const lines: Span[][] = [[]]
@@ -127,7 +128,7 @@ export class Timeline implements Known {
   #payloads(event: ViewEvent): Line[] {
     const lines: Line[] = []
     for (const [name, value] of Object.entries(event)) {
-      if (ENVELOPE.has(name) || value === undefined || value === null) continue
+      if (ENVELOPE.has(name) || value === undefined || value === null || (name === 'model_id' && !event.event_type.startsWith('llm_'))) continue
       if (Array.isArray(value)) {
         lines.push(...this.#list(event, name, value))
       } else {
@@ -144,8 +145,8 @@ export class Timeline implements Known {
   #list(event: ViewEvent, name: string, values: readonly unknown[]): Line[] {
     const texts = values.map(asText)
     const before = this.#shown.get(name)
-    let same = 0
-    while (before !== undefined && same < texts.length && texts[same] === before.values[same]) same++
+    const differs = texts.findIndex((text, i) => text !== before?.values[i])
+    const same = differs < 0 ? texts.length : differs
     this.#shown.set(name, { index: event.index, values: texts })
     const lines: Line[] = same > 0 ? [gutter([grey(`${name}: the first ${same} of ${texts.length} as in #${before!.index}`)])] : []
     for (let i = same; i < texts.length; i++) lines.push(...this.#block(`${name}[${i}]`, texts[i]!))
@@ -170,7 +171,8 @@ const ENVELOPE = new Set([
 function asText(value: unknown): string {
   if (typeof value === 'string') return value
   if (value instanceof Absent || value instanceof Uint8Array || typeof value !== 'object') return compact(value)
-  return JSON.stringify(value, null, 2)
+  const short = JSON.stringify(value) ?? ''
+  return short.length <= 60 ? short : JSON.stringify(value, null, 2)
 }
 
 function offsetText(ms: number): string {

@@ -59,27 +59,26 @@ function queryOf({ agent, user, since, until, outcome, open }: Options, now: num
   }
 }
 
-// id 8 · started 16 · agent and user share what is left · events 9 · took 12 · end
-const FIXED = 2 + 8 + 2 + 16 + 2 + 2 + 2 + 9 + 2 + 12 + 2 + 11
-
-function widths(columns: number): { agent: number; user: number } {
-  const room = Math.max(16, columns - FIXED)
+/** Widths of the columns that give way: agent and user share what is left, and how long it took is for wide screens. */
+function widths(columns: number): { agent: number; user: number; took: number } {
+  const took = columns < 100 ? 0 : 12
+  const room = Math.max(16, columns - (2 + 8 + 2 + 16 + 2 + 2 + 2 + 6 + 2 + 11) - (took === 0 ? 0 : took + 2))
   const user = Math.max(6, Math.floor(room * 0.35))
-  return { agent: room - user, user }
+  return { agent: room - user, user, took }
 }
 
 export function sessionsHead(columns: number): Line {
-  const { agent, user } = widths(columns)
-  return [grey(`  ${pad('session', 8)}  ${pad('began (UTC)', 16)}  ${pad('agent', agent)}  ${pad('user', user)}  ${pad('events', 9, 'right')}  ${pad('took', 12, 'right')}  ended`)]
+  const { agent, user, took } = widths(columns)
+  return [grey(`  ${pad('session', 8)}  ${pad('began (UTC)', 16)}  ${pad('agent', agent)}  ${pad('user', user)}  events  ${took === 0 ? '' : `${pad('took', took, 'right')}  `}ended`)]
 }
 
 export function sessionLine(session: SessionSummary, now: number, columns: number): Line {
-  const { agent, user } = widths(columns)
-  const took = Date.parse(session.ended_at ?? new Date(now).toISOString()) - Date.parse(session.started_at)
+  const { agent, user, took } = widths(columns)
+  const elapsed = Math.max(0, (session.ended_at === null ? now : Date.parse(session.ended_at)) - Date.parse(session.started_at))
   return [
     '  ', bold(shortId(session.session_id)), '  ', `${session.started_at.slice(0, 10)} ${session.started_at.slice(11, 16)}`, '  ', pad(quoteUnlessPlain(session.agent_id), agent), '  ',
     session.user_id instanceof Absent ? grey(pad(session.user_id.toString(), user)) : pad(session.user_id === null ? '' : quoteUnlessPlain(session.user_id), user), '  ',
-    pad(count(session.events), 9, 'right'), '  ', pad(session.ended_at === null ? '' : duration(Math.max(0, took)), 12, 'right'), '  ', sessionEnd(session),
+    pad(count(session.events), 6, 'right'), '  ', took === 0 ? '' : `${pad(duration(elapsed), took, 'right')}  `, sessionEnd(session),
   ]
 }
 

@@ -41,7 +41,8 @@ async function tail({ screen, json, signal }: Context, trail: CliTrail, session_
     await screen.drain()
   }
   for (const event of await trail.newest(lines, session_id)) await print(event)
-  while (follow && !signal.aborted) {
+  if (!follow) return
+  for (;;) {
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined)
     if (signal.aborted) return
     for await (const event of trail.events({ ...where, from: next })) await print(event)
@@ -52,8 +53,8 @@ export function tailLine(event: ViewEvent, known: Known, columns: number): Line 
   const summary = summarize(event, known)
   const index = `#${event.index}`.padEnd(6)
   const kind = summary.kind.slice(0, 10).padEnd(11)
-  const left = index.length + 2 + 12 + 2 + 8 + 2 + kind.length
-  return [grey(index), '  ', grey(event.timestamp.slice(11, 23)), '  ', bold(shortId(event.session_id)), '  ', summary.style === undefined ? kind : { text: kind, style: summary.style }, ...fitSummary(summary, columns - left)]
+  const left = index.length + 2 + 8 + 2 + 8 + 2 + kind.length
+  return [grey(index), '  ', grey(event.timestamp.slice(11, 19)), '  ', bold(shortId(event.session_id)), '  ', summary.style === undefined ? kind : { text: kind, style: summary.style }, ...fitSummary(summary, columns - left)]
 }
 
 const MAX_CALLS = 1000

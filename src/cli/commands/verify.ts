@@ -9,15 +9,16 @@ import { instant } from '../timeline.ts'
 export function verifyCommand(program: Command, context: () => Context): void {
   program.command('verify')
     .description('prove that the record is whole and unchanged, and say what that does not prove')
-    .option('--require <properties>', `exit 3 unless these are proved: ${PROPERTIES.join(',')}`, parseProperties, [])
+    .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
     .addHelpText('after', `
-Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required property is not proved.
+Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required
+property is not proved.
 
 Examples:
   $ counterfoil verify
   $ counterfoil verify --require unchanged,complete,payloads
   $ counterfoil verify --trail copy-of-monday.db --json`)
-    .action(async ({ require }: { require: Property[] }) => {
+    .action(async ({ require = [] }: { require?: Property[] }) => {
       const ctx = context()
       await withTrail(ctx, 'read', async (trail, path) => {
         const started = ctx.now()

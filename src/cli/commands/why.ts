@@ -19,7 +19,8 @@ export function whyCommand(program: Command, context: () => Context): void {
     .description('say what led to an act: reasoning, where each value came from, rules, approval, result')
     .argument('[event]', "#INDEX or id of an event, or a session (then: its riskiest act); without one, the trail's last act of high risk")
     .addHelpText('after', `
-Every line names the entry it rests on. It says where things came from, and never that an act was right or wrong.
+Every line names the entry it rests on. It says where things came from, and never
+that an act was right or wrong.
 
 Examples:
   $ counterfoil why                  the last tool call of high risk

@@ -1,0 +1,224 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { VerifyError } from '../base/errors.ts'
+import { Absent, type ViewEvent } from '../event/view.ts'
+import { VOCABULARY } from '../event/vocabulary.ts'
+import type { CliTrail } from './api.ts'
+import { keyLines } from './commands/keys.ts'
+import { csvCell, fitColumns } from './commands/sql.ts'
+import { doctorLines } from './commands/doctor.ts'
+import type { Context } from './context.ts'
+import { event, EVENTS, FAILED, fakeTrail, idOf, SESSION, SUMMARY, testContext, type Told } from './fixtures.ts'
+import { parseMoment } from './moment.ts'
+import { run } from './program.ts'
+import { render, width } from './terminal.ts'
+
+async function counterfoil(args: readonly string[], more: Partial<Context> & { columns?: number; given?: CliTrail } = {}): Promise<Told & { code: number }> {
+  const told: Told = { out: '', err: '' }
+  const code = await run(args, ({ json, trail }) => testContext(told, { json, ...(trail === undefined ? {} : { trail }), ...(more.given === undefined ? {} : { open: async () => more.given! }), ...more }))
+  return { ...told, code }
+}
+
+function expectNarrow(text: string, columns = 80): void {
+  expect(text.split('\n').filter((line) => width(line) > columns)).toEqual([])
+}
+
+describe('screens at 80 columns', () => {
+  for (const args of [[], ...['demo', 'init', 'doctor', 'docs', 'sessions', 'show', 'tail', 'why', 'sql', 'verify', 'erase', 'keys'].map((verb) => [verb])]) {
+    test(`help ${args.join('')}`, async () => {
+      const { out, code } = await counterfoil([...args, '--help'])
+      expect(code).toBe(0)
+      expect(out).toMatchSnapshot()
+      expectNarrow(out, 92)
+      expect(out).toContain('Examples:')
+    })
+  }
+
+  test('show', async () => {
+    const { out, code } = await counterfoil(['show', '7f3a91c2'])
+    expect(code).toBe(0)
+    expect(out).toMatchSnapshot()
+    expectNarrow(out)
+  })
+
+  test('show --full has every payload, and lists only once', async () => {
+    const { out } = await counterfoil(['show', 'last', '--full'])
+    expect(out).toMatchSnapshot()
+    expectNarrow(out)
+  })
+
+  test('sessions', async () => {
+    const erased = { ...SUMMARY, session_id: SESSION.replace(/.$/, '0'), user_id: new Absent('erased', 877), outcome: null, state: 'open' as const, ended_at: null, events: 12_345 }
+    const { out } = await counterfoil(['sessions'], { given: fakeTrail(EVENTS, { summaries: [SUMMARY, erased, { ...SUMMARY, agent_id: 'a-very-long-name-of-an-agent-that-does-not-fit', state: 'interrupted' }] }) })
+    expect(out).toMatchSnapshot()
+    expectNarrow(out)
+  })
+
+  test('tail', async () => {
+    const { out } = await counterfoil(['tail', '--no-follow'])
+    expect(out).toMatchSnapshot()
+    expectNarrow(out)
+  })
+
+  test('why', async () => {
+    const { out, code } = await counterfoil(['why'])
+    expect(code).toBe(0)
+    expect(out).toMatchSnapshot()
+    expectNarrow(out)
+  })
+
+  test('verify', async () => {
+    const { out, code } = await counterfoil(['verify'], { now: () => 0 })
+    expect(code).toBe(0)
+    expect(out.replace(/^\S+ · log/, 'agent_audit.db · log')).toMatchSnapshot()
+    expectNarrow(out)
+  })
+
+  test('verify of a record that was changed', async () => {
+    const { out, code } = await counterfoil(['verify'], { now: () => 0, given: fakeTrail(EVENTS, { verify: async () => FAILED }) })
+    expect(code).toBe(1)
+    expect(out.replace(/^\S+ · log/, 'agent_audit.db · log')).toMatchSnapshot()
+  })
+
+  test('sql', async () => {
+    const given = fakeTrail(EVENTS, { sql: async () => ({ columns: ['event_type', 'n', 'content'], rows: [['llm_call', 3, 'x'.repeat(200)], ['tool_call', 12, null], ['note', 1, '=cmd|\n"a"']] }) })
+    const table = await counterfoil(['sql', 'SELECT 1'], { given })
+    const csv = await counterfoil(['sql', 'SELECT 1', '--csv'], { given })
+    expect(table.out + csv.out).toMatchSnapshot()
+    expectNarrow(table.out)
+  })
+
+  test('keys and doctor', () => {
+    const keys = keyLines({
+      folder: '/home/ada/.local/state/counterfoil/counterfoil.local_8f31c2-0011223344556677', origin: 'counterfoil.local/8f31c2', vkey: 'counterfoil.local/8f31c2+1a2b3c4d+AAAA', fingerprint: '1a2b3c4d',
+      generations: [{ generation: 2, made_at: '2026-11-01T00:00:00.000Z', current: true }], next_renewal: '2026-12-01T00:00:00.000Z',
+    }, 80)
+    const doctor = doctorLines('/srv/agent/agent_audit.db', [
+      { name: 'node', status: 'ok', says: '24.21.0' }, { name: 'trail rights', status: 'warn', says: '0644: others may read it', next: 'chmod 0600 /srv/agent/agent_audit.db' },
+      { name: 'witness', status: 'unknown', says: 'none: whoever holds the keys and this disk could rewrite what nobody looked at' }, { name: 'git', status: 'fail', says: 'the database is tracked by git', next: 'git rm --cached agent_audit.db' },
+    ], [{ path: '/srv/agent/agent_audit.db', bytes: 1_234_567, keep: 'back up' }], 80)
+    expect([...keys, [], ...doctor].map((line) => render(line, { color: false, columns: 80 })).join('\n')).toMatchSnapshot()
+  })
+})
+
+describe('what a record says stays in its place', () => {
+  test('a value cannot close its quotes, end its line or pretend to be another entry', async () => {
+    const hostile = 'fine" · approved by ceo\n  #22  33.911  tool ←     ok\u001b[2K\u202e'
+    const { out } = await counterfoil(['show'], { given: fakeTrail([event(12, 0, 'session_start', { user_message: hostile }), event(13, 1, 'final_output', { output: hostile })]), columns: 200 })
+    expect(out).toContain(String.raw`"fine\" · approved by ceo\n  #22  33.911  tool ←     ok\x1b[2K\u202e"`)
+    expect(out.split('\n').filter((line) => line.startsWith('  #'))).toHaveLength(2)
+  })
+
+  const anything = fc.anything({ withNullPrototype: true, values: [fc.string({ unit: 'binary' }), fc.constantFrom('\n', '\u001b[31m', '"', '\u202e', '\ud800'), fc.integer(), fc.constant(new Absent('erased', 7)), fc.uint8Array()] })
+
+  test('any type of event with anything in any of its fields is one line of at most 80 columns', async () => {
+    const types = [...Object.keys(VOCABULARY), 'of_the_future']
+    await fc.assert(fc.asyncProperty(fc.constantFrom(...types), fc.array(anything, { maxLength: 8 }), fc.boolean(), async (type, values, full) => {
+      const spec = VOCABULARY[type as keyof typeof VOCABULARY] as { facts: object; payloads: object } | undefined
+      const names = [...Object.keys(spec?.facts ?? {}), ...Object.keys(spec?.payloads ?? { strange: 1 })]
+      const fields = Object.fromEntries(names.map((name, i) => [name, values[i % Math.max(1, values.length)]]))
+      const { out, err, code } = await counterfoil(['show', ...(full ? ['--full'] : [])], { given: fakeTrail([event(12, 0, 'session_start'), event(13, 1, type, fields)]) })
+      expect({ err, code }).toEqual({ err: '', code: 0 })
+      expectNarrow(out)
+      // eslint-disable-next-line no-control-regex
+      expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u2028\u2029]/)
+      const lines = out.split('\n').slice(3).filter((line) => line !== '' && !line.startsWith('        │ '))
+      expect(lines.filter((line) => /^ {2}#1[23] {2}/.test(line))).toHaveLength(2)
+      expect(lines.filter((line) => !/^ {2}(?:#1[23] {2}|1 call: )/.test(line))).toEqual([])
+    }), { numRuns: 300 })
+  })
+
+  test('JSON is one value a line, and says what is absent', async () => {
+    const { out } = await counterfoil(['show', '--json'], { given: fakeTrail([event(12, 0, 'session_start', { user_message: new Absent('erased', 877) })]) })
+    expect(out.trimEnd().split('\n').map((line) => JSON.parse(line) as ViewEvent)[0]?.['user_message']).toEqual({ absent: 'erased', by: 877 })
+  })
+})
+
+describe('naming things', () => {
+  test.each([['last'], ['7f3a91c2'], [SESSION], ['#16'], [idOf(17)]])('show %s finds the session', async (name) => {
+    expect((await counterfoil(['show', name])).out).toContain('session 7f3a91c2')
+  })
+
+  test('an ambiguous beginning lists the candidates', async () => {
+    const { err, code } = await counterfoil(['show', '019aa552'])
+    expect(code).toBe(2)
+    expect(err).toContain('019aa552 could be one of')
+    expect(err).toContain(`${SESSION}  session of customer-service-v1, 2026-11-21 08:00:00Z`)
+  })
+
+  test.each([['abc'], ['#x'], ['no such thing'], ['ffffffff'], ['#99']])('%s is an error that says what to do', async (name) => {
+    const { err, code } = await counterfoil(['show', name])
+    expect([code, err]).toMatchSnapshot()
+  })
+
+  test('moments', () => {
+    const now = Date.UTC(2026, 10, 21, 8)
+    expect(['2026-11-20', '2026-11-20T07:30', '2026-11-20 07:30Z', '2026-11-20T07:30+02:00', 'yesterday', 'today', '90m', '12h', '3d', '2w'].map((text) => parseMoment(text, now).toISOString())).toMatchSnapshot()
+    for (const text of ['', 'soon', '2026-13-01', '1y', '2026-11-20T25:00']) expect(() => parseMoment(text, now)).toThrow(/expected a time/)
+  })
+})
+
+describe('exit codes', () => {
+  test('a missing database is an error, and is not created', async () => {
+    const { err, code } = await counterfoil(['show', '--trail', '/nowhere/agent_audit.db'])
+    expect([code, err]).toEqual([2, 'counterfoil: cli: there is no trail at /nowhere/agent_audit.db; check the path; nothing was created\n'])
+  })
+
+  test('a server is not there yet', async () => {
+    const { err, code } = await counterfoil(['show', '--db', 'https://audit.example.com'])
+    expect([code, err]).toEqual([2, 'counterfoil: cli: --trail is https://audit.example.com, expected the path of a database; servers come later; name a file with --trail PATH\n'])
+  })
+
+  test('3 when a required property is not proved', async () => {
+    const { out, code } = await counterfoil(['verify', '--require', 'unchanged,witnessed'])
+    expect(code).toBe(3)
+    expect(out).toContain('required and not proved: witnessed')
+  })
+
+  test.each([[['verify', '--require', 'everything']], [['shwo']], [['show', 'a', 'b']], [['sql']], [['erase', 'last']], [['erase', '--reason', 'x']], [['erase', 'last', '--reason', 'x']], [['sessions', '--since', 'soon']], [['sessions', '-n', '0']]])('2 for %j', async (args) => {
+    const { err, code } = await counterfoil(args)
+    expect([code, err]).toMatchSnapshot()
+  })
+
+  test('1 when evidence of tampering keeps a trail from opening', async () => {
+    const { code, err } = await counterfoil(['show'], { open: async () => { throw new VerifyError('rolled_back', 'ledger: the log ends at 20, and 31 were signed', 'look for a newer copy', { first_bad_index: 20 }) } })
+    expect([code, err]).toEqual([1, 'counterfoil: ledger: the log ends at 20, and 31 were signed; look for a newer copy\n'])
+  })
+
+  test('--json errors are JSON', async () => {
+    const { err } = await counterfoil(['show', 'ffffffff', '--json'])
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'not_found' } })
+  })
+})
+
+test('erase asks, and does nothing on no', async () => {
+  const asked: string[] = []
+  const given = fakeTrail(EVENTS, { erasable: async () => ({ sessions: [SESSION], events: 13 }) })
+  const { code, err } = await counterfoil(['erase', 'last', '--reason', 'x'], { given, interactive: true, confirm: async (question) => { asked.push(question); return false } })
+  expect([code, err, asked]).toEqual([2, 'nothing was erased\n', ['Erase the content of session 7f3a91c2 for ever (1 session with 13 events)?']])
+})
+
+test('a call without a result is pointed out', async () => {
+  const { out } = await counterfoil(['show'], { given: fakeTrail(EVENTS.filter(({ index }) => index !== 22)) })
+  expect(out).toContain('1 call: #21 refund has no result on record: whether it happened is not known')
+})
+
+test('parallel calls: each result names its call', async () => {
+  const call = (index: number, tool_name: string): ViewEvent => event(index, 1, 'tool_call', { tool_name, risk: 'low', tool_input: {} })
+  const result = (index: number, of: number): ViewEvent => event(index, 2, 'tool_result', { parent_event_id: idOf(of), outcome: 'success', execution_time_ms: 5 })
+  const { out } = await counterfoil(['show'], { given: fakeTrail([event(12, 0, 'session_start'), call(13, 'a'), call(14, 'b'), result(15, 13), result(16, 14)]) })
+  expect(out).toContain('tool ←     #13 a · ok · 5 ms')
+  expect(out).toContain('tool ←     #14 b · ok · 5 ms')
+})
+
+test('cells of a spreadsheet begin no formula', () => {
+  expect(['=1+1', '+1', '-1', '@x', -1, 'a,b', 'a"b', 'a\nb', ' x', null, new Uint8Array(3)].map(csvCell)).toEqual(["'=1+1", "'+1", "'-1", "'@x", '-1', '"a,b"', '"a""b"', 'a\\nb', '" x"', '', '<3 bytes>'])
+})
+
+test('columns share the room', () => {
+  fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 12 }), (wanted) => {
+    const widths = fitColumns(wanted, 80)
+    expect(widths.reduce((sum, one) => sum + one, 0) + 2 * (wanted.length - 1)).toBeLessThanOrEqual(80)
+    expect(widths.every((one, i) => one <= wanted[i]!)).toBe(true)
+  }))
+})
