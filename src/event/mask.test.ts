@@ -47,7 +47,7 @@ describe('the default masks', () => {
   })
 
   test.each([
-    'risk-assessment-of-the-whole-department-and-more', 'task-sk-1', 'sk-short', 'AKIAIOSFODNN7EXAMPL', 'xAKIAIOSFODNN7EXAMPLE', 'a bearer of bad news', 'the bearer', 'password = hunter2 in a sentence',
+    'risk-assessment-of-the-whole-department-and-more', 'task-sk-1', 'risk-abcdefghijklmnopqrstuvwxyz', 'sk-short', 'AKIAIOSFODNN7EXAMPL', 'xAKIAIOSFODNN7EXAMPLE', 'a bearer of bad news', 'the bearer', 'password = hunter2 in a sentence',
     '-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----', 'eyJhbGciOiJIUzI1NiJ9', '4111111111111112', '1111111111111117', '1732179600000', '41111111111111111111111111', 'x4111111111111111', '4111111111111111x',
     '0.4111111111111111', '4111111111111111.5', 'https://example.com/a:b', 'https://example.com:8080/?q=1', '01930000-0000-7000-8000-000000000001', '4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1',
     'call +49 30 1234 5678 90', '2026-11-21 08:00:00 2026-11-21 08:00:00',

@@ -3,6 +3,7 @@ import { sha256 } from '#crypto'
 import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { ownRefs, type Entry, type Ref } from './entry.ts'
 import { entry, hash, ref, SESSION, STREAM, uuid } from './fixtures.ts'
+import { CallJoiner } from './join.ts'
 import type { RefPlace } from './list.ts'
 import type { AuditEvent, EventType, LLMCall, ToolCall, TrailRow } from './public.ts'
 import { foldSession, type SessionState } from './session.ts'
@@ -57,6 +58,12 @@ describe('views', () => {
     })
     expect(result).toMatchObject({ step_number: 1, model_id: 'opus-1', output_text: 'Here.', tool_calls_requested: [{ name: 'refund' }] })
     expect(tool).toMatchObject({ step_number: 2, model_id: 'opus', tool_input: { order_id: '1182' }, risk: 'high' })
+  })
+
+  test('a result carries the step of its call, whatever came in between', async () => {
+    const step = (seq: number, type: string, parent?: number): Entry => entry(seq, type, parent === undefined ? {} : { parent_event_id: uuid(parent) })
+    const steps = await views([step(0, 'tool_call'), step(1, 'tool_call'), step(2, 'tool_result', 0), step(3, 'tool_result', 1), { ...step(4, 'tool_result', 1), step_number: 9 }, step(5, 'reasoning')])
+    expect(steps.map(({ step_number }) => step_number)).toEqual([1, 2, 1, 2, 9, 9])
   })
 
   test('lists come whole, their elements are shared', async () => {
@@ -162,6 +169,8 @@ describe('calls', () => {
     const twice = [...run.slice(0, 5), { ...run[4]!, seq: 5, event_id: uuid(40), facts: { execution_time_ms: 99 } }]
     expect((await calls(twice))[1]).toMatchObject({ execution_time_ms: 33 })
     expect([...classicRows(await views(twice, CONTENT))].map(({ event_type }) => event_type)).toEqual(['session_start', 'llm_call', 'tool_call', 'tool_result'])
+    const joiner = new CallJoiner()
+    expect((await views(twice, CONTENT)).map((event) => joiner.push(event).length)).toEqual([1, 0, 1, 0, 1, 1]) // and holds nothing up
   })
 
   const request = entry(1, 'approval_request', { facts: { tool_name: 'refund', risk: 'high', call_id: 'tu_1' }, payloads: { tool_input: ref(7) } })
