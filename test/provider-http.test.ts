@@ -359,7 +359,7 @@ describe('connections', () => {
   })
 
   test('a timeout before the answer', async () => {
-    const { error, capture } = await compare(() => undefined, { timeout: 80 }, (client) => client.messages.create(REQUEST))
+    const { error, capture } = await compare(() => undefined, { timeout: 80, defaultHeaders: { 'x-stainless-timeout': null } }, (client) => client.messages.create(REQUEST))
     expect(error).toMatchObject({ class: 'APIConnectionTimeoutError' })
     expect(capture.results).toMatchObject([{ outcome: 'timeout', error_type: 'timeout', complete: false, latency_ms: expect.any(Number) }])
   })
@@ -404,6 +404,20 @@ describe('connections', () => {
       expect(capture.results).toMatchObject([{ outcome: 'unknown', error_type: 'aborted', complete: false, response_id: 'msg_1', input_tokens: 5 }])
       expect(capture.results[0]!.output_text).toMatch(/^Hel/)
     }
+  })
+
+  test('a body that the caller cancels is cancelled at the server', async () => {
+    let closed = false
+    await using server = await startRawServer((request, response) => {
+      response.on('close', () => (closed = true))
+      return stay(request, response)
+    })
+    const capture = captureCalls()
+    const response = await auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), capture).messages.create({ ...REQUEST, stream: true }).asResponse()
+    await response.body!.cancel()
+    for (let i = 0; i < 100 && !closed; i++) await sleep(10)
+    expect(closed).toBe(true)
+    expect(capture.results).toMatchObject([{ outcome: 'unknown', error_type: 'aborted', complete: false }])
   })
 
   test('an abort while nobody reads is told at once', async () => {
@@ -451,7 +465,7 @@ describe('connections', () => {
   })
 
   test('50 MB there and back', async () => {
-    const text = 'Äé"\\n'.repeat(7_000_000)
+    const text = 'Äé"\\n and more of the same. '.repeat(2_000_000)
     await using server = await startModelServer(({ messages }) => ({ content: [{ type: 'text', text: messages[0]!.content }] }))
     const capture = captureCalls()
     const client = auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), capture)

@@ -96,6 +96,23 @@ test('a stream is put together from its deltas', () => {
   expect(result.raw).toBeUndefined()
 })
 
+test('a message that starts twice, one that another replaces, and a model that another relieves', () => {
+  const text = (index: number, said: string): object[] => block(index, { type: 'text', text: '' }, { type: 'text_delta', text: said })
+  const twice = stream([start, start, ...text(0, 'hi'), ...stop])
+  expect(twice).toMatchObject({ complete: true, output_text: 'hi', output_tokens: 9 })
+  expect(twice.raw).toBeUndefined()
+  const second = { type: 'message_start', message: { ...start.message, id: 'msg_2' } }
+  const replaced = stream([start, ...text(0, 'first'), second, ...text(0, 'second'), ...stop])
+  expect(replaced).toMatchObject({ complete: true, output_text: 'second', response_id: 'msg_2' })
+  expect(JSON.parse(String(replaced.raw!.content))).toMatchObject({ superseded_messages: [{ id: 'msg_1', content: [{ type: 'text', text: 'first' }], usage: { input_tokens: 3 } }] })
+  const again = stream([start, ...text(0, 'one'), ...text(0, 'two'), ...stop])
+  expect(again).toMatchObject({ output_text: 'two', raw: { content: '{"superseded_messages":[{"content":[{"type":"text","text":"one"}]}]}' } })
+  const relieved = stream([start, ...block(0, { type: 'fallback', from: { model: 'claude-sonnet-4-5' }, to: { model: 'claude-opus-4-8' } }), ...text(1, 'hi'), ...stop])
+  expect(relieved).toMatchObject({ model_id: 'claude-opus-4-8', output_text: 'hi' })
+  const continued = ask('{"model":"m","messages":[],"thread":{"type":"continue","previous_message_id":"msg_1"}}')
+  expect(continued).toMatchObject({ continues: 'msg_1', request_parameters: { content: '{"thread":{"type":"continue","previous_message_id":"msg_1"}}' } })
+})
+
 test('a stream that broke off keeps its parts, and a tool input that is no JSON its text', () => {
   const result = stream([start, ...block(0, { type: 'tool_use', id: 't', name: 'n', input: {} }, { type: 'input_json_delta', partial_json: '{"a":' })], { outcome: 'unknown', error_type: 'aborted' })
   expect(result).toMatchObject({ outcome: 'unknown', error_type: 'aborted', complete: false, tool_calls_requested: [{ name: 'n', input: '{"a":', call_id: 't' }], output_tokens: 1 })
@@ -115,6 +132,7 @@ test('unknown events, deltas and blocks are kept', () => {
 test('errors: in one piece, in mid-stream, as text, and of any shape', () => {
   expect(answer('{"type":"error","error":{"type":"overloaded_error","message":"x"},"request_id":"req_1"}', { status: 529 })).toMatchObject({ outcome: 'failure', status: 529, error_type: 'overloaded_error', response_id: 'req_1', complete: true })
   expect(answer('oops', { status: 500, request_id: 'req_2' })).toMatchObject({ error_type: 'http_500', response_id: 'req_2', error: { m: 'text', content: 'oops' } })
+  expect(answer('{"type":"error","error":{"type":"overloaded_error"}}', { status: 529, content_type: 'text/event-stream', streaming: true })).toMatchObject({ error_type: 'overloaded_error', complete: true })
   expect(answer('', { status: 500 }).error).toBeUndefined()
   expect(answer(new Uint8Array([0xff, 0xfe]), { status: 500 }).error).toEqual({ m: 'bytes', content: new Uint8Array([0xff, 0xfe]) })
   expect(stream([start, { type: 'error', error: { type: 'overloaded_error' } }, ...stop])).toMatchObject({ outcome: 'failure', error_type: 'overloaded_error', complete: false })

@@ -2,11 +2,11 @@ import Anthropic from '@anthropic-ai/sdk'
 import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { StoreError } from '../base/errors.ts'
-import { MODEL_CALLS } from '../event/model-call.ts'
-import { type ContentBlock, type Script, startModelServer } from '../cli/model-server.ts'
-import { captureCalls } from '../../test/model-server/capture.ts'
-import { type AgentTrail, type AuditedAgent, type AuditedTool, runAuditedAgent, type RunnableTool } from './anthropic-agent.ts'
+import { StoreError } from '../src/base/errors.ts'
+import { MODEL_CALLS } from '../src/event/model-call.ts'
+import { type ContentBlock, type Script, startModelServer } from '../src/cli/model-server.ts'
+import { captureCalls } from './model-server/capture.ts'
+import { type AgentTrail, type AuditedAgent, type AuditedTool, runAuditedAgent, type RunnableTool } from '../src/integrations/anthropic-agent.ts'
 
 /** A trail that notes what it is told, in order, and in which session. */
 function fakeTrail(): { trail: AgentTrail; told: unknown[]; capture: ReturnType<typeof captureCalls> } {
