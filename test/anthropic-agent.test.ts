@@ -28,7 +28,6 @@ function fakeTrail(): { trail: AgentTrail; told: unknown[]; capture: ReturnType<
         run: (fn) => ((current = 's1'), fn()),
         record: (type, event) => told.push([type, event]),
         end: async (end) => told.push(['session_end', end]),
-        timeout: async (end) => told.push(['session_timeout', end]),
       }
     },
     tool: (tool) => ({ ...tool, run: (...args: never[]) => (told.push(['tool_call', tool.name, (args[1] as unknown as { toolUse: { id: string } }).toolUse.id]), tool.run!(...args)) }),
@@ -85,7 +84,7 @@ test('the limit ends the session as a timeout, and the tools of the last reply d
   const { result, told } = await run(({ index }) => ({ content: [{ type: 'text', text: `turn ${index}` }, use(`t${index}`, 'again', {})] }), { tools: [tool], max_iterations: 3 })
   expect(result).toMatchObject({ outcome: 'timeout', iterations: 3, stop_reason: 'tool_use', output: 'turn 2' })
   expect(ran).toBe(2)
-  expect(told.at(-1)).toEqual(['session_timeout', { reason: 'max_iterations' }])
+  expect(told.at(-1)).toEqual(['session_end', { outcome: 'timeout', reason: 'max_iterations' }])
 })
 
 test('a tool that fails or is not there gives the model an error to read', async () => {

@@ -12,13 +12,12 @@ export interface AgentTrail {
   tool<T extends RunnableTool>(tool: T): T
 }
 
-/** What we need of a session. */
+/** What we need of a session. `end` with the outcome `timeout` is a `session_timeout`. */
 export interface AgentSession {
   readonly session_id: string
   run<R>(fn: () => R): R
   record(event_type: 'error', event: { error: unknown; recoverable?: boolean }): unknown
-  end(end: { outcome: 'success' | 'failure'; reason: string; final_output?: string }): Promise<unknown>
-  timeout(end: { reason: string }): Promise<unknown>
+  end(end: { outcome: 'success' | 'failure' | 'timeout'; reason: string; final_output?: string }): Promise<unknown>
 }
 
 interface AgentSessionFacts { user_message: string; user_id?: string; session_id?: string; model_id?: string; system_prompt?: string }
@@ -111,7 +110,7 @@ export async function runAuditedAgent(agent: AuditedAgent): Promise<AuditedAgent
     throw error
   }
   if (result.outcome === 'timeout') {
-    await session.timeout({ reason: 'max_iterations' })
+    await session.end({ outcome: 'timeout', reason: 'max_iterations' })
   } else {
     await session.end({ outcome: 'success', reason: result.stop_reason ?? 'end', final_output: result.output })
   }
