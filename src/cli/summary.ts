@@ -55,7 +55,7 @@ const SAY: { readonly [event_type: string]: Say } = {
   }),
   reasoning: (event) => ({
     kind: event['kind'] === 'author_stated' ? 'stated' : 'thinking',
-    ...dots([event['form'] === 'full' || event['form'] === undefined ? '' : grey(string(event['form']))], event['text']),
+    ...dots([event['form'] === 'full' || event['form'] === 'summarised' || event['form'] === undefined ? '' : grey(string(event['form']))], event['text']),
   }),
   tool_call: (event, known) => ({
     kind: 'tool →',

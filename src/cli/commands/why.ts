@@ -9,7 +9,7 @@ import { riskiest, why } from '../../why/why.ts'
 import type { CliTrail } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
 import { findAny } from '../find.ts'
-import { bold, grey, pad, visible, width, type Line, type Style } from '../terminal.ts'
+import { bold, grey, pad, visible, width, wrap, type Line, type Style } from '../terminal.ts'
 
 const MAX_SESSIONS = 200
 const MAX_PARENTS = 16
@@ -88,10 +88,19 @@ async function eventsOf(trail: CliTrail, session_id: string): Promise<ViewEvent[
 
 const STYLES: { readonly [kind in LineKind]?: Style } = { untrusted: 'yellow', nowhere: 'yellow', partly: 'yellow', untraced: 'grey', unknown: 'grey' }
 
+const VALUES: ReadonlySet<LineKind> = new Set(['traced', 'untrusted', 'partly', 'nowhere', 'untraced'])
+const WIDE = 260
+
+/** Values keep their columns and are shortened; everything else is said whole, on as many lines as it takes. */
 export function whyLines(data: Why, columns: number): Line[] {
-  const [title, ...rows] = rowsOf(data, columns)
-  const label = Math.max(13, ...rows.map((row) => width(visible(row.label)) + 2))
-  return [[bold(title?.text ?? '')], [], ...rows.map((row) => line(row, label))]
+  const [title, ...narrow] = rowsOf(data, columns)
+  const values = narrow.filter(({ kind }) => VALUES.has(kind))
+  const wide = rowsOf(data, WIDE).slice(1).filter(({ kind }) => !VALUES.has(kind))
+  const before = wide.filter(({ kind }) => kind === 'asked' || kind === 'reasoning')
+  const label = Math.max(13, ...narrow.map((row) => width(visible(row.label)) + 2))
+  const room = Math.max(20, columns - 2 - label)
+  const whole = (row: Row): Line[] => wrap(row.text, room).map((text, i) => line({ ...row, label: i === 0 ? row.label : '', text }, label))
+  return [[bold(title?.text ?? '')], [], ...before.flatMap(whole), ...values.map((row) => line(row, label)), ...wide.slice(before.length).flatMap(whole)]
 }
 
 function line({ label, text, kind }: Row, columns: number): Line {

@@ -77,14 +77,13 @@ function tools(trail: DemoTrail, shop: Shop, onMoment: () => Promise<void>): Aud
       // The rules decide before a person is asked: nobody should be bothered with what is forbidden anyway.
       approval: (input: Refund) => {
         const refusal = shop.refusal(input)
-        if (refusal === undefined) trail.record('policy_decision', { policy: POLICY, decision: 'allow' })
+        trail.record('policy_decision', refusal === undefined ? { policy: POLICY, decision: 'allow' } : { policy: POLICY, decision: 'deny', reason: refusal })
         return refusal === undefined
       },
     }, (input: Refund) => {
       const refusal = shop.refusal(input)
-      if (refusal === undefined) return shop.refund(input)
-      trail.record('policy_decision', { policy: POLICY, decision: 'deny', reason: refusal })
-      throw new Error(`not done: ${refusal}`)
+      if (refusal !== undefined) throw new Error(`not done: ${refusal}`)
+      return shop.refund(input)
     }),
     trail.tool({ name: 'send_mail', description: 'Send a mail', input_schema: schema({ to: string('address'), subject: string('subject'), body: string('text') }), risk: 'medium' },
       (mail: Mail) => shop.sendMail(mail)),

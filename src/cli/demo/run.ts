@@ -114,7 +114,7 @@ async function decide(context: Context, { answer }: DemoOptions, { tool_name, to
     return { decision: yes ? 'approved' : 'rejected', approver_id: userName(), assurance: 'terminal' }
   }
   const yes = answer === 'yes'
-  say(context, ['  ', yellow('approval asked for: '), what, ' · ', yes ? green('approved') : red('rejected'), grey(answer === undefined ? ' (nobody to ask: --approve yes|no)' : ` (--approve ${answer})`)])
+  say(context, ['  ', yellow('approval asked for: '), what, ' · ', yes ? green('approved') : red('rejected'), grey(answer === undefined ? ' (no terminal)' : ` (--approve ${answer})`)])
   return { decision: yes ? 'approved' : 'rejected', approver_id: 'command-line', comment: answer === undefined ? 'there was no terminal to ask in' : `answered in advance by --approve ${answer}` }
 }
 
@@ -133,7 +133,7 @@ async function riskiestAct(trail: CliTrail, session_id: string): Promise<ViewEve
   const events: ViewEvent[] = []
   for await (const event of trail.events({ session_id })) events.push(event)
   const denied = events.find((event) => event.event_type === 'policy_decision' && event['decision'] === 'deny')
-  const stopped = denied === undefined ? undefined : events.findLast((event) => event.event_type === 'tool_call' && event['risk'] === 'high' && event.index < denied.index)
+  const stopped = denied === undefined ? undefined : events.find((event) => event.event_type === 'tool_call' && event['risk'] === 'high' && event.index > denied.index)
   return stopped ?? riskiest(events)
 }
 
@@ -183,7 +183,7 @@ function report(context: Context, rows: readonly Tampering[]): void {
   say(context, [])
   say(context, [bold('What tampering with a copy of the database leads to')])
   say(context, [])
-  const [what, one] = [Math.min(40, columns - 40), 18]
+  const [what, one] = [Math.max(20, Math.min(40, columns - 43)), 17]
   say(context, ['  ', grey(pad('done to a copy', what)), '  ', grey(pad('this machine', one)), '  ', grey('one that never looked')])
   for (const { what: done, outcomes, expected } of rows) {
     const cell = ({ caught, where }: Outcome, should: boolean): string => (caught ? `caught${where === undefined ? '' : ` at #${where}`}` : should ? 'NOT CAUGHT' : rows[0]?.what === done ? 'whole' : 'not caught')
