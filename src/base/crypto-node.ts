@@ -1,6 +1,6 @@
 // The three primitives that the browser-safe rooms need, from node:crypto. `#crypto` picks this file or `crypto-browser.ts`.
 
-import { createHmac, createPublicKey, hash, verify } from 'node:crypto'
+import { createHmac, createPublicKey, createSecretKey, hash, verify, type KeyObject } from 'node:crypto'
 import { concat } from './bytes.ts'
 
 /** SHA-256 (FIPS 180-4) of `parts` in order, 32 bytes. */
@@ -8,9 +8,14 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return bytesOf(hash('sha256', parts.length === 1 ? parts[0]! : concat(...parts), 'buffer'))
 }
 
-/** HMAC-SHA-256 (RFC 2104) of `parts` in order, 32 bytes. */
+// Measured: 10.5 µs with the bytes of a key, 1.8 µs with its KeyObject.
+const keys = new WeakMap<Uint8Array, KeyObject>()
+
+/** HMAC-SHA-256 (RFC 2104) of `parts` in order, 32 bytes. A key is prepared once per array that holds it, so its bytes must not change. */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const mac = createHmac('sha256', key)
+  let prepared = keys.get(key)
+  if (prepared === undefined) keys.set(key, (prepared = createSecretKey(key)))
+  const mac = createHmac('sha256', prepared)
   for (const part of parts) mac.update(part)
   return bytesOf(mac.digest())
 }

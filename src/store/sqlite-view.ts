@@ -1,6 +1,7 @@
 // The statements behind a snapshot and an append: one method of the contract, one or two statements each.
 
 import { MisuseError } from '../base/errors.ts'
+import { expectedSchema } from './schema.ts'
 import type { Connection, Row, Value } from './connection.ts'
 import type {
   ContentKey, ContentRow, EntryRow, EventFilter, Head, PlaceRow, ScopeRow, SegmentRow, SessionFilter, SessionRow, SpoolRow, StoreTx, StoreView,
@@ -14,6 +15,18 @@ const ERASED = ' '.repeat(10)
 
 /** So few events in a span of time are sorted; more are walked in the order of the log. */
 const SORTED_AT_MOST = 5_000
+
+/** How the tables, keys, triggers and views differ from what this release makes, one sentence each. */
+export function schemaFaults(db: Connection): string[] {
+  const found = new Map(db.all("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").map((row) => [String(row['name']), row['sql']]))
+  const faults: string[] = []
+  for (const { type, name, sql } of expectedSchema()) {
+    if (found.get(name) !== sql) faults.push(`expected the ${type} ${name} as this release makes it, got ${found.has(name) ? 'another one' : 'none'}`)
+    found.delete(name)
+  }
+  for (const name of found.keys()) faults.push(`expected nothing named ${name} in the database, got it`)
+  return faults
+}
 
 /** A snapshot of log `logId`, as long as `connection` is in its transaction. After `end` every call is a MisuseError. */
 export class SqliteView implements StoreView {
@@ -210,6 +223,7 @@ export class SqliteView implements StoreView {
 
   async check(): Promise<string[]> {
     const found = this.db.all('PRAGMA integrity_check(20)').map((row) => String(row['integrity_check'])).filter((line) => line !== 'ok')
+    found.push(...schemaFaults(this.db))
     for (const table of TABLES) {
       const others = Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id <> ?`, this.logId)?.['n'])
       if (others > 0) found.push(`table ${table} holds ${others} rows of another log`)

@@ -13,7 +13,7 @@ import { Connection } from './connection.ts'
 import type { Store, StoreCode, StoreTx, StoreView } from './contract.ts'
 import { checkFileSystem } from './file-system.ts'
 import { APPLICATION_ID, expectedSchema, FORMAT, SCHEMA, SCHEMA_VERSION } from './schema.ts'
-import { SqliteTx, SqliteView } from './sqlite-view.ts'
+import { schemaFaults, SqliteTx, SqliteView } from './sqlite-view.ts'
 import { patiently, Turns } from './turns.ts'
 
 export interface SqliteOptions {
@@ -43,7 +43,7 @@ export async function openSqliteStore(path: string, options: SqliteOptions = {})
   const access = checkIsOurs(file)
   if (readOnly) {
     const first = openReader(file, access, path)
-    await patiently(path, waitMs, () => checkSchema(first, path))
+    await patiently(path, waitMs, () => checkTables(first, path))
     return new SqliteStore({ name: path, file, access, first, logId, waitMs, readers })
   }
   const db = new Connection(file, 'write', path)
@@ -149,15 +149,20 @@ function configure(db: Connection, journal: 'wal' | 'memory'): void {
   if (encoding !== 'UTF-8') throw new StoreError('setting', `store: expected PRAGMA encoding to be UTF-8, got ${encoding}`, 'restore a backup: an entry read back in another encoding has another hash')
 }
 
+/** A reader needs the tables; triggers and keys that somebody dropped are for `check()` to tell, so that a changed log can still be verified. */
+function checkTables(db: Connection, name: string): void {
+  checkHeader(db, name)
+  const found = new Set(db.all("SELECT name FROM sqlite_schema WHERE type = 'table'").map((row) => row['name']))
+  for (const { type, name: object } of expectedSchema()) {
+    if (type === 'table' && !found.has(object)) throw fail('schema', name, `expected the table ${object}, got none`, 'somebody changed the database: restore a backup')
+  }
+}
+
 /** Compares the tables with what this release makes: a unique key or trigger that was dropped would not be missed otherwise. */
 function checkSchema(db: Connection, name: string): void {
   checkHeader(db, name)
-  const found = new Map(db.all('SELECT name, sql FROM sqlite_schema').map((row) => [row['name'], row['sql']]))
-  for (const { type, name: object, sql } of expectedSchema()) {
-    if (found.get(object) === sql) continue
-    const got = found.has(object) ? 'another one' : 'none'
-    throw fail('schema', name, `expected the ${type} ${object} as this release makes it, got ${got}`, 'somebody changed the database: run "counterfoil verify", and restore a backup or the statement')
-  }
+  const fault = schemaFaults(db)[0]
+  if (fault !== undefined) throw fail('schema', name, fault, 'somebody changed the database: run "counterfoil verify", and restore a backup or the statement')
 }
 
 function openReader(file: string, access: 'read' | 'immutable', name: string): Connection {

@@ -1,0 +1,261 @@
+// A trail in a file, as the commands use it: read without being changed, or opened as a ledger where a command writes.
+
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { sha256Hex } from '#crypto'
+import { MisuseError, StoreError } from '../base/errors.ts'
+import { parseEntry } from '../event/parse.ts'
+import type { ViewEvent } from '../event/view.ts'
+import { classicRows } from '../event/views.ts'
+import { evidenceOf } from '../ledger/evidence.ts'
+import { KEK_LIFE_MS, Ledger, type EraseOrder } from '../ledger/ledger.ts'
+import { LogReader } from '../ledger/reader.ts'
+import { parseTreeHead } from '../log/checkpoint.ts'
+import { parseNote } from '../log/note.ts'
+import { listSpools } from '../spool/folder.ts'
+import { ownerState } from '../spool/owner.ts'
+import { readSpool } from '../spool/reader.ts'
+import { spoolFile } from '../spool/scrub.ts'
+import type { Store } from '../store/contract.ts'
+import { openSqliteStore } from '../store/sqlite.ts'
+import { openKeyring, type Keyring } from '../vault/keyring.ts'
+import { stateHome } from '../vault/paths.ts'
+import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
+import { verifyLog } from '../verify/verify.ts'
+import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
+
+const PAGE = 500
+
+/** Opens the trail at `path`. Reading without the log's keys shows facts, and no content. */
+export async function openLocalTrail(path: string, mode: OpenMode, home: string = stateHome()): Promise<CliTrail> {
+  if (mode !== 'read' || hasDeadSpools(path)) {
+    try {
+      return await openWriting(path, mode, home)
+    } catch (error) {
+      // What a dead process left in its spool waits for a machine that can write; reading must not fail for it.
+      if (mode !== 'read' || !(error instanceof StoreError)) throw error
+    }
+  }
+  const store = await openSqliteStore(path, { readOnly: true })
+  try {
+    return trailOver({ path, home, store, keyring: await keyringOf(store, home), ledger: undefined })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function openWriting(path: string, mode: OpenMode, home: string): Promise<CliTrail> {
+  if (mode !== 'create' && !existsSync(path)) throw new StoreError('no_trail', `trail: expected a trail at ${path}, got no file`, 'name it with --trail PATH')
+  const ledger = await Ledger.open({ open: () => openSqliteStore(path), home, spools: { folder: `${path}.spool`, key: openSpoolKey(home) } })
+  return trailOver({ path, home, store: ledger.store, keyring: ledger.keyring, ledger })
+}
+
+function hasDeadSpools(path: string): boolean {
+  return spoolsOf(path).some(({ owner }) => ownerState(owner) === 'dead')
+}
+
+function spoolsOf(path: string): NonNullable<ReturnType<typeof spoolFile>>[] {
+  return listSpools(`${path}.spool`).flatMap((file) => {
+    try {
+      return spoolFile(file) ?? []
+    } catch {
+      return [] // no spool of ours: doctor shows the folder
+    }
+  })
+}
+
+/** This log's keys, if this machine has them. */
+async function keyringOf(store: Store, home: string): Promise<Keyring | undefined> {
+  const head = await store.read((view) => view.head())
+  if (head === undefined) throw new StoreError('no_log', `trail: ${store.name} holds no log`, 'name another file')
+  let origin: string
+  try {
+    ;({ origin } = parseTreeHead(parseNote(head.checkpoint).text))
+  } catch {
+    return undefined // verify says what is wrong with it
+  }
+  try {
+    return openKeyring(origin, home)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'keys_missing') return undefined
+    throw error
+  }
+}
+
+interface Opened { readonly path: string; readonly home: string; readonly store: Store; readonly keyring: Keyring | undefined; readonly ledger: Ledger | undefined }
+
+function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
+  const reader = new LogReader(store, keyring)
+  const writing = (): Ledger => {
+    if (ledger === undefined) throw new MisuseError('read_only', 'cli: this command opened the trail to read', '')
+    return ledger
+  }
+  return {
+    sessions: ({ session_id, ...query } = {}) => (session_id === undefined ? pages((cursor) => reader.sessions(searchOf(query), PAGE, cursor)) : filtered(pages((cursor) => reader.sessions(searchOf(query), PAGE, cursor)), (one) => one.session_id === session_id)),
+    events: (query = {}) => eventsOf(store, reader, query),
+    findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
+    newest: (count, session_id) => reader.newest(count, session_id),
+    async verify({ progress }) {
+      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring), progress === undefined ? {} : { progress }))
+      if (verdict.whole) keyring?.writeProved(verdict.checkpoint)
+      return verdict
+    },
+    sql: (query) => runSql(store, reader, query),
+    async erase(what, why) {
+      const erased = await writing().erase({ ...orderOf(what), ...why })
+      return { ordered: erased.ordered.index, done: erased.done.index, sessions: erased.sessions.length, scopes: erased.scopes, remains: remains(writing().keyring) }
+    },
+    async erasable(what) {
+      const sessions = await writing().erasable(orderOf(what))
+      const states = await Promise.all(sessions.map((id) => reader.state(id)))
+      return { sessions, events: states.reduce((sum, state) => sum + (state?.events ?? 0), 0) }
+    },
+    keys: async () => keyReport(required(keyring, home)),
+    async renewKeys() {
+      await writing().renewKek()
+      return keyReport(writing().keyring)
+    },
+    status: () => statusOf(path, store, keyring, home),
+    copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
+    close: () => (ledger === undefined ? store.close() : ledger.close()),
+  }
+}
+
+function orderOf(what: { session_id: string } | { user_id: string }): Omit<EraseOrder, 'reason'> {
+  return 'session_id' in what ? { session_ids: [what.session_id] } : { user_id: what.user_id }
+}
+
+function searchOf({ since, until, ...rest }: SessionQuery): Parameters<LogReader['sessions']>[0] {
+  return { ...rest, ...(since === undefined ? {} : { since: since.toISOString() }), ...(until === undefined ? {} : { until: until.toISOString() }) }
+}
+
+async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: T[]; next: string | null }>): AsyncGenerator<T> {
+  for (let cursor: string | undefined; ; ) {
+    const page = await read(cursor)
+    yield* page.items
+    if (page.next === null) return
+    cursor = page.next
+  }
+}
+
+async function* filtered<T>(items: AsyncIterable<T>, keep: (item: T) => boolean): AsyncGenerator<T> {
+  for await (const item of items) if (keep(item)) yield item
+}
+
+async function* eventsOf(store: Store, reader: LogReader, { session_id, event_id, from, to }: EventQuery): AsyncGenerator<ViewEvent> {
+  if (event_id !== undefined) {
+    for (const row of await store.read((view) => view.findEvents([event_id]))) {
+      const event = await reader.at(row.index)
+      if (event !== undefined) yield event
+    }
+    return
+  }
+  const within = (event: ViewEvent): boolean => event.index >= (from ?? 0) && event.index < (to ?? Infinity)
+  if (session_id !== undefined) {
+    for (const event of await reader.session(session_id)) if (within(event)) yield event
+    return
+  }
+  let cursor: string | undefined = String(from ?? 0)
+  while (cursor !== undefined) {
+    const page: { items: ViewEvent[]; next: string | null } = await reader.events({}, PAGE, cursor)
+    for (const event of page.items) {
+      if (!within(event)) return
+      yield event
+    }
+    cursor = page.next ?? undefined
+  }
+}
+
+const COLUMNS = ['event_id', 'session_id', 'agent_id', 'timestamp', 'event_type', 'step_number', 'content', 'model_id', 'system_prompt_hash', 'created_at'] as const
+
+/**
+ * Runs one statement on a copy in memory of the classic table, content decrypted (`audit_events`), and of all entries (`audit_entries`). A copy, since no
+ * plain text may reach the database's files, and since a statement may then do what it likes.
+ */
+async function runSql(store: Store, reader: LogReader, query: string): Promise<SqlResult> {
+  const db = new DatabaseSync(':memory:')
+  db.exec(`CREATE TABLE audit_events (${COLUMNS.join(', ')}); CREATE TABLE audit_entries (idx INTEGER PRIMARY KEY, event_id, session_id, seq, event_type, timestamp, recorded_at, writer, capture, outcome, step_number, parent_event_id, facts, payloads)`)
+  const statement = prepare(db, query)
+  db.exec('BEGIN')
+  const insert = db.prepare(`INSERT INTO audit_events VALUES (${COLUMNS.map(() => '?').join(', ')})`)
+  const rows: { index: number; values: SQLInputValue[] }[] = []
+  for await (const session of pages((cursor) => reader.sessions({}, PAGE, cursor))) {
+    const events = await reader.session(session.session_id)
+    const indexes = new Map(events.map((event) => [event.event_id, event.index]))
+    for (const row of classicRows(events)) rows.push({ index: indexes.get(row.event_id)!, values: COLUMNS.map((name) => row[name]) })
+  }
+  for (const { values } of rows.sort((a, b) => a.index - b.index)) insert.run(...values)
+  await store.read(async (view) => {
+    const insertEntry = db.prepare('INSERT INTO audit_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    const size = (await view.head())?.size ?? 0
+    for (let from = 0; from < size; from += PAGE) {
+      for (const { index, entry } of await view.entries(from, from + PAGE)) {
+        const e = parseEntry(entry).entry
+        insertEntry.run(index, e.event_id, e.session_id, e.seq, e.event_type, e.timestamp, e.recorded_at, e.writer, e.capture, e.outcome ?? null, e.step_number ?? null, e.parent_event_id ?? null, JSON.stringify(e.facts), JSON.stringify(e.payloads))
+      }
+    }
+  })
+  db.exec('COMMIT')
+  return { columns: statement.columns().map(({ name }) => name), rows: values(db, statement) }
+}
+
+function prepare(db: DatabaseSync, query: string): ReturnType<DatabaseSync['prepare']> {
+  try {
+    return db.prepare(query)
+  } catch (error) {
+    db.close()
+    throw new MisuseError('bad_sql', `sql: ${(error as Error).message}`, 'the tables are audit_events (classic columns) and audit_entries (one row per entry)')
+  }
+}
+
+function* values(db: DatabaseSync, statement: ReturnType<DatabaseSync['prepare']>): Generator<readonly unknown[]> {
+  try {
+    for (const row of statement.iterate()) yield Object.values(row)
+  } finally {
+    db.close()
+  }
+}
+
+function required(keyring: Keyring | undefined, home: string): Keyring {
+  if (keyring === undefined) throw new StoreError('keys_missing', `keys: this log's keys are not in ${home}`, 'set COUNTERFOIL_HOME to where they are')
+  return keyring
+}
+
+function keyReport(keyring: Keyring): KeyReport {
+  const generations = keyring.keks()
+  const newest = generations.at(-1)
+  return {
+    folder: keyring.folder, origin: keyring.origin, vkey: keyring.vkey, fingerprint: sha256Hex(keyring.vkey).slice(0, 16).replaceAll(/(.{4})(?=.)/g, '$1 '),
+    generations: generations.map(({ generation, made_ms }) => ({ generation, made_at: new Date(made_ms).toISOString(), current: generation === newest?.generation })),
+    next_renewal: newest === undefined ? null : new Date(newest.made_ms + KEK_LIFE_MS).toISOString(),
+  }
+}
+
+/** What an erasure leaves in copies made before, until the key-encryption key is renewed. */
+function remains(keyring: Keyring): string {
+  const made = keyring.keks().at(-1)?.made_ms ?? 0
+  return `copies of the database made before can still be read with this machine's keys until ${new Date(made + KEK_LIFE_MS).toISOString().slice(0, 10)}; counterfoil keys renew ends that now`
+}
+
+async function statusOf(path: string, store: Store, keyring: Keyring | undefined, home: string): Promise<TrailStatus> {
+  const [head, rows] = await store.read(async (view) => [await view.head(), await view.spools()] as const)
+  const offsets = new Map(rows.map(({ spool, offset }) => [spool, offset]))
+  const key = existsSync(join(home, 'spool.key')) ? openSpoolKey(home) : undefined
+  return {
+    origin: head === undefined ? '' : parseTreeHead(parseNote(head.checkpoint).text).origin, size: head?.size ?? 0, keys: keyring?.folder ?? home,
+    spools: spoolsOf(path).map(({ id, path: file }) => ({ path: file, bytes: statSync(file).size, waiting: key === undefined ? 0 : waitingIn(file, key, offsets.get(id) ?? 0) })),
+    lost: 0, witnessed: null,
+  }
+}
+
+function waitingIn(file: string, key: Uint8Array, offset: number): number {
+  let count = 0
+  try {
+    for (const _ of readSpool(file, { origin: SPOOL_ORIGIN, key }, offset)) count++
+  } catch {
+    // a spool that does not read is counted up to there
+  }
+  return count
+}
