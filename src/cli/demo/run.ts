@@ -114,7 +114,7 @@ async function decide(context: Context, { answer }: DemoOptions, { tool_name, to
     return { decision: yes ? 'approved' : 'rejected', approver_id: userName(), assurance: 'terminal' }
   }
   const yes = answer === 'yes'
-  say(context, ['  ', yellow('approval asked for: '), what, ' · ', yes ? green('approved') : red('rejected'), grey(answer === undefined ? ' (no terminal)' : ` (--approve ${answer})`)])
+  say(context, ['  ', yellow('approval: '), what, ' · ', yes ? green('approved') : red('rejected'), grey(answer === undefined ? ' (no terminal)' : ` (--approve ${answer})`)])
   return { decision: yes ? 'approved' : 'rejected', approver_id: 'command-line', comment: answer === undefined ? 'there was no terminal to ask in' : `answered in advance by --approve ${answer}` }
 }
 
@@ -183,7 +183,7 @@ function report(context: Context, rows: readonly Tampering[]): void {
   say(context, [])
   say(context, [bold('What tampering with a copy of the database leads to')])
   say(context, [])
-  const [what, one] = [Math.max(20, Math.min(40, columns - 43)), 17]
+  const [what, one] = [Math.max(20, Math.min(40, columns - 44)), 17]
   say(context, ['  ', grey(pad('done to a copy', what)), '  ', grey(pad('this machine', one)), '  ', grey('one that never looked')])
   for (const { what: done, outcomes, expected } of rows) {
     const cell = ({ caught, where }: Outcome, should: boolean): string => (caught ? `caught${where === undefined ? '' : ` at #${where}`}` : should ? 'NOT CAUGHT' : rows[0]?.what === done ? 'whole' : 'not caught')

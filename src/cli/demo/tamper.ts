@@ -75,8 +75,9 @@ export async function look(open: () => Promise<CliTrail>): Promise<Outcome> {
     try {
       const { whole, properties } = await trail.verify({})
       const failed = Object.values(properties).filter(({ status }) => status === 'failed')
-      const places = failed.flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
-      return { caught: !whole, says: failed.map(({ says }) => says).join('; '), ...(places.length === 0 ? {} : { where: Math.min(...places) }) }
+      // The entries themselves say best where; what is derived from them may point at a neighbour.
+      const where = properties.unchanged.first_bad_index ?? failed.map(({ first_bad_index }) => first_bad_index ?? Infinity).reduce((a, b) => Math.min(a, b), Infinity)
+      return { caught: !whole, says: failed.map(({ says }) => says).join('; '), ...(where === Infinity ? {} : { where }) }
     } finally {
       await trail.close()
     }
