@@ -9,7 +9,7 @@
 import { equal, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { StoreError, VerifyError } from '../base/errors.ts'
-import { isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
+import { encodeDraft, isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
 import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '../event/entry.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
 import { decodeSession, encodeSession, firstPrev, stepOf } from '../event/session.ts'
@@ -194,8 +194,11 @@ class Batch {
   readonly #fresh = new Map<string, number>()
   readonly #scopeRows: ScopeRow[] = []
   readonly #subjectRows: SubjectRow[] = []
+  readonly #scopesRead = new Set<string>()
   readonly #streamRows = new Map<string, StreamRow>()
   readonly #closed = new Set<string>()
+  /** Streams whose owner is gone: their rows go too. */
+  readonly #gone = new Set<string>()
   readonly #contents = new Map<string, ContentRow>()
   readonly #contentRows: ContentRow[] = []
   readonly #sealing = new Map<string, { scope: OpenScope; session: LiveSession; groups: NewContent[][] }>()
@@ -217,7 +220,9 @@ class Batch {
     const later: { at: number; answer: number }[] = []
     for (const [at, handed] of batch.entries()) {
       const old = repeated[at]
-      if (old === undefined && this.#fresh.has(key(handed))) later.push({ at, answer: this.#fresh.get(key(handed))! })
+      const first = old === undefined ? this.#fresh.get(key(handed)) : undefined
+      if (first !== undefined && isSameDraft(batch[first]!.draft, handed.draft)) later.push({ at, answer: first })
+      else if (first !== undefined) this.#answers[at] = await this.#reused(handed, 'earlier in the same batch', draftHash(batch[first]!.draft), draftHash(handed.draft))
       else if (old === undefined) await this.#expect(handed, at)
       else this.#answers[at] = await this.#compare(handed, old)
     }
@@ -242,8 +247,13 @@ class Batch {
   }
 
   /** The old receipt when a repeated event has the same content; else a refusal with both hashes, and a finding. */
-  async #compare({ draft, writer }: Handed, old: EntryRow): Promise<Placed | Refused> {
+  async #compare(handed: Handed, old: EntryRow): Promise<Placed | Refused> {
+    const { draft } = handed
     const { entry } = parseEntry(old.entry)
+    const approval = draft.event_type === 'tool_call' ? draft.links?.['approval'] : undefined
+    if (approval !== undefined && entry.facts['approval'] === undefined) {
+      return { refused: { code: 'approval_refused', message: `ledger: event ${draft.event_id} is on record at #${old.index}, as denied: it may not use the approval ${approval}`, next: 'ask for a new approval' } }
+    }
     const live = await this.#session(entry.session_id)
     const oldHash = toBase64(leafHash(old.entry))
     const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
@@ -251,14 +261,19 @@ class Batch {
     let again: Uint8Array | undefined
     try {
       const payloads = await this.#slotsOf(draft, live, entry.seq, undefined, entry)
-      again = encodeEntry(envelope(draft, facts, payloads, entry))
+      const { outcome: _, step_number, ...given } = entry
+      const step = draft.step_number ?? step_number
+      again = encodeEntry(envelope(draft, facts, payloads, { ...given, ...(step === undefined ? {} : { step_number: step }) }))
     } catch {
       // content that cannot even be placed as the first time is other content
     }
     if (again !== undefined && equal(again, old.entry)) return { index: old.index, entry_hash: oldHash, checkpoint: '' }
-    const got = toBase64(again === undefined ? sha256(utf8(JSON.stringify(draft.facts))) : leafHash(again))
-    await this.#queueOwn(ledgerDraft('finding', this.#own, this.#now, { rule: 'event_id_reused', severity: 'high', events: [draft.event_id], expected: oldHash, got }, { explanation: `writer ${writer} handed in event ${draft.event_id} again with other content` }))
-    return { refused: { code: 'event_id_reused', message: `ledger: event ${draft.event_id} is on record at #${old.index} with other content: expected entry hash ${oldHash}, got ${got}`, next: 'give each event an id of its own' } }
+    return this.#reused(handed, `at #${old.index}`, oldHash, toBase64(again === undefined ? sha256(utf8(JSON.stringify(draft.facts))) : leafHash(again)))
+  }
+
+  async #reused({ draft, writer }: Handed, where: string, expected: string, got: string): Promise<Refused> {
+    await this.#queueOwn(ledgerDraft('finding', this.#own, this.#now, { rule: 'event_id_reused', severity: 'high', events: [draft.event_id], expected, got }, { explanation: `writer ${writer} handed in event ${draft.event_id} again with other content` }))
+    return { refused: { code: 'event_id_reused', message: `ledger: event ${draft.event_id} is on record ${where} with other content: expected hash ${expected}, got ${got}`, next: 'give each event an id of its own' } }
   }
 
   /** Queues a draft, preceded by what its place in stream and session calls for. */
@@ -272,8 +287,8 @@ class Batch {
       this.#streams.set(draft.stream, Math.max(expected, draft.stream_seq + 1))
       if (handed.stream !== undefined && !this.#streamRows.has(draft.stream)) this.#streamRows.set(draft.stream, { stream: draft.stream, session_id: draft.session_id, ...handed.stream })
     }
-    if (draft.event_type === 'session_interrupted' && (this.#states.get(draft.session_id) ?? live.state?.state) !== 'open') {
-      this.#answers[answer] = { refused: { code: 'not_open', message: `ledger: session ${draft.session_id} is not open any more`, next: '' } }
+    if (draft.event_type === 'session_interrupted' && !(await this.#interrupts(draft, live))) {
+      this.#answers[answer] = { refused: { code: 'not_open', message: `ledger: the stream is noted already, or session ${draft.session_id} is not open any more`, next: '' } }
       return
     }
     const state = this.#states.get(draft.session_id) ?? live.state?.state ?? 'open'
@@ -284,6 +299,15 @@ class Batch {
     this.#fresh.set(key(handed), answer)
     this.#pending.push({ handed, live, answer })
     await this.#openScopes(draft, live)
+  }
+
+  /** Each stream is noted once, by whichever process comes first, and only while its session is open. */
+  async #interrupts(draft: Draft, live: LiveSession): Promise<boolean> {
+    const stream = String(draft.facts['interrupted_stream'])
+    if (this.#gone.has(stream) || !(await this.#tx.streams()).some((row) => row.stream === stream)) return false
+    this.#gone.add(stream)
+    const state = this.#states.get(draft.session_id) ?? live.state?.state
+    return state === 'open' || state === 'interrupted'
   }
 
   async #queueOwn(draft: Draft): Promise<void> {
@@ -297,16 +321,22 @@ class Batch {
   }
 
   /** Has every scope that `draft` writes into at hand: read, made, or known to be erased. */
-  async #openScopes(draft: Draft, live: LiveSession): Promise<void> {
-    const wanted = [...newPayloads(draft)].map(({ payload }) => payload.k ?? 0).filter((k) => !live.scopes.has(k))
+  async #openScopes(draft: Draft, live: LiveSession, which: 'all' | 'known' = 'all'): Promise<void> {
+    const wanted = [...newPayloads(draft)].map(({ payload }) => payload.k ?? 0)
     if (wanted.length === 0) return
-    for (const row of await this.#tx.scopes([live.session_id])) {
-      live.scopes.set(row.k, openScope(row, this.#keyring))
-    }
+    if (!this.#scopesRead.has(live.session_id)) await this.#readScopes(live)
     for (const k of wanted) {
-      if (live.scopes.has(k)) continue
+      if (live.scopes.has(k) || (which === 'known' && !live.seenScopes.has(k))) continue
       live.scopes.set(k, live.seenScopes.has(k) ? 'erased' : this.#makeScope(k, live))
     }
+  }
+
+  /** Once a batch, also when the secrets are at hand: another process may have erased them since, and that does not move the head. */
+  async #readScopes(live: LiveSession): Promise<void> {
+    this.#scopesRead.add(live.session_id)
+    const rows = new Map((await this.#tx.scopes([live.session_id])).map((row) => [row.k, row]))
+    for (const k of live.scopes.keys()) if (!rows.has(k)) live.scopes.set(k, 'erased')
+    for (const [k, row] of rows) if (typeof live.scopes.get(k) !== 'object') live.scopes.set(k, openScope(row, this.#keyring))
   }
 
   #makeScope(k: number, live: LiveSession): OpenScope {
@@ -428,10 +458,14 @@ class Batch {
       await tx.insertTiles(tiles.map(({ level, index, bytes }) => ({ level, n: index, hashes: bytes })))
       await tx.putSessions([...touched.values()].map((live) => ({ session_id: live.session_id, row: encodeSession(live.state!) })))
       if (this.#streamRows.size > 0) await tx.putStreams([...this.#streamRows.values()])
-      for (const id of this.#closed) await tx.deleteStreams(Object.keys((touched.get(id) ?? (await this.#session(id))).state!.streams))
+      for (const id of this.#closed) {
+        const { state, streams } = touched.get(id)!.state!
+        if (state === 'ended') await tx.deleteStreams(Object.keys(streams)) // unless an event came after the end
+      }
       await tx.replaceHead(head)
       tip = { head, edge, recordedAt: this.#now }
     }
+    if (this.#gone.size > 0) await tx.deleteStreams([...this.#gone])
     if (options.spool !== undefined) await tx.putSpool({ spool: options.spool.id, offset: options.spool.offset })
     for (const [i, answer] of this.#answers.entries()) if (answer !== undefined && 'index' in answer) this.#answers[i] = { ...answer, checkpoint: tip.head.checkpoint }
     return tip
@@ -503,7 +537,7 @@ class Batch {
   /** The payload slots of an entry. With `old` the commitments are made again for a stored entry, to compare. */
   async #slotsOf(draft: Draft, live: LiveSession, seq: number, sealed: Slots | undefined, old?: Entry): Promise<Record<string, Slot>> {
     const out: Record<string, Slot> = {}
-    if (old !== undefined) await this.#openScopes(draft, live)
+    if (old !== undefined) await this.#openScopes(draft, live, 'known')
     const refOf = (slot: string, position: number, payload: DraftPayload): Ref => ({
       c: toBase64(sealed?.refs.get(`${slot}/${position}`) ?? this.#again(draft, live, slot, position, payload, old!)),
       m: payload.m, ...(payload.k === undefined || payload.k === 0 ? {} : { k: payload.k }), ...(payload.masked === undefined || payload.masked.length === 0 ? {} : { masked: payload.masked }),
@@ -516,7 +550,7 @@ class Batch {
         const keep = base === undefined ? 0 : Math.min(slot.keep ?? 0, live.listCount(base, name) ?? 0)
         const add = slot.add.map((payload, position) => refOf(name, position, payload))
         const change = { ...(base === undefined ? {} : { base, keep }), add }
-        const root = live.listRoot(seq, name, change)
+        const root = old === undefined ? live.listRoot(seq, name, change) : live.listRootAgain(seq, name, change)
         out[name] = { ...change, count: keep + add.length, root: toBase64(root) }
       }
     }
@@ -524,7 +558,8 @@ class Batch {
   }
 
   #again(draft: Draft, live: LiveSession, slot: string, position: number, payload: DraftPayload, old: Entry): Hash {
-    const scope = live.scopes.get(payload.k ?? 0)!
+    const scope = live.scopes.get(payload.k ?? 0)
+    if (scope === undefined) throw new TypeError('ledger: another scope than the first time')
     const digest = digestOf(bytesOf(payload))
     if (scope !== 'erased') return commit(saltOf(scope.saltKey, { event_id: draft.event_id, slot, position, digest }), digest)
     // the content can no longer be compared: take the stored commitment
@@ -577,6 +612,15 @@ function bytesOf({ content }: DraftPayload): Uint8Array {
 
 function textOf({ content }: DraftPayload): string {
   return typeof content === 'string' ? content : new TextDecoder().decode(content)
+}
+
+/** Whether a draft handed in twice says the same both times. */
+function isSameDraft(a: Draft, b: Draft): boolean {
+  return draftHash(a) === draftHash(b)
+}
+
+function draftHash(draft: Draft): string {
+  return toBase64(sha256(encodeDraft(draft)))
 }
 
 function stateAfter(event_type: string): 'open' | 'ended' | 'suspended' {

@@ -31,8 +31,13 @@ export function openLedger(path: string, options: { readonly home?: string; read
   const file = locate(path)
   const registry = ((globalThis as { [REGISTRY]?: Map<string, LocalLedger> })[REGISTRY] ??= new Map())
   const known = registry.get(file)
-  if (known !== undefined && !known.closed) return known.again()
-  const ledger = new LocalLedger(file, options.home ?? stateHome(), options.spool, () => registry.delete(file))
+  if (known !== undefined && !known.closing) {
+    if (options.home !== undefined && options.home !== known.home) throw new MisuseError('other_home', `ledger: expected the state folder ${known.home}, with which this process has ${file} open, got ${options.home}`, 'open it with the same home, or close it first')
+    return known.again()
+  }
+  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), options.spool, () => {
+    if (registry.get(file) === ledger) registry.delete(file)
+  })
   registry.set(file, ledger)
   return ledger
 }
@@ -59,6 +64,8 @@ export class LocalLedger {
   readonly #start: Start
   #next = 1
   #holders = 1
+  /** The worker keeps the process alive while something is awaited, and only then. */
+  #held = 0
   #accepted = 0
   #origin = ''
   #size = 0
@@ -82,6 +89,11 @@ export class LocalLedger {
     this.#run()
   }
 
+  /** Whether it takes nothing any more. */
+  get closing(): boolean {
+    return this.#closing !== undefined
+  }
+
   again(): this {
     this.#holders++
     return this
@@ -98,7 +110,7 @@ export class LocalLedger {
   #run(): void {
     const options = { workerData: this.#start, name: 'counterfoil', execArgv: [], stdin: false }
     const worker = 'code' in workerSource ? new Worker(workerSource.code, { ...options, eval: true }) : new Worker(workerSource.url, options)
-    worker.unref()
+    if (this.#held === 0) worker.unref()
     worker.on('message', (message: FromWorker) => this.#hear(message))
     worker.on('error', (error: Error) => this.#lost(new StoreError('worker_failed', `ledger: the worker thread failed: ${error.message}`, 'what was accepted is in the spool; open the trail again', { cause: error })))
     worker.on('exit', () => {
@@ -109,6 +121,7 @@ export class LocalLedger {
 
   /** Resolves when the log is open. Rejects with what is wrong with it. */
   async ready(): Promise<void> {
+    if (this.closing) throw closedError()
     this.#hold()
     try {
       if (this.#failed !== undefined) {
@@ -126,7 +139,7 @@ export class LocalLedger {
 
   /** Takes an encoded draft: one synchronous append to the spool. Throws a StoreError when it cannot be taken. */
   accept(_event_id: string, draft: Uint8Array): void {
-    if (this.closed || this.#closing !== undefined) throw new MisuseError('trail_closed', 'ledger: this trail is closed', 'open it again with openTrail')
+    if (this.closing) throw closedError()
     if (this.#spool === undefined) {
       this.#tell({ kind: 'draft', draft })
       this.#accepted++
@@ -158,9 +171,9 @@ export class LocalLedger {
     return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: Math.max(0, (this.#spool?.end ?? 0) - this.#drained), last_checkpoint: this.#checkpoint }
   }
 
-  /** Puts what was accepted into the log and closes it, when the last holder closes. */
+  /** Puts what was accepted into the log, and closes it when the last holder closes. */
   close(): Promise<void> {
-    if (--this.#holders > 0) return Promise.resolve()
+    if (--this.#holders > 0) return this.call('flush')
     return (this.#closing ??= this.#close())
   }
 
@@ -168,8 +181,9 @@ export class LocalLedger {
     const end = this.#spool?.end ?? 0
     this.#spool?.close()
     try {
-      if (this.#worker !== undefined && this.#failed === undefined) {
-        await this.#ask((id) => ({ kind: 'call', id, method: 'close', args: [] }))
+      // What was accepted and is not in the log makes one more attempt; a log that never opened has nothing to close.
+      if (this.#worker !== undefined && (this.#failed === undefined || end > 0)) {
+        await this.#send((id) => ({ kind: 'call', id, method: 'close', args: [] }))
         if (this.#spool !== undefined && this.#drained >= end) removeSpool(this.#spool.path)
       }
     } finally {
@@ -178,12 +192,16 @@ export class LocalLedger {
       const worker = this.#worker
       this.#worker = undefined
       await worker?.terminate()
+      this.#dropWaiting(closedError())
     }
   }
 
   #ask<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
+    return this.closing ? Promise.reject(closedError()) : this.#send(message, event_id)
+  }
+
+  #send<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.closed) return reject(new MisuseError('trail_closed', 'ledger: this trail is closed', 'open it again with openTrail'))
       const id = this.#next++
       this.#waiting.set(id, { resolve, reject, ...(event_id === undefined ? {} : { event_id }) })
       if (this.#worker === undefined) this.#run()
@@ -196,6 +214,7 @@ export class LocalLedger {
     switch (message.kind) {
       case 'open':
         this.#origin = message.origin
+        if (this.#failed !== undefined) this.#ready = newReady() // it failed before, and opened at a later attempt
         this.#failed = undefined
         this.#ready.resolve()
         return
@@ -236,24 +255,34 @@ export class LocalLedger {
     this.#worker = undefined
     this.#failed = error
     this.#ready.reject(error)
+    if (!this.#dropWaiting(error)) for (const report of this.#reports) report(error)
+  }
+
+  /** Rejects everything that is waited for; false when that is nothing. */
+  #dropWaiting(error: Error): boolean {
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
-    for (const { reject } of waiting) reject(error)
-    if (waiting.length === 0) for (const report of this.#reports) report(error)
+    for (const { reject } of waiting) {
+      this.#release()
+      reject(error)
+    }
+    return waiting.length > 0
   }
 
   #tell(message: ToWorker): void {
     this.#worker?.postMessage(message)
   }
 
-  /** The worker keeps the process alive while something is awaited, and only then. */
-  #held = 0
   #hold(): void {
     if (this.#held++ === 0) this.#worker?.ref()
   }
   #release(): void {
     if (--this.#held === 0) this.#worker?.unref()
   }
+}
+
+function closedError(): MisuseError {
+  return new MisuseError('trail_closed', 'ledger: expected an open trail, got one that is closed', 'open it again with openTrail')
 }
 
 function newReady(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {

@@ -1,7 +1,9 @@
 // A ledger over one store: opens or begins the log, appends, drains spools, erases, renews keys. It runs in a worker thread
 // (`worker.ts`) or, for tools and tests, where it is made.
 
+import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import type { Clock } from '../base/clock.ts'
 import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
@@ -16,7 +18,7 @@ import { ed25519Verifier, parseNote } from '../log/note.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
 import type { Head, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
-import { ownerState } from '../spool/owner.ts'
+import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
 import { readSpool } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
@@ -64,7 +66,8 @@ export class Ledger {
   readonly #keyring: Keyring
   #appender: Appender
   #queue: Promise<unknown> = Promise.resolve()
-  #headWritten = 0
+  /** In monotonic time: a clock that was set back must not keep the head file from being written. */
+  #headWritten = -HEAD_FILE_MS
   #headTimer: NodeJS.Timeout | undefined
   #broken: Error | undefined
 
@@ -123,7 +126,7 @@ export class Ledger {
     try {
       answers = await this.#appender.append(handed, options)
     } catch (error) {
-      if (isContentError(error)) return this.#appendSingly(handed, options, error as CounterfoilError)
+      if (isContentError(error)) return this.#appendSingly(handed, options, error as Error)
       if (error instanceof VerifyError || isUndone(error)) throw error
       // The commit may have happened. Look again through new handles: what is on record answers with its old receipt.
       this.#broken = error as Error
@@ -135,10 +138,10 @@ export class Ledger {
   }
 
   /** One draft of a batch cannot become an entry: the others must not suffer for it, and it must not vanish. */
-  async #appendSingly(handed: readonly Handed[], options: { spool?: { id: string; offset: number } }, error: CounterfoilError): Promise<(Placed | Refused)[]> {
+  async #appendSingly(handed: readonly Handed[], options: { spool?: { id: string; offset: number } }, error: Error & { code?: string; next?: string }): Promise<(Placed | Refused)[]> {
     if (handed.length === 1) {
       const { draft } = handed[0]!
-      const { code, message, next } = error
+      const { code = 'bad_event', message, next = 'change it where the event is made' } = error
       const explanation = `event ${draft.event_id} (${draft.event_type}) was refused: ${message}`
       await this.#appender.append([{ draft: ledgerDraft('finding', this.#appender.ownSession, this.#clock(), { rule: 'event_refused', severity: 'high', events: [draft.event_id] }, { explanation }), writer: 'ledger' }], options)
       return [{ refused: { code, message, next } }]
@@ -175,24 +178,29 @@ export class Ledger {
     const spools = this.#options.spools
     if (spools === undefined) return 0
     let recovered = 0
+    const unread = new Set<string>()
     for (const path of listSpools(spools.folder)) {
       try {
         const spool = spoolFile(path)
         if (spool === undefined || ownerState(spool.owner) !== 'dead') continue
         await this.drain(spool)
-        await this.#interrupt(spool)
         removeSpool(path)
         await this.#exclusive(() => this.#store.append((tx) => tx.deleteSpool(spool.id)))
         recovered++
       } catch (error) {
+        if (!existsSync(path)) continue // another process was faster
+        unread.add(basename(path))
         this.#report(error, `the spool ${basename(path)} could not be read to its end`)
       }
     }
+    await this.#interrupt(unread)
     return recovered
   }
 
-  async #interrupt(spool: SpoolFile): Promise<void> {
-    const rows = (await this.#store.read((view) => view.streams())).filter((row) => row.spool === spool.id)
+  /** Notes the streams whose owner is proved gone, but not those of which a spool may still hold something. */
+  async #interrupt(unread: ReadonlySet<string>): Promise<void> {
+    const self = thisOwner()
+    const rows = (await this.#store.read((view) => view.streams())).filter((row) => !unread.has(row.spool) && isGone(row.owner, self))
     for (const { session_id, stream } of rows) {
       const state = await this.session(session_id)
       if (state === undefined) continue
@@ -216,12 +224,15 @@ export class Ledger {
 
   /**
    * Erases sessions and their child sessions: the order durable first, then secrets, segments and derived rows in one transaction, then the
-   * wipe, then the entry that says it is done. Killed in between, the next open finishes it.
+   * wipe, then the entry that says it is done. Killed in between, or when a long read keeps deleted pages in the write-ahead log (StoreError
+   * `busy`), the next open or the next order finishes it.
    */
   async erase(order: EraseOrder): Promise<Erased> {
+    const finished = await this.#finishErasures()
     const sessions = await this.erasable(order)
-    if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `erase: expected a session or a person with content on record, got ${order.user_id === undefined ? (order.session_ids ?? []).join(', ') || 'none' : 'a person without any'}`, 'counterfoil sessions lists what is there')
     const rows = await this.#store.read((view) => view.scopes(sessions))
+    if (rows.length === 0 && finished !== undefined) return finished // what was asked for again was ordered, and could not be done then
+    if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `erase: expected a session or a person with content on record, got ${order.user_id === undefined ? (order.session_ids ?? []).join(', ') || 'none' : 'a person without any'}`, 'counterfoil sessions lists what is there')
     if (rows.length === 0) throw new MisuseError('erased_already', 'erase: all content of these sessions is erased already', 'counterfoil verify says by which entry')
     for (const session_id of sessions) {
       if ((await this.session(session_id))?.state !== 'ended') await this.append([{ draft: ledgerDraft('session_end', session_id, this.#clock(), { reason: 'erased' }), writer: 'ledger' }])
@@ -255,15 +266,20 @@ export class Ledger {
     return { done, segments, wiped }
   }
 
-  /** Overwrites what spools hold of events that are in the log already. */
+  /** Overwrites what spools hold of events that are in the log already. Passes by what is no spool, and what its owner has removed meanwhile. */
   async #scrubSpools(): Promise<void> {
     const spools = this.#options.spools
     if (spools === undefined) return
     const offsets = new Map((await this.#store.read((view) => view.spools())).map((row) => [row.spool, row.offset]))
     for (const path of listSpools(spools.folder)) {
-      const spool = spoolFile(path)
-      const offset = spool === undefined ? undefined : offsets.get(spool.id)
-      if (offset !== undefined) scrubSpool(path, offset)
+      const offset = offsets.get(basename(path))
+      try {
+        if (offset !== undefined) scrubSpool(path, offset)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue
+        if (!(error instanceof TypeError)) throw error
+        this.#report(error, `the spool ${basename(path)} could not be overwritten`)
+      }
     }
   }
 
@@ -302,27 +318,33 @@ export class Ledger {
     }
   }
 
-  /** Makes the next KEK, re-wraps every living secret, destroys the old one: from then on no older copy of the database gives an erased scope back. */
+  /** Makes the next KEK, re-wraps every living secret, destroys the old ones: from then on no older copy of the database gives an erased scope back. Killed in between, the next open finishes it. */
   async renewKek(): Promise<{ generation: number; scopes: number }> {
-    const next = this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)
+    this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)
+    return this.#finishRenewal()
+  }
+
+  /** Puts every secret under the newest KEK and destroys the others. The newest as the transaction sees it: another process may be at the same. */
+  async #finishRenewal(): Promise<{ generation: number; scopes: number }> {
     const { origin } = this.#keyring
-    const scopes = await this.#exclusive(() => this.#store.append(async (tx) => {
-      let count = 0
+    const done = await this.#exclusive(() => this.#store.append(async (tx) => {
+      const newest = this.#keyring.currentKek()
+      let scopes = 0
       for (let after: Uint8Array | undefined; ; ) {
         const page = await tx.scopePage(after, 500)
-        if (page.length === 0) return count
-        await tx.rewrapScopes(page.map((row) => {
+        if (page.length === 0) return { generation: newest.generation, scopes }
+        await tx.rewrapScopes(page.filter((row) => row.generation !== newest.generation).map((row) => {
           const secret = unwrapSecret(row.wrapped, row.scope, origin, (generation) => this.#keyring.kek(generation))
-          return { ...row, generation: next.generation, wrapped: wrapSecret({ id: row.scope, secret }, next, origin) }
+          return { ...row, generation: newest.generation, wrapped: wrapSecret({ id: row.scope, secret }, newest, origin) }
         }))
-        count += page.length
+        scopes += page.length
         after = page.at(-1)!.scope
       }
     }))
     this.#appender.forget()
     await this.#exclusive(() => this.#store.wipe())
-    for (const { generation } of this.#keyring.keks()) if (generation < next.generation) this.#keyring.destroyKek(generation)
-    return { generation: next.generation, scopes }
+    for (const { generation } of this.#keyring.keks()) if (generation < done.generation) this.#keyring.destroyKek(generation)
+    return done
   }
 
   /** Runs `fn` on one snapshot of the store. */
@@ -342,32 +364,50 @@ export class Ledger {
   }
 
   async #recover(): Promise<void> {
-    await this.#finishErasures()
+    await this.#try('an erasure that was ordered before could not be finished', () => this.#finishErasures())
     await this.recoverSpools()
-    const newest = this.#keyring.keks().at(-1)
-    if (newest !== undefined && this.#clock() - newest.made_ms > KEK_LIFE_MS) await this.renewKek()
+    const keks = this.#keyring.keks()
+    const newest = keks.at(-1)
+    if (newest === undefined) return
+    if (this.#clock() - newest.made_ms > KEK_LIFE_MS) await this.#try('the key-encryption key could not be renewed', () => this.renewKek())
+    else if (keks.length > 1) await this.#try('a renewal of the key-encryption key could not be finished', () => this.#finishRenewal())
   }
 
-  /** Erasures that were ordered and not done are carried out now. */
-  async #finishErasures(): Promise<void> {
-    const open = new Map<string, { scopes: string[]; parts: number; seen: number }>()
+  /** Upkeep that fails (a long read keeps old pages) is told, and tried again at the next open: nobody stops recording for it. */
+  async #try(what: string, upkeep: () => Promise<unknown>): Promise<void> {
+    try {
+      await upkeep()
+    } catch (error) {
+      this.#report(error, what)
+    }
+  }
+
+  /** Erasures that were ordered and not done are carried out now. Resolves with the last of them. */
+  async #finishErasures(): Promise<Erased | undefined> {
+    const open = new Map<string, { ordered: Placed; scopes: string[] }>()
     for (let from = 0; ; ) {
-      const page = await this.#store.read((view) => view.events({ event_types: ['erasure'], from, limit: 500 }))
+      const { page, checkpoint } = await this.#store.read(async (view) => ({ page: await view.events({ event_types: ['erasure'], from, limit: 500 }), checkpoint: (await view.head())!.checkpoint }))
       for (const row of page) {
-        const { facts } = parseEntry(row.entry).entry
-        const id = String(facts['erasure'])
-        if (facts['phase'] === 'done') open.delete(id)
-        else {
-          const known = open.get(id) ?? { scopes: [], parts: Number(facts['parts'] ?? 1), seen: 0 }
-          known.scopes.push(...(facts['scopes'] as readonly string[]))
-          known.seen++
-          open.set(id, known)
-        }
         from = row.index + 1
+        const { facts, writer } = parseEntry(row.entry).entry
+        if (writer !== 'ledger') continue // nobody else orders
+        const id = String(facts['erasure'])
+        if (facts['phase'] === 'done') {
+          open.delete(id)
+          continue
+        }
+        const known = open.get(id) ?? { ordered: { index: row.index, entry_hash: toBase64(leafHash(row.entry)), checkpoint }, scopes: [] }
+        known.scopes.push(...((facts['scopes'] ?? []) as readonly string[]))
+        open.set(id, known)
       }
       if (page.length < 500) break
     }
-    for (const [erasure, { scopes }] of open) await this.#carryOut(erasure, scopes)
+    let last: Erased | undefined
+    for (const [erasure, { ordered, scopes }] of open) {
+      const sessions = [...new Set(scopes.map((scope) => scope.slice(0, 36)))]
+      last = { erasure, ordered, sessions, scopes: scopes.length, ...(await this.#carryOut(erasure, scopes)) }
+    }
+    return last
   }
 
   #exclusive<T>(fn: () => Promise<T>): Promise<T> {
@@ -387,7 +427,7 @@ export class Ledger {
   }
 
   #noteHead(): void {
-    const wait = this.#headWritten + HEAD_FILE_MS - this.#clock()
+    const wait = this.#headWritten + HEAD_FILE_MS - performance.now()
     if (wait <= 0) this.#writeHead()
     else this.#headTimer ??= setTimeout(() => this.#writeHead(), wait).unref()
   }
@@ -399,7 +439,7 @@ export class Ledger {
     if (head === undefined) return
     try {
       this.#keyring.writeHead(head.checkpoint)
-      this.#headWritten = this.#clock()
+      this.#headWritten = performance.now()
     } catch (error) {
       this.#report(error, 'the newest checkpoint could not be written beside the keys')
     }
@@ -411,14 +451,24 @@ export class Ledger {
   }
 }
 
+/** Whether the owner in a stream's row is proved gone; what does not read proves nothing. */
+function isGone(owner: string, self: Owner): boolean {
+  try {
+    return ownerState(JSON.parse(owner) as Owner, self) === 'dead'
+  } catch {
+    return false
+  }
+}
+
 /** The store says that it did nothing: no lock to be had, no room. */
 function isUndone(error: unknown): boolean {
   return error instanceof StoreError && (error.code === 'busy' || error.code === 'full')
 }
 
-/** Errors of one draft's content, as against errors of the store. */
+/** Errors of one draft's content, as against errors of the store and evidence in it: one draft must not hold up all that come after it. */
 function isContentError(error: unknown): boolean {
-  return error instanceof MisuseError || (error instanceof StoreError && error.code === 'reference_missing')
+  if (error instanceof StoreError) return error.code === 'reference_missing'
+  return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 
 async function begin(store: Store, home: string | undefined, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {

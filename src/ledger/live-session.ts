@@ -74,6 +74,11 @@ export class LiveSession {
     return isListChange(slot) ? slot.count : undefined
   }
 
+  /** The root that an earlier entry would have by `change`: computed apart, since what a repeated event says is not what is on record. */
+  listRootAgain(seq: number, name: string, change: { readonly base?: number; readonly keep?: number; readonly add: readonly Ref[] }): Hash {
+    return new ListRoots(this.#lists).root(seq, name, change)
+  }
+
   /** The RFC 6962 root of a list that the next entry makes by `change`. */
   listRoot(seq: number, name: string, change: { readonly base?: number; readonly keep?: number; readonly add: readonly Ref[] }): Hash {
     return this.#roots.root(seq, name, change)

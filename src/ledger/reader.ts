@@ -74,7 +74,7 @@ export class LogReader {
     return this.#store.read(async (view) => {
       const own = search.user_id === undefined ? undefined : await this.#personsSessions(view, search.user_id)
       const items: SessionSummary[] = []
-      let before = cursor === undefined ? undefined : (JSON.parse(cursor) as { started_at: string; session_id: string })
+      let before = cursor === undefined ? undefined : sessionCursor(cursor)
       for (;;) {
         const page = await view.listSessions({
           limit: 200, ...(search.agent_id === undefined ? {} : { agent_id: search.agent_id }), ...(search.outcome === undefined ? {} : { outcome: search.outcome }),
@@ -112,6 +112,16 @@ export class LogReader {
     })
   }
 
+  /** One session as in a list; undefined when there is no such session. */
+  async summary(session_id: string): Promise<(SessionSummary & { readonly root_session_id: string }) | undefined> {
+    return this.#store.read(async (view) => {
+      const row = (await view.sessions([session_id]))[0]
+      if (row === undefined) return undefined
+      const state = decodeSession(row.row)
+      return { ...(await this.#summary(view, state)), root_session_id: state.root_session_id ?? session_id }
+    })
+  }
+
   /** The session state as stored; undefined when there is no such session. */
   async state(session_id: string): Promise<SessionState | undefined> {
     const row = (await this.#store.read((view) => view.sessions([session_id])))[0]
@@ -122,7 +132,7 @@ export class LogReader {
   async #pages<T extends { readonly index: number }>(view: StoreView, search: EventSearch, sessions: ReadonlySet<string> | undefined, size: number, cursor: string | undefined, make: (found: Entry[]) => Promise<T[]>): Promise<Page<T>> {
     const items: T[] = []
     let from = cursor === undefined ? 0 : Number(cursor)
-    if (!Number.isSafeInteger(from) || from < 0) throw new MisuseError('bad_cursor', `trail: expected a cursor that page() gave, got ${JSON.stringify(cursor)}`, 'begin without one')
+    if (!Number.isSafeInteger(from) || from < 0) throw badCursor(cursor)
     const filter: Omit<EventFilter, 'from' | 'limit'> = {
       ...(search.session_id === undefined ? {} : { session_id: search.session_id }), ...(search.event_types === undefined ? {} : { event_types: search.event_types }), ...(search.tool_name === undefined ? {} : { tool_name: search.tool_name }),
       ...(search.since === undefined ? {} : { since: search.since }), ...(search.until === undefined ? {} : { until: search.until }),
@@ -206,6 +216,20 @@ export class LogReader {
 }
 
 const CALL_TYPES = new Set(['session_start', 'config_change', 'llm_call', 'llm_result', 'tool_call', 'tool_result', 'approval_request', 'approval_decision', 'context'])
+
+function sessionCursor(cursor: string): { started_at: string; session_id: string } {
+  try {
+    const { started_at, session_id } = JSON.parse(cursor) as { started_at: unknown; session_id: unknown }
+    if (typeof started_at === 'string' && typeof session_id === 'string') return { started_at, session_id }
+  } catch {
+    // no cursor of ours
+  }
+  throw badCursor(cursor)
+}
+
+function badCursor(cursor: string | undefined): MisuseError {
+  return new MisuseError('bad_cursor', `trail: expected a cursor that page() gave, got ${JSON.stringify(cursor)}`, 'begin without one')
+}
 
 /** A session's entries in order, up to `last_seq`. */
 async function* sessionEntries(view: StoreView, session_id: string, last_seq = Number.MAX_SAFE_INTEGER): AsyncGenerator<StoredEntry> {

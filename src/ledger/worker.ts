@@ -15,6 +15,10 @@ import { LedgerService } from './service.ts'
 /** Answers kept for waits that come after the event. */
 const ANSWERS_KEPT = 20_000
 
+/** How soon a failed drain is tried again when nobody wakes the worker; twice as long each time, up to the second. */
+const RETRY_MS = 500
+const MAX_RETRY_MS = 30_000
+
 const port = parentPort!
 const start = workerData as Start
 const flag = new Int32Array(start.flag)
@@ -22,8 +26,10 @@ const answers = new Map<string, Placed | Refused>()
 const waits: { id: number; event_id: string; offset: number }[] = []
 const drafts: Uint8Array[] = []
 let drained = 0
-let running = false
 let again = false
+let draining: Promise<ErrorData | undefined> | undefined
+let retry: NodeJS.Timeout | undefined
+let retryMs = RETRY_MS
 let opening: Promise<{ ledger: Ledger; service: LedgerService }> | undefined
 
 function say(message: FromWorker): void {
@@ -50,12 +56,14 @@ function answered(event_id: string, answer: Placed | Refused): void {
   if (answers.size > ANSWERS_KEPT) answers.delete(answers.keys().next().value!)
 }
 
-async function drain(): Promise<void> {
-  if (running) {
-    again = true
-    return
-  }
-  running = true
+/** Puts what is accepted by now into the log. Resolves when that was tried, with what is wrong if it is not there. */
+function drain(): Promise<ErrorData | undefined> {
+  again = true
+  return (draining ??= drainAll())
+}
+
+async function drainAll(): Promise<ErrorData | undefined> {
+  clearTimeout(retry)
   try {
     do {
       again = false
@@ -68,17 +76,25 @@ async function drain(): Promise<void> {
       if (head !== undefined && (drained !== before || before === 0)) say({ kind: 'progress', size: head.size, checkpoint: head.checkpoint, drained })
       await settle(ledger)
     } while (again)
+    retryMs = RETRY_MS
+    return undefined
   } catch (error) {
-    fail(errorData(error))
+    Atomics.store(flag, 0, 0) // the next event wakes us again
+    retry = setTimeout(() => void drain(), retryMs)
+    retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)
+    const data = errorData(error)
+    fail(data)
+    return data
   } finally {
-    running = false
+    draining = undefined
   }
 }
 
 async function drainDrafts(ledger: Ledger): Promise<void> {
   while (drafts.length > 0) {
-    const batch = drafts.splice(0, MAX_BATCH_EVENTS).map((bytes) => ({ draft: decodeDraft(bytes), writer: 'local' }))
+    const batch = drafts.slice(0, MAX_BATCH_EVENTS).map((bytes) => ({ draft: decodeDraft(bytes), writer: 'local' }))
     const done = await ledger.append(batch)
+    drafts.splice(0, batch.length)
     for (const [i, { draft }] of batch.entries()) answered(draft.event_id, done[i]!)
     drained += batch.length
   }
@@ -116,15 +132,17 @@ function fail(error: ErrorData): void {
 
 async function call(id: number, method: string, args: readonly unknown[]): Promise<void> {
   try {
+    const failed = await drain()
     const { service, ledger } = await open()
-    await drain()
     if (method === 'close') {
+      clearTimeout(retry)
       await ledger.close()
-      say({ kind: 'value', id, value: undefined })
+      say(failed === undefined ? { kind: 'value', id, value: undefined } : { kind: 'error', id, error: failed })
       port.close()
       return
     }
-    say({ kind: 'value', id, value: await service.call(method, args) })
+    if (method === 'flush' && failed !== undefined) say({ kind: 'error', id, error: failed })
+    else say({ kind: 'value', id, value: await service.call(method, args) })
   } catch (error) {
     say({ kind: 'error', id, error: errorData(error) })
   }

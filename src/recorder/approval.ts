@@ -6,7 +6,7 @@ import { CounterfoilError, MisuseError } from '../base/errors.ts'
 import { randomRef } from '../base/ids.ts'
 import { foreignLabel } from '../event/label.ts'
 import type { Risk } from '../event/vocabulary.ts'
-import { jsonPiece, textPiece } from './content.ts'
+import { jsonPiece, messageOf, textPiece } from './content.ts'
 import type { Stream } from './stream.ts'
 
 /** How long a question stays open when the action names no end. */
@@ -56,6 +56,8 @@ export async function askApproval(action: Action, asking: Asking): Promise<Recor
   if (action.quorum !== undefined && action.quorum !== 1) throw new MisuseError('no_quorum', `approval: expected a quorum of 1 on a local trail, got ${action.quorum}`, 'a quorum of several people needs a server')
   const expires = action.expires?.getTime() ?? clock() + APPROVAL_LIFE_MS
   const input = jsonPiece(action.tool_input) ?? { m: 'json' as const, content: 'null' }
+  // What is shown is what is on record, whatever becomes of the caller's object while the request is written.
+  const shownAction: Action = { ...action, tool_input: JSON.parse(input.content as string) as unknown }
   const request = stream.emit('approval_request', {
     facts: { tool_name: foreignLabel(action.tool_name).label, expires_at: formatTime(expires), quorum: 1, ...(action.risk === undefined ? {} : { risk: action.risk }), ...(asking.call_id === undefined ? {} : { call_id: asking.call_id }) },
     payloads: { tool_input: input, shown: jsonPiece({ tool_name: action.tool_name, tool_input: action.tool_input, ...(action.summary === undefined ? {} : { summary: action.summary }), reasoning: asking.reasoning }) },
@@ -64,7 +66,7 @@ export async function askApproval(action: Action, asking: Asking): Promise<Recor
   const receipt = await request.durable()
   const shown = clock()
   const approval_id = request.event_id
-  const answer = await answerOf(action, approver, asking, { approval_id, entry_hash: receipt.entry_hash!, expires })
+  const answer = await answerOf(shownAction, approver, asking, { approval_id, entry_hash: receipt.entry_hash!, expires })
   const approval: Approval = { approval_id, decision: answer.decision, ...(answer.approver_id === undefined ? {} : { approver_id: answer.approver_id }), ...(answer.comment === undefined ? {} : { comment: answer.comment }) }
   const decision = stream.emit('approval_decision', {
     facts: {
@@ -100,7 +102,7 @@ async function answerOf(action: Action, approver: Approver, asking: Asking, on: 
     if (answer.decision === 'approved' && answer.approver_id === asking.user_id) return { decision: 'rejected', approver_id: answer.approver_id, comment: 'the person the agent works for cannot approve' }
     return answer
   } catch (error) {
-    return { decision: 'rejected', comment: `the approver failed: ${String((error as Error)?.message ?? error)}` }
+    return { decision: 'rejected', comment: `the approver failed: ${messageOf(error)}` }
   } finally {
     clearTimeout(timer)
     abort.abort()

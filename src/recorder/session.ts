@@ -3,9 +3,9 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { MisuseError } from '../base/errors.ts'
 import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
-import { foreignLabel, isLabel, label } from '../event/label.ts'
+import { foreignLabel, isLabel, label, quote } from '../event/label.ts'
 import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelCallSource, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
-import { VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
+import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
@@ -93,19 +93,19 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     return session
   }
 
-  /** Takes up a session that another recorder began. The caller has checked that it is there. */
-  static resume(host: SessionHost, session_id: string, reason = 'resumed'): AgentSession {
-    const session = new AgentSession(host, session_id, host.defaults, undefined)
-    session.#root = session_id
+  /** Takes up a session that another recorder began. The caller has checked that it is there, and knows whose it is. */
+  static resume(host: SessionHost, session_id: string, known: { user_id?: string; root_session_id?: string } = {}, reason = 'resumed'): AgentSession {
+    const session = new AgentSession(host, session_id, host.defaults, known.user_id)
+    session.#root = known.root_session_id ?? session_id
     session.#stream.emit('session_resume', { facts: { reason } })
     return session
   }
 
   #root = ''
 
-  /** Whether it belongs to this trail. */
+  /** Whether it is recorded where `host` records: several trails on one file are one log. */
   isOf(host: SessionHost): boolean {
-    return host === this.#host
+    return host.sink === this.#host.sink
   }
 
   /** As `record`, for what is told after the act. */
@@ -228,10 +228,12 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     }
   }
 
-  /** Waits until an event is as safe as an act of `risk` demands; throws when the act must not happen. */
-  async guard(recorded: Recorded, risk: Risk): Promise<void> {
-    const failure = this.#host.policy.failure[risk]
-    const level = this.#host.policy.wait[risk]
+  /** Waits until an event is as safe as an act of `risk` demands, an `approved` one always in the log; throws when the act must not happen. */
+  async guard(recorded: Recorded, risk: Risk, approved = false): Promise<void> {
+    const { policy } = this.#host
+    // That an approval is used once, only the ledger can say.
+    const failure = approved ? 'block' : policy.failure[risk]
+    const level = approved && policy.wait[risk] !== 'witnessed' ? 'durable' : policy.wait[risk]
     if (recorded.problem !== undefined) {
       if (failure !== 'continue') throw recorded.problem // not even the spool has it; reported already
       return
@@ -300,7 +302,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   /** Hands work to another agent: a child session, ended when `run` is done. */
   async agent<R>(facts: AgentFacts & { instructions?: string }, run: (child: AgentSession) => R | Promise<R>): Promise<R> {
     this.#open('handoff')
-    const child = AgentSession.begin(this.#host, { ...facts, ...(this.user_id === undefined ? {} : { user_id: this.user_id }), ...(facts.instructions === undefined ? {} : { user_message: facts.instructions }) }, { parent: this })
+    // What the trail says of its own agent is not true of another one.
+    const child = AgentSession.begin({ ...this.#host, defaults: {} }, { ...facts, ...(this.user_id === undefined ? {} : { user_id: this.user_id }), ...(facts.instructions === undefined ? {} : { user_message: facts.instructions }) }, { parent: this })
     this.#stream.emit('handoff', { facts: { to_agent_id: facts.agent_id, child_session_id: child.session_id }, payloads: { instructions: facts.instructions === undefined ? undefined : textPiece(facts.instructions) } })
     return child.through(run)
   }
@@ -311,7 +314,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     try {
       result = await this.run(() => run(this))
     } catch (error) {
-      if (this.#ended === undefined) {
+      if (this.#ended === undefined && !this.#suspended) {
         const outcome = error instanceof ApprovalDenied ? 'denied' : 'failure'
         this.record('error', { error, recoverable: false })
         await this.end({ outcome, reason: 'error' }).catch((problem) => this.#host.report(problem))
@@ -332,12 +335,14 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   /** Lays the session down; `trail.resume(session_id)` takes it up, here or elsewhere. */
   async suspend(reason = 'suspended'): Promise<Receipt> {
     this.#open('session_suspend')
+    const recorded = this.#stream.emit('session_suspend', { facts: { reason }, capture: 'after' })
     this.#suspended = true
-    return this.#stream.emit('session_suspend', { facts: { reason }, capture: 'after' }).durable()
+    return recorded.durable()
   }
 
   /** Ends the session, once, with the outcome `timeout` as a `session_timeout`; later calls give the first receipt. Resolves when the end, and with it all before, is durable. */
-  end(end: SessionEnd = {}): Promise<Receipt> {
+  async end(end: SessionEnd = {}): Promise<Receipt> {
+    if (this.#ended === undefined) checkEnd(end)
     return (this.#ended ??= this.#end(end.outcome === 'timeout' ? 'session_timeout' : 'session_end', end))
   }
 
@@ -392,6 +397,12 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
 AgentSession.prototype[MODEL_CALLS] = function (this: AgentSession): ModelCallSink {
   return this
+}
+
+/** Before anything of the end is recorded. */
+function checkEnd({ outcome, reason }: SessionEnd): void {
+  if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, '')
+  if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, '')
 }
 
 /** A ledger's answer that the event itself may not be: it holds back the act whatever the policy. */

@@ -2,7 +2,7 @@
 // lists as changes) and hands drafts to the sink. Nothing here waits.
 
 import { formatTime, type Clock } from '../base/clock.ts'
-import { CounterfoilError, StoreError } from '../base/errors.ts'
+import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
 import { encodeDraft, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
 import { MAX_ADDED } from '../event/entry.ts'
@@ -14,6 +14,11 @@ import { sha256Hex } from '#crypto'
 import { maskPiece } from './content.ts'
 import { ListMemory } from './list-memory.ts'
 import type { Level, Receipt, Sink } from './sink.ts'
+
+/** What the payloads of one event may come to, so that it fits into a spool record. */
+const MAX_EVENT_BYTES: number = 72 * 1024 * 1024
+/** The elements of one `context` come to no more than this, or it is one element. */
+const MAX_CONTEXT_BYTES: number = 8 * 1024 * 1024
 
 /** Not a promise: nothing to forget to await, nothing that can become an unhandled rejection. */
 export interface Recorded {
@@ -78,11 +83,12 @@ export class Stream {
     const payloads: Record<string, DraftSlot> = {}
     const remembered: (() => void)[] = []
     const lists: [string, readonly Piece[]][] = []
+    const left = { count: MAX_ADDED, bytes: MAX_EVENT_BYTES }
     for (const [name, value] of Object.entries(event.payloads ?? {})) {
       if (value === undefined) continue
       if (Array.isArray(value)) lists.push([name, value as readonly Piece[]])
       else if ('same' in value) payloads[name] = value
-      else payloads[name] = this.#single(name, value as Piece, event_id, remembered)
+      else payloads[name] = this.#single(name, value as Piece, event_id, left, remembered)
     }
     const draft: Draft = {
       event_id, event_type, session_id: this.session_id, timestamp: event.timestamp ?? formatTime(this.#host.clock()), capture: event.capture ?? 'before',
@@ -91,13 +97,8 @@ export class Stream {
       ...(event.step_number === undefined ? {} : { step_number: event.step_number }), ...(event.parent_event_id === undefined ? {} : { parent_event_id: event.parent_event_id }),
     }
     checkDraft(draft)
-    let room = MAX_ADDED
     try {
-      for (const [name, pieces] of lists) {
-        const added = this.#list(name, pieces, event_id, event.capture ?? 'before', room, remembered)
-        room -= added.add.length
-        payloads[name] = added
-      }
+      for (const [name, pieces] of lists) payloads[name] = this.#list(name, pieces, event_id, event.capture ?? 'before', left, remembered)
     } catch (problem) {
       this.#next++
       return this.#refused(event_id, event_type, problem as CounterfoilError)
@@ -106,27 +107,39 @@ export class Stream {
   }
 
   /** Content that is often the same again (a system prompt) is recorded once and named after that. */
-  #single(name: string, piece: Piece, event_id: string, remembered: (() => void)[]): DraftSlot {
-    if (name !== 'system_prompt') return maskPiece(piece, this.#host.masks)
+  #single(name: string, piece: Piece, event_id: string, left: { bytes: number }, remembered: (() => void)[]): DraftSlot {
+    if (name !== 'system_prompt') return this.#fitting(piece, left)
     const hash = sha256Hex(`${piece.m}${sha256Hex(piece.content)}`)
     const old = this.#singles.get(name)
     if (old?.hash === hash) return { same: old.event_id }
     remembered.push(() => this.#singles.set(name, { hash, event_id }))
-    return maskPiece(piece, this.#host.masks)
+    return this.#fitting(piece, left)
   }
 
-  /** A list as a change against the longest recorded prefix. More than `room` new elements are preceded by `context` events. */
-  #list(name: string, pieces: readonly Piece[], event_id: string, capture: Capture, room: number, remembered: (() => void)[]): DraftSlot & { add: readonly DraftPayload[] } {
+  /** A piece masked, and cut where the event has no room for all of it. */
+  #fitting(piece: Piece, left: { bytes: number }): DraftPayload {
+    const payload = maskPiece(piece, this.#host.masks, left.bytes)
+    left.bytes -= byteLength(payload)
+    return payload
+  }
+
+  /** A list as a change against the longest recorded prefix. What the event has no room for stands in `context` events before it. */
+  #list(name: string, pieces: readonly Piece[], event_id: string, capture: Capture, left: { count: number; bytes: number }, remembered: (() => void)[]): DraftSlot {
     let memory = this.#lists.get(name)
     if (memory === undefined) this.#lists.set(name, (memory = new ListMemory()))
     const chain = memory.chain(pieces)
     let base = memory.find(chain)
-    const first = base?.keep ?? 0
-    let from = first
-    while (pieces.length - from > room) {
-      const to = Math.min(from + MAX_ADDED, pieces.length)
+    let from = base?.keep ?? 0
+    const payloads = pieces.slice(from).map((piece) => maskPiece(piece, this.#host.masks))
+    const sizes = payloads.map(byteLength)
+    let bytes = sizes.reduce((sum, size) => sum + size, 0)
+    let done = 0
+    while (done < payloads.length && (payloads.length - done > left.count || bytes > left.bytes)) {
+      let [count, taken] = [0, 0]
+      while (done + count < payloads.length && count < MAX_ADDED && (count === 0 || taken + sizes[done + count]! <= MAX_CONTEXT_BYTES)) taken += sizes[done + count++]!
+      const to = from + count
       const id = uuidv7(this.#host.clock())
-      const add = pieces.slice(from, to).map((piece) => maskPiece(piece, this.#host.masks))
+      const add = payloads.slice(done, done + count)
       const context: Draft = {
         event_id: id, event_type: 'context', session_id: this.session_id, timestamp: formatTime(this.#host.clock()), capture, facts: {},
         payloads: { [name]: base === undefined ? { add } : { base: base.event_id, keep: base.keep, add } },
@@ -136,10 +149,13 @@ export class Stream {
       if (recorded.problem !== undefined) throw recorded.problem // without it the list would be another one
       base = { event_id: id, keep: to }
       from = to
+      done += count
+      bytes -= taken
     }
-    const rest = pieces.slice(from, from + room)
-    remembered.push(() => memory.remember(chain, event_id, from, from + rest.length))
-    const add = rest.map((piece) => maskPiece(piece, this.#host.masks))
+    remembered.push(() => memory.remember(chain, event_id, from))
+    const add = payloads.slice(done)
+    left.count -= add.length
+    left.bytes -= bytes
     return base === undefined ? { add } : { base: base.event_id, keep: base.keep, add }
   }
 
@@ -150,7 +166,7 @@ export class Stream {
     try {
       sink.accept(event_id, encodeDraft({ ...draft, stream: this.stream, stream_seq }))
     } catch (error) {
-      const problem = error instanceof CounterfoilError ? error : new StoreError('not_accepted', `recorder: an event could not be taken: ${String(error)}`, 'run counterfoil doctor', { cause: error })
+      const problem = error instanceof CounterfoilError ? error : error instanceof MisuseError ? misused(event_type, error) : new StoreError('not_accepted', `recorder: an event could not be taken: ${String(error)}`, 'run counterfoil doctor', { cause: error })
       return this.#refused(event_id, event_type, problem)
     }
     for (const remember of remembered) remember()
@@ -167,4 +183,14 @@ export class Stream {
   reach(event_id: string, level: Level): Promise<Receipt> {
     return this.#host.sink.reach(event_id, level)
   }
+}
+
+function byteLength({ content }: DraftPayload): number {
+  return typeof content === 'string' ? Buffer.byteLength(content) : content.length
+}
+
+/** A trail that is closed takes nothing: reported, since what records late (a timer, a callback) must not fall over it. */
+function misused(event_type: string, { code, message, next }: MisuseError): StoreError {
+  const why = next === '' ? message : message.slice(0, -next.length - 2)
+  return new StoreError(code, `recorder: ${event_type} is not on record: ${why}`, next)
 }

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'
 import { MisuseError } from '../base/errors.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
-import { jsonPiece } from './content.ts'
+import { jsonPiece, messageOf } from './content.ts'
 import type { AgentSession } from './session.ts'
 
 export type JsonSchema = { readonly [key: string]: unknown }
@@ -30,8 +30,7 @@ export interface Tool<In, Out> {
 /** A tool object of an SDK: Anthropic's `betaZodTool`, the AI SDK's `tool()`, OpenAI Agents' `tool()`. */
 export interface RunnableTool { readonly name: string; run?: (...args: never[]) => unknown; execute?: (...args: never[]) => unknown }
 
-/** An approver as a function of one argument cannot be told from a question about the input by its type: an approver is async or named so. */
-const RISKS: readonly string[] = ['low', 'medium', 'high', 'critical']
+export const RISKS: readonly string[] = ['low', 'medium', 'high', 'critical']
 
 type CurrentSession = () => AgentSession
 
@@ -56,10 +55,10 @@ export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In,
     run: async (input: unknown, call_id?: string) => {
       try {
         const output = await act(input, call_id)
-        return { content: typeof output === 'string' ? output : (JSON.stringify(output) ?? ''), is_error: false }
+        return { content: typeof output === 'string' ? output : ((jsonPiece(output)?.content as string | undefined) ?? ''), is_error: false }
       } catch (error) {
         if (isHeldBack(error)) throw error
-        return { content: error instanceof Error ? error.message : String(error), is_error: true }
+        return { content: messageOf(error), is_error: true }
       }
     },
   })
@@ -69,7 +68,7 @@ export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In,
 export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, current: CurrentSession): T {
   const method = typeof tool.run === 'function' ? 'run' : typeof tool.execute === 'function' ? 'execute' : undefined
   if (method === undefined) throw new MisuseError('bad_tool', 'tool: expected a definition and a function, or a tool object with run() or execute(), got neither', "trail.tool({ name: 'refund', … }, async (input) => …)")
-  const definition = { ...policy, name: String(tool.name) }
+  const definition = { ...policy, name: String(tool.name), copies: true }
   checkDefinition(definition)
   const original = tool[method] as (...args: unknown[]) => unknown
   const wrapped = function (this: unknown, ...args: unknown[]): Promise<unknown> {
@@ -81,15 +80,17 @@ export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, cu
 }
 
 /** One act: approval where asked for, intent on record as the policy demands, the act, its result. */
-async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string }, input: unknown, call_id: string | undefined, run: (taken: In, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
+async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string; readonly copies?: boolean }, input: unknown, call_id: string | undefined, run: (taken: In, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
   const risk = definition.risk ?? 'low'
   // The tool gets the value parsed from what was recorded, never the caller's object, which may change while a human thinks.
-  const text = (jsonPiece(input) ?? { content: 'null' }).content as string
-  const taken = JSON.parse(text) as In
-  const recorded = await approved(session, definition, JSON.parse(text), risk, call_id)
+  // An SDK's tool was promised what its own schema made of the input (a Date, a Map), so without an approval it gets a copy made in the same moment.
+  const { text, plain } = textOf(input)
+  const copy = definition.copies === true ? copyOf(input) : undefined
+  const recorded = plain ? await approved(session, definition, JSON.parse(text), risk, call_id) : undefined
+  const taken = (recorded === undefined && copy !== undefined ? copy.value : JSON.parse(text)) as In
   const intent = session.beginTool(definition.name, text, { risk, call_id, approval: recorded })
   try {
-    await session.guard(intent, risk)
+    await session.guard(intent, risk, recorded !== undefined)
   } catch (error) {
     session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: 'denied', error })
     throw heldBack(error)
@@ -98,6 +99,7 @@ async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & 
   const context: ToolContext = { call_id: call_id ?? intent.event_id, session, signal: new AbortController().signal, ...(recorded === undefined ? {} : { approval: recorded.approval }) }
   let output: Out
   try {
+    if (!plain && (copy === undefined || asksFirst(definition))) throw new InvalidInput(`tool ${definition.name}: the input is not JSON, so what would run is not what was recorded`)
     output = await session.run(() => run(taken, context))
   } catch (error) {
     session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: outcomeOf(error), error, execution_time_ms: performance.now() - began })
@@ -107,20 +109,47 @@ async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & 
   return output
 }
 
+/** `input` as JSON, taken now; `plain` unless JSON cannot say it. */
+function textOf(input: unknown): { text: string; plain: boolean } {
+  try {
+    return { text: JSON.stringify(input) ?? 'null', plain: true }
+  } catch {
+    return { text: jsonPiece(input)!.content as string, plain: false }
+  }
+}
+
+function copyOf(input: unknown): { value: unknown } | undefined {
+  try {
+    return { value: structuredClone(input) }
+  } catch {
+    return undefined
+  }
+}
+
+function asksFirst({ approval }: ToolPolicy): boolean {
+  return approval !== undefined && approval !== false
+}
+
 async function approved(session: AgentSession, { name, approval }: ToolPolicy & { readonly name: string }, input: unknown, risk: Risk, call_id: string | undefined): Promise<RecordedApproval | undefined> {
   if (approval === undefined || approval === false) return undefined
   let approver: Approver | undefined
   if (typeof approval === 'function') {
-    const answer = isApprover(approval) ? undefined : (approval as (input: unknown) => boolean)(input)
-    if (answer === false) return undefined
-    if (answer === undefined) approver = approval as Approver
+    if (isApprover(approval)) approver = approval as Approver
+    else if (!asks(name, (approval as (input: unknown) => unknown)(input))) return undefined
   }
   const recorded = await session.ask({ tool_name: name, tool_input: input, risk }, approver, call_id)
   if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
   return recorded
 }
 
-/** An async function asks a person; a plain one is a question about the input (a plain function that returns a promise says so with `approver()`). */
+/** The answer of a question about the input. Anything but a boolean is no answer, and no act happens on it. */
+function asks(name: string, answer: unknown): boolean {
+  if (typeof answer === 'boolean') return answer
+  if (answer instanceof Promise) answer.catch(() => {}) // it belongs to an approver that was not marked
+  throw new MisuseError('bad_approval', `tool ${name}: expected approval(input) to return true or false, got ${answer instanceof Promise ? 'a promise' : typeof answer}`, 'mark a plain function that asks a person with approver() from counterfoil')
+}
+
+/** Their types cannot tell them apart: an async function asks a person; a plain one is a question about the input (a plain function that returns a promise says so with `approver()`). */
 function isApprover(approval: (...args: never[]) => unknown): boolean {
   return approval.constructor?.name === 'AsyncFunction' || (approval as { [APPROVER]?: true })[APPROVER] === true
 }

@@ -4,11 +4,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { fileURLToPath } from 'node:url'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
-import { defaultMasks } from '../event/mask.ts'
+import { checkMasks, defaultMasks } from '../event/mask.ts'
 import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
-import { label } from '../event/label.ts'
-import type { SessionState } from '../event/session.ts'
+import { label, quote } from '../event/label.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { openLedger, type LocalLedger } from '../ledger/handle.ts'
 import type { Erased } from '../ledger/ledger.ts'
@@ -16,7 +15,7 @@ import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
 import { LOCAL_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
-import { makeTool } from '../recorder/tool.ts'
+import { makeTool, RISKS } from '../recorder/tool.ts'
 import { exitCode, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import { riskiest, why } from '../why/why.ts'
@@ -58,6 +57,23 @@ const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt
 function checkOptions(options: TrailOptions): void {
   for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new MisuseError('unknown_option', `trail: expected an option of openTrail, got ${JSON.stringify(name)}`, `it has ${[...OPTIONS].join(', ')}`)
   for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (options[name] !== undefined) label(options[name], name)
+  for (const name of ['home', 'spool', 'system_prompt'] as const) expectType(name, options[name], 'string')
+  for (const name of ['approve', 'report'] as const) expectType(name, options[name], 'function')
+  if (options.mask !== undefined && !Array.isArray(options.mask)) throw new MisuseError('bad_option', `trail: expected mask to be an array of masks, got ${quote(options.mask)}`, '[] masks nothing')
+  checkMasks(options.mask ?? [])
+  checkPolicy('wait', options.wait, ['accepted', 'spooled', 'durable', 'witnessed'])
+  checkPolicy('failure', options.failure, ['block', 'buffer', 'continue'])
+}
+
+function expectType(name: string, value: unknown, type: 'string' | 'function'): void {
+  if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, '')
+}
+
+function checkPolicy(name: string, policy: { readonly [risk: string]: string } | undefined, known: readonly string[]): void {
+  for (const [risk, value] of Object.entries(policy ?? {})) {
+    if (!RISKS.includes(risk)) throw new MisuseError('bad_risk', `trail: expected ${name} to name risks (${RISKS.join(', ')}), got ${quote(risk)}`, '')
+    if (!known.includes(value)) throw new MisuseError('bad_option', `trail: expected ${name}.${risk} to be one of ${known.join(', ')}, got ${quote(value)}`, '')
+  }
 }
 
 class LocalTrail implements AsyncDisposable {
@@ -67,7 +83,7 @@ class LocalTrail implements AsyncDisposable {
   readonly #report: (problem: CounterfoilError) => void
   readonly #reported = new Set<string>()
   #lost = 0
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(ledger: LocalLedger, options: TrailOptions) {
     this.path = ledger.path
@@ -111,9 +127,10 @@ class LocalTrail implements AsyncDisposable {
 
   async resume(session_id: string): Promise<AgentSession> {
     if (!isUuid(session_id)) throw new MisuseError('bad_session_id', `trail: expected a session_id as trail.start() gave it, got ${JSON.stringify(session_id)}`, '')
-    const state = await this.#ledger.call<SessionState | undefined>('state', session_id)
-    if (state === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
-    return AgentSession.resume(this.#host, session_id)
+    const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
+    if (known === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
+    const { user_id, root_session_id } = known
+    return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}) })
   }
 
   record(event_type: string, event: { readonly [name: string]: unknown }): ReturnType<AgentSession['record']> {
@@ -139,7 +156,7 @@ class LocalTrail implements AsyncDisposable {
   /** The session of this async context; a model call outside of any opens one of its own, so that nothing is lost. */
   modelCalls(): ModelCallSink {
     const session = current.getStore()
-    if (session !== undefined) return session
+    if (session?.isOf(this.#host) === true) return session
     return {
       call: (call) => {
         let own: AgentSession
@@ -161,7 +178,7 @@ class LocalTrail implements AsyncDisposable {
   }
 
   sessions(query: SessionQuery = {}): Results<SessionSummary> {
-    const { since, until, ...rest } = query
+    const { since, until, ...rest } = checkQuery(query, SESSION_QUERY)
     const search: SessionSearch = { ...rest, ...times(since, until) }
     return resultsOf((size, cursor) => this.#ledger.call<Page<SessionSummary>>('sessions', search, size, cursor))
   }
@@ -221,9 +238,11 @@ class LocalTrail implements AsyncDisposable {
     return { ...this.#ledger.status(), lost: this.#lost }
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
     try {
       await this.#ledger.close()
     } finally {
@@ -242,7 +261,7 @@ class LocalTrail implements AsyncDisposable {
 
   #current(what: string): AgentSession {
     const session = current.getStore()
-    if (session === undefined) throw new MisuseError('no_session', `trail: ${what} outside of a session`, 'run it inside trail.session({ … }, async (session) => { … }), or call the method on the session')
+    if (session?.isOf(this.#host) !== true) throw new MisuseError('no_session', `trail: expected ${what} inside a session of this trail, got ${session === undefined ? 'none' : 'one of another trail'}`, 'run it inside trail.session({ … }, async (session) => { … }), or call the method on the session')
     return session
   }
 }
@@ -257,10 +276,23 @@ function parentOf(session: AgentSession | undefined, host: SessionHost): { paren
   return session === undefined || session.ended || !session.isOf(host) ? {} : { parent: session }
 }
 
-function searchOf({ event_type, since, until, ...rest }: EventQuery<string>): EventSearch {
+const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
+const SESSION_QUERY = new Set(['agent_id', 'user_id', 'outcome', 'since', 'until', 'open', 'text'])
+
+/** A filter that is misspelt would give back everything. */
+function checkQuery<Q extends object>(query: Q, known: ReadonlySet<string>): Q {
+  for (const name of Object.keys(query)) if (!known.has(name)) throw new MisuseError('bad_query', `trail: expected a filter, got ${quote(name)}`, `there are ${[...known].join(', ')}`)
+  return query
+}
+
+function searchOf(query: EventQuery<string>): EventSearch {
+  const { event_type, since, until, ...rest } = checkQuery(query, EVENT_QUERY)
   return { ...rest, ...(event_type === undefined ? {} : { event_types: typeof event_type === 'string' ? [event_type] : event_type }), ...times(since, until) }
 }
 
 function times(since: Date | undefined, until: Date | undefined): { since?: string; until?: string } {
+  for (const [name, date] of [['since', since], ['until', until]] as const) {
+    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime()))) throw new MisuseError('bad_query', `trail: expected ${name} to be a Date, got ${date instanceof Date ? 'an invalid one' : quote(date)}`, '')
+  }
   return { ...(since === undefined ? {} : { since: since.toISOString() }), ...(until === undefined ? {} : { until: until.toISOString() }) }
 }
