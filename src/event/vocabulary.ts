@@ -24,7 +24,7 @@ export const VOCABULARY = {
       provider: 'label', model_id: 'label', streaming: 'bool?', attempt: 'int?', call_id: 'label?', endpoint: 'label?', message_count: 'int?',
       system_prompt_fingerprint: 'hash?', max_tokens: 'int?', temperature: 'decimal?', top_p: 'decimal?', top_k: 'int?', seed: 'int?', budget_tokens: 'int?',
     },
-    payloads: { input_messages: 'list', system_prompt: 'one', tool_definitions: 'list', request_parameters: 'one', model_name: 'one' },
+    payloads: { input_messages: 'list', system_prompt: 'one', tool_definitions: 'list', request_parameters: 'one', model_name: 'one', continues: 'one' },
   },
   context: { facts: {}, payloads: { input_messages: 'list', tool_definitions: 'list', output: 'list' } },
   llm_result: {
