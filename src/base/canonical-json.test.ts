@@ -67,6 +67,12 @@ describe('canonicalJson', () => {
     }
   })
 
+  test('names the class of what is no plain object', () => {
+    expect(() => canonicalJson(anything({ at: new Date(0) }))).toThrow('base: expected a plain object, got Date at .at')
+    expect(() => canonicalJson(anything(Object.create({ a: 1 })))).toThrow('got another prototype at the top')
+    expect(() => canonicalJson(anything(Object.create(Object.create(null))))).toThrow('got another prototype')
+  })
+
   test('refuses a lone surrogate in a key', () => {
     expect(() => canonicalJson({ a: { 'x\ud800': 1 } })).toThrow('expected a well-formed string')
   })
@@ -199,6 +205,7 @@ describe('parseStrictJson', () => {
     expect(() => parseStrictJson('['.repeat(65) + ']'.repeat(65))).toThrow('expected at most 64 levels at character 64')
     expect(() => parseStrictJson('{"a":'.repeat(1_000_000))).toThrow('expected at most 64 levels')
     expect(() => parseStrictJson('[[[1]]]', { maxDepth: 2 })).toThrow('expected at most 2 levels')
+    expect(parseStrictJson('[1]', { maxDepth: 1 })).toEqual([1])
     expect(parseStrictJson('[[[1]]]', { maxDepth: 3 })).toEqual([[[1]]])
     for (const maxDepth of [0, 65, 1.5, NaN]) expect(() => parseStrictJson('1', { maxDepth })).toThrow(RangeError)
   })

@@ -101,7 +101,7 @@ test('what cannot be a proof is refused for its shape', () => {
   const honest = given(1, 2, [leaves[1]!])
   checkConsistency(honest)
   for (const size of [0, -1, 1.5, NaN, 2 ** 53]) expect(() => checkConsistency({ ...honest, size })).toThrow(shape)
-  for (const oldSize of [3, -1, 0.5, NaN]) expect(() => checkConsistency({ ...honest, oldSize })).toThrow(shape)
+  for (const oldSize of [3, -1, 0.5, NaN]) expect(() => checkConsistency({ ...honest, oldSize })).toThrow(`from 0 up to the size 2, got ${oldSize}`)
   for (const bad of [new Uint8Array(), new Uint8Array(31), new Uint8Array(33)]) {
     expect(() => checkConsistency({ ...honest, oldRoot: bad })).toThrow(shape)
     expect(() => checkConsistency({ ...honest, root: bad })).toThrow(shape)
@@ -113,10 +113,17 @@ test('what cannot be a proof is refused for its shape', () => {
   expect(() => checkConsistency({ ...honest, size: Number.MAX_SAFE_INTEGER, proof: long })).toThrow('expected at most 63 hashes, got 64')
 })
 
+test('a proof between larger trees does not pass for one between smaller trees, though its hashes lead to the roots', async () => {
+  const proof = await proveConsistency(testReader(leaves.slice(0, 8)), 7, 8)
+  checkConsistency(given(7, 8, proof))
+  expect(() => checkConsistency({ ...given(7, 8, proof), oldSize: 3, size: 4 })).toThrow('got more hashes than the trees are high')
+})
+
 test('proveConsistency says what it cannot prove', async () => {
   const reader = testReader(leaves.slice(0, 10))
   for (const [old, size] of [[11, 10], [-1, 10], [0.5, 10], [1, 2 ** 53], [5, 11]] as const) {
     await expect(proveConsistency(reader, old, size)).rejects.toThrow(RangeError)
+    if (old > size) await expect(proveConsistency(reader, old, size)).rejects.toThrow('expected an old size up to 10, got 11')
   }
 })
 

@@ -100,6 +100,12 @@ test('what cannot be a proof is refused for its shape', () => {
   expect(() => checkInclusion({ ...honest, size: Number.MAX_SAFE_INTEGER, proof: long })).toThrow('expected at most 63 hashes, got 64')
 })
 
+test('a proof in a larger tree does not pass for one in a smaller tree, though its hashes lead to the root', async () => {
+  const proof = await proveInclusion(testReader(leaves.slice(0, 4)), 3, 4)
+  checkInclusion(given(3, 4, proof))
+  expect(() => checkInclusion({ ...given(3, 4, proof), index: 1, size: 2 })).toThrow('got more hashes than the tree is high')
+})
+
 test('proveInclusion says what it cannot prove', async () => {
   const reader = testReader(leaves.slice(0, 10))
   for (const [index, size] of [[10, 10], [-1, 10], [0, 0], [0.5, 10], [0, 2 ** 53], [0, 11]] as const) {

@@ -45,6 +45,17 @@ describe('verifier keys', () => {
     expect(() => parseVerifierKey(`${PETER}=`)).toThrow(misuse)
   })
 
+  test('may be of any type and of 1 to 5,000 bytes', () => {
+    for (const length of [1, 1_312, 5_000]) {
+      const key = verifierKey('a', 0xff, new Uint8Array(length).fill(7))
+      expect(parseVerifierKey(formatVerifierKey(key))).toEqual(key)
+    }
+    for (const length of [0, 5_001]) {
+      const vkey = formatVerifierKey(verifierKey('a', 0xff, new Uint8Array(length)))
+      expect(() => parseVerifierKey(vkey)).toThrow('expected a verifier key name+id+base64')
+    }
+  })
+
   test('of another length, type or order make no Ed25519 verifier, though their id is right', () => {
     expect(() => ed25519Verifier('PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==')).toThrow(misuse)
     expect(() => ed25519Verifier('PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW')).toThrow('expected a verifier key of type 1, got 101')
@@ -71,7 +82,7 @@ describe('signer keys', () => {
         if (from !== 0 || to !== PETER_SECRET.length) expect(() => parseSignerKey(PETER_SECRET.slice(from, to))).toThrow(misuse)
       }
     }
-    for (const bad of [`${PETER_SECRET}A`, PETER_SECRET.replace('PRIVATE', 'private'), PETER_SECRET.replace('+c74f', '+C74f'), `${PETER_SECRET}\n`]) {
+    for (const bad of [PETER_SECRET.replace('Peter', 'Peter '), PETER_SECRET.replace('Peter', 'Peter\n'), `${PETER_SECRET}A`, PETER_SECRET.replace('PRIVATE', 'private'), PETER_SECRET.replace('+c74f', '+C74f'), `${PETER_SECRET}\n`]) {
       expect(() => parseSignerKey(bad)).toThrow(expect.objectContaining({ message: expect.not.stringContaining('AYEKFALV') as unknown }))
     }
     expect(() => formatSignerKey({ ...parseSignerKey(PETER_SECRET), seed: new Uint8Array(31) })).toThrow(misuse)
@@ -92,7 +103,7 @@ describe('signing', () => {
     for (const text of ['', 'abc', 'a\rb\n', 'a\u0000\n', '\ud800\n', 'tab\t\n']) expect(() => signNote(text, [peterSigner()])).toThrow(misuse)
     expect(() => signNote(TEXT, [])).toThrow(misuse)
     expect(() => signNote(TEXT, [{ ...peterSigner(), name: 'bad name' }])).toThrow(misuse)
-    expect(() => signNote(TEXT, [{ ...peterSigner(), keyId: 2 ** 32 }])).toThrow(misuse)
+    for (const keyId of [2 ** 32, -1, 1.5, NaN]) expect(() => signNote(TEXT, [{ ...peterSigner(), keyId }])).toThrow(misuse)
     expect(() => signNote(TEXT, [{ ...peterSigner(), sign: () => new Uint8Array() }])).toThrow(misuse)
     expect(() => signNote(TEXT, Array.from({ length: 101 }, peterSigner))).toThrow(misuse)
     expect(() => signNote(`${'x'.repeat(MAX_NOTE_BYTES)}\n`, [peterSigner()])).toThrow(misuse)
@@ -182,6 +193,17 @@ describe('opening', () => {
 
   test('a byte order mark is text, and changes it', () => {
     expect(() => openNote(utf8(`\ufeff${both}`), [peter])).toThrow(falseSignature)
+  })
+
+  test('may be as long, and signed as often, as its bounds say', () => {
+    const filler = MAX_NOTE_BYTES - utf8(signNote('\n', [peterSigner()])).length
+    const longest = signNote(`${'x'.repeat(filler)}\n`, [peterSigner()])
+    expect(utf8(longest).length).toBe(MAX_NOTE_BYTES)
+    expect(openNote(longest, [peter]).text.length).toBe(filler + 1)
+    expect(openNote(utf8(longest), [peter]).text.length).toBe(filler + 1)
+    expect(() => signNote(`${'x'.repeat(filler + 1)}\n`, [peterSigner()])).toThrow(misuse)
+    const signatures = Array.from({ length: 100 }, (_, keyId) => ({ name: 'a', keyId, signature: new Uint8Array([1]) }))
+    expect(parseNote(formatNote({ text: TEXT, signatures })).signatures).toEqual(signatures)
   })
 
   test('bounds the bytes of a note, counted in UTF-8', () => {

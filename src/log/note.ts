@@ -204,7 +204,7 @@ function parseKey(text: string, what: string): { name: string; keyId: number; ty
   const [, name = '', id = '', encoded = ''] = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{4,7000})$/.exec(text) ?? []
   if (!isKeyName(name)) throw misuse(what)
   const data = tryBase64(encoded)
-  if (data === undefined || data.length < 2 || data.length > MAX_KEY_BYTES) throw misuse(what)
+  if (data === undefined || data.length < 2 || data.length > 1 + MAX_KEY_BYTES) throw misuse(what)
   return { name, keyId: Number.parseInt(id, 16), type: data[0]!, key: data.slice(1) }
 }
 

@@ -81,7 +81,7 @@ test('what is no proof is malformed', () => {
   const H = 'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='
   const make = (head: string): string => `${head}\n\n${checkpoint}`
   for (const bad of [
-    '', 'c2sp.org/tlog-proof@v1', text.replace('@v1', '@v2'), text.replace('@v1', '@v1\r'), ` ${text}`, `\ufeff${text}`,
+    '', 'c2sp.org/tlog-proof@v1', 'c2sp.org/tlog-proof@v1\nindex 1\n', text.replace('@v1', '@v2'), text.replace('@v1', '@v1\r'), ` ${text}`, `\ufeff${text}`,
     make('c2sp.org/tlog-proof@v1'), make('c2sp.org/tlog-proof@v1\nindex'), make('c2sp.org/tlog-proof@v1\nindex '), make('c2sp.org/tlog-proof@v1\nindex 01'),
     make('c2sp.org/tlog-proof@v1\nindex -1'), make('c2sp.org/tlog-proof@v1\nindex 9007199254740992'), make('c2sp.org/tlog-proof@v1\nIndex 1'),
     make('c2sp.org/tlog-proof@v1\nindex 1\nextra AQID'), make('c2sp.org/tlog-proof@v1\nextra AQID\nextra AQID\nindex 1'),
@@ -96,6 +96,11 @@ test('what is no proof is malformed', () => {
   expect(() => parseProof('c2sp.org/tlog-proof@v1\nindex 1\n\nno note\n')).toThrow(fault('note_malformed'))
   expect(() => parseProof(utf8(text).fill(0xff, 0, 1))).toThrow(fault('proof_malformed'))
   expect(() => parseProof('x'.repeat(1_100_001))).toThrow('expected at most')
+})
+
+test('the largest proof comes back too', () => {
+  const value = { index: 0, proof: Array.from({ length: 63 }, () => leaves[0]!), checkpoint, extra: new Uint8Array(65_536).fill(7) }
+  expect(parseProof(formatProof(value))).toEqual(value)
 })
 
 test('what could not be read back is not written', () => {

@@ -84,15 +84,13 @@ function decode(bytes: string | Uint8Array): string {
 }
 
 function parseExtra(line: string): Uint8Array {
-  const text = line.slice(6)
-  if (text.length > 4 * Math.ceil(MAX_EXTRA_BYTES / 3)) throw malformed(`at most ${MAX_EXTRA_BYTES} bytes of extra data`)
   try {
-    const extra = fromBase64(text)
+    const extra = fromBase64(line.slice('extra '.length))
     if (extra.length > 0 && extra.length <= MAX_EXTRA_BYTES) return extra
   } catch {
     // falls through: the same answer as for none
   }
-  throw malformed('extra data as base64')
+  throw malformed(`1 to ${MAX_EXTRA_BYTES} bytes of extra data as base64`)
 }
 
 function fail(expected: string): never {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { testLeaves, testReader } from '../../test/tree-source.ts'
-import { fullTileSource, rootAt, splitPoint, tileHashReader, type TileSource } from './reader.ts'
+import { fullTileSource, rootAt, splitPoint, tileHashReader, type NodeId, type TileSource } from './reader.ts'
 import { joinHashes } from './tile.ts'
 import { TreeEdge, treeRoot } from './tree.ts'
 
@@ -43,6 +43,14 @@ test('tiles may be fuller than asked for, and the edge can serve the partial one
       tiles.map(({ level, index }) => full.find((tile) => tile.level === level && tile.index === index)?.bytes ?? edge.partialTile(level)),
   }
   for (const size of [1, 256, 300, 513, 700]) expect(await rootAt(tileHashReader(size, source), size)).toEqual(treeRoot(leaves.slice(0, size)))
+})
+
+test('a range is read as few perfect subtrees', async () => {
+  const asked: string[] = []
+  const reader = testReader(leaves.slice(0, 300))
+  const spy = { readHashes: (nodes: readonly NodeId[]) => (asked.push(nodes.map(({ height, index }) => `${height}/${index}`).join(' ')), reader.readHashes(nodes)) }
+  for (const size of [1, 256, 263]) await rootAt(spy, size)
+  expect(asked).toEqual(['0/0', '8/0', '8/0 2/64 1/130 0/262'])
 })
 
 test('each tile is read once', async () => {
