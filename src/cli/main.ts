@@ -17,7 +17,7 @@ stdout.on('error', (error: NodeJS.ErrnoException) => {
   unread = true
   process.exit(0)
 })
-process.exitCode = await run(process.argv.slice(2), surroundings)
+void run(process.argv.slice(2), surroundings).then((code) => { process.exitCode = code })
 
 function surroundings({ color, json, trail }: { color: boolean; json: boolean; trail: string | undefined }): Context {
   const colorful = (stream: NodeJS.WriteStream): boolean => color && stream.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb'
