@@ -67,6 +67,9 @@ test('what is hidden is written out', () => {
   expect(visible('pay \u202e100\u202c')).toBe('pay \\u202e100\\u202c')
   expect(visible('hi\u{e0068}\u{e0069}')).toBe('hi\\u{e0068}\\u{e0069}')
   expect(visible('\ud800')).toBe('\\ud800')
+  expect(visible('a\ufff9b\u0600')).toBe('a\\ufff9b\\u0600')
+  expect(visible(`e${'\u0301'.repeat(6)}`)).toBe(`e${'\u0301'.repeat(4)}\\u0301\\u0301`)
+  expect(visible('\u0301 alone')).toBe('\\u0301 alone')
   expect(visible('Grüße, 漢字 👍🏽 ❤️ é')).toBe('Grüße, 漢字 👍🏽 ❤️ é')
 })
 
