@@ -60,7 +60,7 @@ export interface StreamRow { readonly stream: string; readonly session_id: strin
 /** Filters of the session list; times are time strings, `since` inclusive, `until` exclusive. Newest first. */
 export interface SessionFilter { readonly agent_id?: string; readonly state?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly before?: { started_at: string; session_id: string }; readonly limit: number }
 
-/** Filters of the event list; ascending by index from `from` (inclusive). */
+/** Filters of the event list; times are compared with the events' `timestamp`, `since` inclusive, `until` exclusive; no type in `event_types` finds nothing. Ascending by index from `from` (inclusive). */
 export interface EventFilter { readonly session_id?: string; readonly event_types?: readonly string[]; readonly tool_name?: string; readonly since?: string; readonly until?: string; readonly from?: number; readonly limit: number }
 
 /** Reads inside one snapshot. */
@@ -117,12 +117,13 @@ export interface StoreTx extends StoreView {
   deleteSpool(spool: string): Promise<void>
   putStreams(rows: readonly StreamRow[]): Promise<void>
   deleteStreams(streams: readonly string[]): Promise<void>
-  /** Deletes these scopes' secrets, segments, contents, places and subjects. Returns how many segments went. */
+  /** Deletes these scopes' secrets, segments, contents, places and subjects. A scope does not come back: its id, and its number in the session, stay taken. Returns how many segments went. */
   deleteScopes(scopes: readonly Uint8Array[]): Promise<number>
-  /** The next segment id. */
+  /** The next segment id, from 1; an id is never given twice, also when its segment was deleted. */
   nextSegment(): Promise<number>
 }
 
+/** A log's database. `close` waits for what was called before it. */
 export interface Store {
   /** For messages: the path, or the host and database. */
   readonly name: string
@@ -130,7 +131,11 @@ export interface Store {
   read<T>(fn: (view: StoreView) => Promise<T>): Promise<T>
   /** Runs `fn` in one transaction under the log's write lock; resolves after the commit reached the disk. Waits fairly for the lock, at most `waitMs` (default 10 s), then a StoreError with `retry`. */
   append<T>(fn: (tx: StoreTx) => Promise<T>): Promise<T>
-  /** Makes deleted bytes unreachable on disk (secure_delete, WAL truncated until not busy). Resolves with what was done. */
+  /**
+   * Makes what was deleted unreachable on disk: no byte of an erased secret or subject is left in any file of the store (SQLite: overwritten in place, the
+   * write-ahead log emptied). Of segments, whose secret is gone, and of derived rows remnants may stay in free space until the database is
+   * copied. Resolves with what was done; a StoreError `busy` when readers keep old bytes alive for `waitMs`.
+   */
   wipe(): Promise<string>
   /** A consistent copy of the database at `path`, made by the database itself. */
   copyTo(path: string): Promise<void>

@@ -1,7 +1,9 @@
 // Which file systems a SQLite log may lie on. WAL needs memory shared between processes and locks that hold: a network file
-// system has neither, and loses rows that were acknowledged.
+// system has neither, and loses rows that were acknowledged. And what is done with finished copies, which no store has open:
+// this is the one file of the room that may open any.
 
-import { statfsSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 
 /** `f_type` of statfs(2) on Linux, from linux/magic.h and the file systems' own headers. */
@@ -38,4 +40,25 @@ export function checkType(type: number, folder: string): void {
   const found = NETWORK_FILE_SYSTEMS.get(type < 0 ? type + 2 ** 32 : type) // 32-bit systems report a signed number
   if (found === undefined) return
   throw new StoreError('network_file_system', `store: expected a local file system for ${folder}, got ${found}`, 'keep the log on a local disk, or send events to a server instead')
+}
+
+/** Gives the finished copy `partial` its name, so that it is there whole or not at all, also after a power cut. */
+export function publishCopy(partial: string, path: string): void {
+  sync(partial)
+  renameSync(partial, path)
+  sync(dirname(resolve(path)))
+}
+
+/** Removes what is left of a copy that was not finished. */
+export function removeCopy(partial: string): void {
+  rmSync(partial, { force: true })
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
 }

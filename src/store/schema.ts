@@ -3,9 +3,10 @@
 // index cannot say something else than its entry. Written for SQLite 3.40 and later: the `sqlite3` shell of a stable
 // distribution reads the file while an agent writes it.
 //
-// Measured (Node 24, SQLite 3.53, batches of 1,000 entries of 790 bytes with 20 segments of 40 KB, synchronous=FULL, mean of 30
-// batches): 6.0 µs an entry without lookups, 11.2 with all eight indexes over VIRTUAL columns, 12.5 over STORED ones, which
-// also keep 6 bytes in 50 twice. So VIRTUAL. Each index costs 0.3 to 1 µs: none has random keys on the path of an append.
+// Measured (Node 24, SQLite 3.53, batches of 1,000 entries of 870 bytes with 20 segments of 40 KB, synchronous=FULL; processor time
+// of a mean of 40 batches): 6.0 µs an entry without lookups, 11.6 with all eight indexes over VIRTUAL columns, 12.5 over STORED ones,
+// which also make the file 15 % larger. So VIRTUAL. An index costs 0.3 to 1 µs; none has random keys on the path of an append. Two
+// places and two contents an entry add 6 µs; with contents keyed by their random key alone they would add 13, and more as the log grows.
 
 /** Stands in the header of every file, so that nobody else's database is taken for ours: "CFST". */
 export const APPLICATION_ID = 0x43465354
@@ -127,12 +128,13 @@ const TABLES: readonly string[] = [
   PRIMARY KEY (log_id, scope, key)
 ) STRICT, WITHOUT ROWID`,
 
+  // As in `scopes`, an erased row is overwritten and stays; an index over subjects would move their hashes about, so who is looked
+  // up, which is once in an erasure, is looked for in the whole table.
   `CREATE TABLE subjects (
   log_id INTEGER NOT NULL,
-  subject BLOB NOT NULL CHECK (length(subject) = 32),
   scope BLOB NOT NULL CHECK (length(scope) = 16),
-  PRIMARY KEY (log_id, subject, scope)
-) STRICT, WITHOUT ROWID`,
+  subject BLOB NOT NULL CHECK (length(subject) = 32)
+) STRICT`,
   'CREATE INDEX subjects_scope ON subjects (log_id, scope)',
 
   `CREATE TABLE spools (

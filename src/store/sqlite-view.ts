@@ -74,6 +74,7 @@ export class SqliteView implements StoreView {
     if (filter.until !== undefined) where.push(['timestamp < ?', filter.until])
     const from = filter.from ?? 0
     const { event_types: types, limit } = filter
+    if (types?.length === 0) return []
 
     if (filter.session_id !== undefined) {
       where.push(['session_id = ?', filter.session_id], ['seq >= ?', this.#seqAt(filter.session_id, from)], ['idx >= ?', from])
@@ -210,7 +211,7 @@ export class SqliteView implements StoreView {
   }
 
   async subjectScopes(subject: Uint8Array): Promise<Uint8Array[]> {
-    return this.db.all('SELECT scope FROM subjects WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map((row) => row['scope'] as Uint8Array)
+    return this.db.all('SELECT DISTINCT scope FROM subjects NOT INDEXED WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map((row) => row['scope'] as Uint8Array)
   }
 
   async spools(): Promise<SpoolRow[]> {
@@ -232,7 +233,8 @@ export class SqliteView implements StoreView {
   }
 
   async counts(): Promise<{ readonly [table: string]: number }> {
-    return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?${table === 'scopes' ? ` AND generation <> '${ERASED}'` : ''}`, this.logId)?.['n'])]))
+    const living: { readonly [table: string]: string } = { scopes: ` AND generation <> '${ERASED}'`, subjects: ' AND subject <> zeroblob(32)' }
+    return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?${living[table] ?? ''}`, this.logId)?.['n'])]))
   }
 }
 
@@ -331,7 +333,7 @@ export class SqliteTx extends SqliteView implements StoreTx {
     const scope = (s: Uint8Array): Value[] => [s]
     this.#each(scopes, 'DELETE FROM places WHERE log_id = ?1 AND segment IN (SELECT segment FROM segments WHERE log_id = ?1 AND scope = ?2)', scope)
     this.#each(scopes, 'DELETE FROM contents WHERE log_id = ? AND scope = ?', scope)
-    this.#each(scopes, 'DELETE FROM subjects WHERE log_id = ? AND scope = ?', scope)
+    this.#each(scopes, 'UPDATE subjects SET subject = zeroblob(32) WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, `UPDATE scopes SET generation = '${ERASED}', wrapped = zeroblob(length(wrapped)) WHERE log_id = ? AND scope = ?`, scope)
     return this.#each(scopes, 'DELETE FROM segments WHERE log_id = ? AND scope = ?', scope)
   }

@@ -5,13 +5,13 @@
 // store may touch the database, `-wal` or `-shm` by `fs` or by another SQLite library, except `stat`: this file uses `stat` only,
 // and looks after every commit whether the write-ahead log is still the one it opened.
 
-import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { randomRef } from '../base/ids.ts'
 import { StoreError } from '../base/errors.ts'
 import { Connection } from './connection.ts'
 import type { Store, StoreCode, StoreTx, StoreView } from './contract.ts'
-import { checkFileSystem } from './file-system.ts'
+import { checkFileSystem, publishCopy, removeCopy } from './file-system.ts'
 import { APPLICATION_ID, expectedSchema, FORMAT, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import { schemaFaults, SqliteTx, SqliteView } from './sqlite-view.ts'
 import { patiently, Turns } from './turns.ts'
@@ -86,19 +86,29 @@ function isWritable(path: string): boolean {
   }
 }
 
-/** Looks at an existing file without taking a lock or writing a byte. Says how a reader can open it. */
+/** Looks at an existing file before anything may write to it. Says how a reader can open it. */
 function checkIsOurs(file: string): 'read' | 'immutable' {
   const stat = statSync(file, { throwIfNoEntry: false })
   if (stat === undefined || stat.size === 0) return 'read'
-  const probe = new Connection(file, 'immutable', file)
   try {
-    checkHeader(probe, file)
-  } finally {
-    probe.close()
+    probe(file, 'immutable')
+  } catch (error) {
+    // A look at the file alone may meet a checkpoint half done, by a process that is at it or that died of a full disk.
+    if (!(error instanceof StoreError) || error.code !== 'corrupt') throw error
+    probe(file, 'read')
   }
   // A finished log on a read-only medium: nobody writes it, and SQLite could not create the files that sharing needs.
   const unshared = !isWritable(dirname(file)) && statSync(`${file}-wal`, { throwIfNoEntry: false }) === undefined
   return unshared ? 'immutable' : 'read'
+}
+
+function probe(file: string, access: 'read' | 'immutable'): void {
+  const db = new Connection(file, access, file)
+  try {
+    checkHeader(db, file)
+  } finally {
+    db.close()
+  }
 }
 
 function checkHeader(db: Connection, name: string): void {
@@ -215,7 +225,7 @@ class SqliteStore implements Store {
     if (file === undefined) return this.#inMemory(fn)
     const release = await this.#reading.take('a place among the readers', waitMs)
     try {
-      this.#checkOpen()
+      this.#checkSound()
       const reader = this.#idle.pop() ?? this.#openReader(file)
       try {
         // The first statement takes the snapshot, not BEGIN.
@@ -239,7 +249,7 @@ class SqliteStore implements Store {
     const since = performance.now()
     const release = await this.#writing.take('the write lock', waitMs)
     try {
-      this.#checkOpen()
+      this.#checkSound()
       await patiently('the write lock', Math.max(0, waitMs - (performance.now() - since)), () => db.exec('BEGIN IMMEDIATE'))
       const tx = new SqliteTx(db, logId)
       let result: T
@@ -264,7 +274,7 @@ class SqliteStore implements Store {
     const db = this.#writer()
     const release = await this.#writing.take('the write lock', waitMs)
     try {
-      this.#checkOpen()
+      this.#checkSound()
       db.set('secure_delete', 'ON', 1)
       if (file === undefined) return 'secure_delete on; in memory, so no file'
       let tries = 0
@@ -292,18 +302,16 @@ class SqliteStore implements Store {
     const partial = `${path}.${randomRef()}.partial`
     const release = await this.#reading.take('a place among the readers', waitMs)
     try {
-      this.#checkOpen()
+      this.#checkSound()
       const reader = file === undefined ? this.#writer() : (this.#idle.pop() ?? this.#openReader(file))
       try {
         await patiently('a snapshot', waitMs, () => reader.run('VACUUM INTO ?', partial))
       } finally {
         if (file !== undefined) this.#giveBack(reader)
       }
-      sync(partial)
-      renameSync(partial, path)
-      sync(dirname(resolve(path)))
+      publishCopy(partial, path)
     } finally {
-      rmSync(partial, { force: true })
+      removeCopy(partial)
       release()
     }
   }
@@ -323,6 +331,11 @@ class SqliteStore implements Store {
     if (this.#end !== undefined) throw this.#end
   }
 
+  /** After waiting: `close` lets those finish who asked before it. */
+  #checkSound(): void {
+    if (this.#end !== undefined && this.#end.code !== 'closed') throw this.#end
+  }
+
   #writer(): Connection {
     const { db, name } = this.#parts
     if (db === undefined) throw fail('read_only', name, 'expected a store that writes, got one opened read-only', 'open it without readOnly')
@@ -340,7 +353,7 @@ class SqliteStore implements Store {
   async #inMemory<T>(fn: (view: StoreView) => Promise<T>): Promise<T> {
     const release = await this.#writing.take('a turn', this.#parts.waitMs)
     try {
-      this.#checkOpen()
+      this.#checkSound()
       return await this.#within(new SqliteView(this.#writer(), this.#parts.logId), fn)
     } finally {
       release()
@@ -409,15 +422,5 @@ class SqliteStore implements Store {
     if (file === undefined) return undefined
     const stat = statSync(`${file}${suffix}`, { bigint: true, throwIfNoEntry: false })
     return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
-  }
-}
-
-/** Makes a finished copy, or the name of one, reach the disk. Only for files that no store has open. */
-function sync(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }
