@@ -1,10 +1,10 @@
 // A session as an author holds it: records events, runs tools, asks for approval, nests child sessions, ends once.
 
-import type { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { MisuseError } from '../base/errors.ts'
 import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
 import { foreignLabel, isLabel, label, quote } from '../event/label.ts'
-import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelCallSource, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
 import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { jsonPiece, pieceOf, textPiece } from './content.ts'
@@ -32,8 +32,8 @@ export interface SessionHost extends StreamHost {
   readonly rows: (session_id: string) => Promise<unknown[]>
 }
 
-/** Model calls are handed in through the symbol `MODEL_CALLS`. */
-export interface AgentSession extends ModelCallSource {}
+/** The tool call that this async context carries out: what is recorded meanwhile (a rule, a source that is read) belongs to it. */
+const acting = new AsyncLocalStorage<string>()
 
 /** How many texts of reasoning an approver is shown. */
 const REASONING_SHOWN = 8
@@ -181,7 +181,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       facts: { provider, model_id: model.label, streaming: call.streaming, attempt: call.attempt, endpoint: foreignLabel(call.endpoint.replace(/^\/+/, '')).label, message_count: call.input_messages.length, ...call.parameters },
       payloads: {
         input_messages: call.input_messages, system_prompt: call.system_prompt, tool_definitions: call.tool_definitions.length === 0 ? undefined : call.tool_definitions,
-        request_parameters: call.request_parameters, model_name: model.odd === undefined ? undefined : textPiece(model.odd),
+        request_parameters: call.request_parameters, continues: call.continues === undefined ? undefined : textPiece(call.continues), model_name: model.odd === undefined ? undefined : textPiece(model.odd),
       },
     })
     let finished = false
@@ -274,6 +274,11 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       parent_event_id: this.#asked,
     })
     return recorded
+  }
+
+  /** Runs a tool as the act `event_id`, with this session as the current one; for `toolOf`. */
+  act<R>(event_id: string, run: () => R): R {
+    return this.run(() => acting.run(event_id, run))
   }
 
   /** Records how a tool call ended; for `toolOf`. */
@@ -384,7 +389,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     if (type === 'tool_result') return (call_id === undefined ? undefined : this.#calls.get(call_id)) ?? this.#lastCall.get('tool_call')
     if (type === 'llm_result') return this.#lastCall.get('llm_call')
     if (type === 'tool_call' || type === 'reasoning') return this.#asked
-    return undefined
+    return acting.getStore()
   }
 
   #remember(type: KnownType, event_id: string, call_id: string | undefined): void {
@@ -395,9 +400,11 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   }
 }
 
-AgentSession.prototype[MODEL_CALLS] = function (this: AgentSession): ModelCallSink {
-  return this
-}
+Object.defineProperty(AgentSession.prototype, MODEL_CALLS, {
+  value: function (this: AgentSession): ModelCallSink {
+    return this
+  },
+})
 
 /** Before anything of the end is recorded. */
 function checkEnd({ outcome, reason }: SessionEnd): void {

@@ -17,8 +17,11 @@ export interface ToolPolicy { readonly risk?: Risk; readonly approval?: Approver
 
 export interface ToolDefinition<In> extends ToolPolicy { readonly name: string; readonly description?: string; readonly input?: StandardSchema<In>; readonly input_schema?: JsonSchema }
 
-/** What a tool's function is given beside its input. `signal` is reserved for an operator's stop. */
-export interface ToolContext { readonly call_id: string; readonly session: AgentSession; readonly signal: AbortSignal; readonly approval?: Approval }
+/** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
+export interface CallContext { readonly call_id: string; readonly signal: AbortSignal; readonly approval?: Approval }
+
+/** The same with the session. */
+export interface ToolContext extends CallContext { readonly session: AgentSession }
 
 /** A tool on the record. Call it with an input, or give `run` what the model sent: it answers with content for the model and never throws for the tool's own errors. */
 export interface Tool<In, Out> {
@@ -66,6 +69,7 @@ export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In,
 
 /** The SDK's own tool object with its `run` or `execute` on the record; everything else is as it was. */
 export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, current: CurrentSession): T {
+  if ((tool as { [ON_RECORD]?: true })[ON_RECORD] === true) return tool // wrapped twice would be recorded twice
   const method = typeof tool.run === 'function' ? 'run' : typeof tool.execute === 'function' ? 'execute' : undefined
   if (method === undefined) throw new MisuseError('bad_tool', 'tool: expected a definition and a function, or a tool object with run() or execute(), got neither', "trail.tool({ name: 'refund', … }, async (input) => …)")
   const definition = { ...policy, name: String(tool.name), copies: true }
@@ -76,8 +80,11 @@ export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, cu
   }
   const wrappedTool: T = Object.create(Object.getPrototypeOf(tool) as object, Object.getOwnPropertyDescriptors(tool)) as T
   Object.defineProperty(wrappedTool, method, { value: wrapped, writable: true, enumerable: true, configurable: true })
+  Object.defineProperty(wrappedTool, ON_RECORD, { value: true })
   return wrappedTool
 }
+
+const ON_RECORD: unique symbol = Symbol.for('counterfoil.onRecord/1') as never
 
 /** One act: approval where asked for, intent on record as the policy demands, the act, its result. */
 async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string; readonly copies?: boolean }, input: unknown, call_id: string | undefined, run: (taken: In, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
@@ -100,7 +107,7 @@ async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & 
   let output: Out
   try {
     if (!plain && (copy === undefined || asksFirst(definition))) throw new InvalidInput(`tool ${definition.name}: the input is not JSON, so what would run is not what was recorded`)
-    output = await session.run(() => run(taken, context))
+    output = await session.act(intent.event_id, () => run(taken, context))
   } catch (error) {
     session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: outcomeOf(error), error, execution_time_ms: performance.now() - began })
     throw error
@@ -220,6 +227,7 @@ function heldBack(error: unknown): unknown {
   return error
 }
 
-function isHeldBack(error: unknown): boolean {
+/** Whether an act was held back because its intent could not be put on record, so that an agent loop must stop instead of telling the model. */
+export function isHeldBack(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (HELD in error || error instanceof MisuseError)
 }

@@ -49,6 +49,8 @@ export function verdictLines(verdict: Verdict, { name, ms, columns, require = []
       if (one?.status === status) lines.push(...propertyLines(one, columns))
     }
   }
+  // no evidence can ever show it, so it is no property: it stands in every verdict
+  lines.push(...propertyLines({ status: 'unknown', says: 'acts that were never recorded' }, columns))
   const missing = require.filter((property) => verdict.properties[property]?.status !== 'proved')
   if (missing.length > 0 && verdict.whole) lines.push([], ['  ', yellow(`required and not proved: ${missing.join(', ')}`)])
   return [...lines, [], conclusion(verdict, ms)]
@@ -72,8 +74,10 @@ function label(status: Status): Span {
 function conclusion(verdict: Verdict, ms: number): Line {
   const time = grey(` · ${(ms / 1000).toFixed(2)} s`)
   if (verdict.whole) return [bold('whole'), verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
-  const first = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
-  return [red('NOT WHOLE'), first.length === 0 ? '' : `, first bad index #${Math.min(...first)}`, time]
+  const all = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
+  // What the signature covers outweighs what is derived from it.
+  const first = verdict.properties.unchanged.first_bad_index ?? (all.length === 0 ? undefined : Math.min(...all))
+  return [red('NOT WHOLE'), first === undefined ? '' : `, first bad index #${first}`, time]
 }
 
 /** `counterfoil.local/8f31c2…`: an origin of 128 random bits is told apart by its beginning. */
