@@ -3,9 +3,8 @@ import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { StoreError } from '../src/base/errors.ts'
-import { MODEL_CALLS } from '../src/event/model-call.ts'
 import { type ContentBlock, type Script, startModelServer } from '../src/cli/model-server.ts'
-import { captureCalls } from './model-server/capture.ts'
+import { captureCalls, sinkOf, sourceOf } from './model-server/capture.ts'
 import { type AgentTrail, type AuditedAgent, type AuditedTool, runAuditedAgent, type RunnableTool } from '../src/integrations/anthropic-agent.ts'
 
 /** A trail that notes what it is told, in order, and in which session. */
@@ -14,13 +13,13 @@ function fakeTrail(): { trail: AgentTrail; told: unknown[]; capture: ReturnType<
   const capture = captureCalls()
   let current: string | undefined
   const trail: AgentTrail = {
-    [MODEL_CALLS]: () => ({
+    ...sourceOf(() => ({
       call: (call) => {
-        const open = capture[MODEL_CALLS]().call(call)
+        const open = sinkOf(capture).call(call)
         told.push(['llm_call', current])
         return { ...open, finish: (result) => (told.push(['llm_result', result.stop_reason ?? result.error_type]), open.finish(result)) }
       },
-    }),
+    })),
     start: async (facts) => {
       told.push(['session_start', facts])
       return {

@@ -14,9 +14,9 @@ import { runInNewContext } from 'node:vm'
 import { z } from 'zod'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type MessageReply, type Script, startModelServer } from '../src/cli/model-server.ts'
-import { MODEL_CALLS, type ModelCall, type ModelCallSource, type ModelResult } from '../src/event/model-call.ts'
+import type { ModelCall, ModelCallSource, ModelResult } from '../src/event/model-call.ts'
 import { auditAnthropic, auditedFetch } from '../src/integrations/anthropic.ts'
-import { type Captured, captureCalls } from './model-server/capture.ts'
+import { type Captured, captureCalls, sinkOf, sourceOf } from './model-server/capture.ts'
 import { cassettes, type Exchange, fixtures, missing } from './model-server/recorded.ts'
 import { type Handler, type RawServer, startRawServer } from './model-server/raw-server.ts'
 
@@ -184,7 +184,7 @@ describe('the surface of the SDK', () => {
   test('each request is recorded where its own async context says', async () => {
     await using server = await startModelServer(() => ({ ...REPLY, delay_ms: 5 }))
     const sessions = new AsyncLocalStorage<ReturnType<typeof captureCalls>>()
-    const client = auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), { [MODEL_CALLS]: () => sessions.getStore()![MODEL_CALLS]() })
+    const client = auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), sourceOf(() => sinkOf(sessions.getStore()!)))
     const [one, two] = [captureCalls(), captureCalls()]
     await Promise.all([
       sessions.run(one, () => client.messages.create({ ...REQUEST, model: 'one' })),
@@ -289,7 +289,7 @@ describe('the failure policy', () => {
     const warnings: string[] = []
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(String(warning)))
     for (const call of [boom, () => ({ event_id: '1', ready: async () => undefined, finish: boom })]) {
-      const client = auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), { [MODEL_CALLS]: () => ({ call }) })
+      const client = auditAnthropic(new Anthropic({ apiKey: 'k', baseURL: server.url }), sourceOf(() => ({ call })))
       expect((await client.messages.create(REQUEST)).type).toBe('message')
     }
     expect(warnings).toEqual(['anthropic: a model call went out unrecorded: Error: boom'])

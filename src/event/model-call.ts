@@ -73,8 +73,15 @@ export interface ModelResult {
 /** The method by which a Trail or a Session gives its sink: on a trail the one of this async context's session, asked anew for each request. */
 export const MODEL_CALLS: unique symbol = Symbol.for('counterfoil.modelCalls')
 
-/** Whatever model calls can be recorded to. */
-export interface ModelCallSource { [MODEL_CALLS](): ModelCallSink }
+// Two doors show this type to users, so it names a method they know; integrations go through `MODEL_CALLS`, which stays ours.
+/** Whatever model calls can be recorded to: a Trail or a Session. */
+export interface ModelCallSource { llm(call: never, run: never, read: never): Promise<unknown> }
+
+/** The method behind `MODEL_CALLS`; undefined when there is none. */
+export function modelCallsOf(source: unknown): (() => ModelCallSink) | undefined {
+  const method = (source as { [MODEL_CALLS]?: () => ModelCallSink } | null | undefined)?.[MODEL_CALLS]
+  return typeof method === 'function' ? () => method.call(source) : undefined
+}
 
 /** Where integrations hand calls in. `call` takes its arguments' values before it returns, and never throws: what fails comes through `ready()`. */
 export interface ModelCallSink {

@@ -1,13 +1,12 @@
 // The classic audited agent in one call: a message goes in, the model and its tools take turns, and everything is one session
 // from `session_start` to `session_end`, or to `session_timeout` when the limit of turns is reached.
 
-import type { MODEL_CALLS, ModelCallSink } from '../event/model-call.ts'
+import type { ModelCallSource } from '../event/model-call.ts'
 import { MisuseError, RemoteError, StoreError } from '../base/errors.ts'
 import { auditAnthropic } from './anthropic.ts'
 
 /** What we need of a trail. */
-export interface AgentTrail {
-  [MODEL_CALLS](): ModelCallSink
+export interface AgentTrail extends ModelCallSource {
   start(facts: AgentSessionFacts): Promise<AgentSession>
   tool<T extends RunnableTool>(tool: T): T
 }

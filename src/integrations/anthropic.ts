@@ -7,7 +7,7 @@
 // Not seen: requests of a client made later with `withOptions({ middleware: […] })` or `({ fetch })`, which replaces the list
 // that we are in; wrap the client you made last. A body given as a stream is not read, so its call has no messages.
 
-import { MODEL_CALLS, type ModelCall, type ModelCallSource, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { modelCallsOf, type ModelCall, type ModelCallSource, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
 import { type Interruption, modelEndpoint, noAnswer, readRequest, ResponseReader } from '../wire/anthropic.ts'
 import { type BodyEnd, type BodyObserver, observeResponse } from './observed-response.ts'
 
@@ -31,7 +31,7 @@ const recorders = new WeakMap<object, { readonly to: AnthropicRecorder; readonly
  * is on the record already comes back as it is, or recording in `to` alone. Throws a TypeError when it is not an SDK client.
  */
 export function auditAnthropic<C extends AnthropicClient>(client: C, to: AnthropicRecorder): C {
-  if (typeof to?.[MODEL_CALLS] !== 'function') throw new TypeError('anthropic: expected a trail or a session to record in')
+  if (modelCallsOf(to) === undefined) throw new TypeError('anthropic: expected a trail or a session to record in')
   if (typeof client?.withOptions !== 'function') throw new TypeError('anthropic: expected a client of @anthropic-ai/sdk; it has no withOptions()')
   const { middleware } = client as { middleware?: readonly object[] }
   const withOptions = (options: object): C => (client as unknown as { withOptions(options: object): C }).withOptions(options)
@@ -77,7 +77,7 @@ function beginAttempt(to: AnthropicRecorder, url: string, request: RequestParts,
     const attempt = Number(headers.get('x-stainless-retry-count'))
     const call = readRequest(bodyOf(request.body), { endpoint, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 0 })
     const timeoutMs = Number(headers.get('x-stainless-timeout') ?? Number.NaN) * 1000
-    return new Attempt(to[MODEL_CALLS]().call(call), call, { caller: callerSignal, request: request.signal, timeoutMs })
+    return new Attempt(modelCallsOf(to)!().call(call), call, { caller: callerSignal, request: request.signal, timeoutMs })
   } catch (error) {
     warnOnce(error) // a sink does not throw; one that does must not stop the agent, nor go unnoticed
     return undefined

@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { fileURLToPath } from 'node:url'
-import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { type CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
 import { checkMasks, defaultMasks } from '../event/mask.ts'
 import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
@@ -266,10 +266,7 @@ class LocalTrail implements AsyncDisposable {
   }
 }
 
-interface LocalTrail { [MODEL_CALLS](): ModelCallSink }
-LocalTrail.prototype[MODEL_CALLS] = function (this: LocalTrail): ModelCallSink {
-  return this.modelCalls()
-}
+Object.defineProperty(LocalTrail.prototype, MODEL_CALLS, { value: LocalTrail.prototype.modelCalls })
 
 /** A session begun inside another one of the same trail is its child. */
 function parentOf(session: AgentSession | undefined, host: SessionHost): { parent?: AgentSession } {

@@ -10,13 +10,13 @@ import type { Failure } from '../recorder/policy.ts'
 import type { AgentFacts, SessionEnd, SessionFacts } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
 import type { Recorded } from '../recorder/stream.ts'
-import type { RunnableTool, Tool, ToolContext as RecorderToolContext, ToolDefinition, ToolPolicy } from '../recorder/tool.ts'
+import type { CallContext, RunnableTool, Tool, ToolDefinition, ToolPolicy } from '../recorder/tool.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import type { Results } from './results.ts'
 
 /** What a tool's function is given beside its input. */
-export interface ToolContext extends Omit<RecorderToolContext, 'session'> { readonly session: Session }
+export interface ToolContext extends CallContext { readonly session: Session }
 
 export interface TrailOptions extends Partial<AgentFacts> {
   /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */

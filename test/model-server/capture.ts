@@ -1,6 +1,6 @@
 // A ModelCallSink that keeps what it is handed, for tests: each call with its results (more than one is a defect).
 
-import { MODEL_CALLS, type ModelCall, type ModelCallSource, type ModelResult } from '../../src/event/model-call.ts'
+import { MODEL_CALLS, modelCallsOf, type ModelCall, type ModelCallSink, type ModelCallSource, type ModelResult } from '../../src/event/model-call.ts'
 
 export interface Captured { readonly call: ModelCall; readonly results: ModelResult[] }
 
@@ -11,6 +11,17 @@ export interface Capture extends ModelCallSource {
   /** Resolves when `count` results are there; rejects after `ms`. */
   settled(count: number, ms?: number): Promise<void>
   clear(): void
+}
+
+/** A source that asks `sink` for each call, as a trail or a session does. */
+export function sourceOf(sink: () => ModelCallSink): ModelCallSource {
+  const source = { llm: async () => undefined, [MODEL_CALLS]: sink }
+  return source
+}
+
+/** The sink of a capture. */
+export function sinkOf(capture: Capture): ModelCallSink {
+  return modelCallsOf(capture)!()
 }
 
 /** `ready` stands for the failure policy. */
@@ -30,7 +41,7 @@ export function captureCalls(ready: () => Promise<void> = async () => undefined)
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
     },
-    [MODEL_CALLS]: () => ({
+    ...sourceOf(() => ({
       call: (call) => {
         const captured: Captured = { call, results: [] }
         calls.push(captured)
@@ -43,6 +54,6 @@ export function captureCalls(ready: () => Promise<void> = async () => undefined)
           },
         }
       },
-    }),
+    })),
   }
 }
