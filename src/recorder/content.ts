@@ -68,12 +68,21 @@ function boundPiece(piece: Piece, most: number): Piece {
   return { m: 'json', content: JSON.stringify({ cut: true, bytes, media: piece.m, head }) }
 }
 
+/** `thrown instanceof kind`, for what may throw even at that. */
+export function isA<T>(thrown: unknown, kind: abstract new (...args: never[]) => T): thrown is T {
+  try {
+    return thrown instanceof kind
+  } catch {
+    return false
+  }
+}
+
 /** The message and the name of anything that was thrown. */
-export function errorText(error: unknown): { message: string; error_type: string; stack?: string } {
+export function errorText(error: unknown): { message: string; error_type: string; name?: string; stack?: string } {
   try {
     if (error instanceof Error) {
       const stack = typeof error.stack === 'string' ? error.stack : undefined
-      return { message: String(error.message), error_type: String(error.constructor?.name || error.name || 'Error'), ...(stack === undefined ? {} : { stack }) }
+      return { message: String(error.message), error_type: String(error.constructor?.name || error.name || 'Error'), name: String(error.name), ...(stack === undefined ? {} : { stack }) }
     }
   } catch {
     // an error that throws when it is read: told by its form

@@ -7,7 +7,7 @@ import { foreignLabel, isLabel, label, quote } from '../event/label.ts'
 import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
 import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
-import { jsonPiece, pieceOf, textPiece } from './content.ts'
+import { isA, jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
 import type { Policy } from './policy.ts'
 import type { Level, Receipt } from './sink.ts'
@@ -320,7 +320,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       result = await this.run(() => run(this))
     } catch (error) {
       if (this.#ended === undefined && !this.#suspended) {
-        const outcome = error instanceof ApprovalDenied ? 'denied' : 'failure'
+        const outcome = isA(error, ApprovalDenied) ? 'denied' : 'failure'
         this.record('error', { error, recoverable: false })
         await this.end({ outcome, reason: 'error' }).catch((problem) => this.#host.report(problem))
       }

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'
 import { MisuseError } from '../base/errors.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
-import { jsonPiece, messageOf } from './content.ts'
+import { errorText, isA, jsonPiece, messageOf } from './content.ts'
 import type { AgentSession } from './session.ts'
 
 export type JsonSchema = { readonly [key: string]: unknown }
@@ -215,19 +215,19 @@ function callIdOf(context: unknown): string | undefined {
 }
 
 function outcomeOf(error: unknown): Outcome {
-  const name = (error as { name?: unknown })?.name
+  const { name } = errorText(error)
   return name === 'TimeoutError' ? 'timeout' : name === 'AbortError' ? 'unknown' : 'failure'
 }
 
-const HELD: unique symbol = Symbol('held back') as never
+const held = new WeakSet<object>()
 
 /** The record could not take the intent, so the act did not happen: no answer for the model, the agent must stop. */
 function heldBack(error: unknown): unknown {
-  if (typeof error === 'object' && error !== null) Object.defineProperty(error, HELD, { value: true })
+  if (typeof error === 'object' && error !== null) held.add(error)
   return error
 }
 
 /** Whether an act was held back because its intent could not be put on record, so that an agent loop must stop instead of telling the model. */
 export function isHeldBack(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && (HELD in error || error instanceof MisuseError)
+  return typeof error === 'object' && error !== null && (held.has(error) || isA(error, MisuseError))
 }
