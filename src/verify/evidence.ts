@@ -16,16 +16,18 @@ export type Disclosed =
 /** A fault that the evidence's own layer found: a segment that does not open, an index row that is wrong. */
 export interface Fault { readonly code: string; readonly message: string; readonly index?: number }
 
-/** The vault, opened. Absent when there are no keys. */
-export interface OpenVault {
-  /** The payloads of an entry's own refs, in the order of `ownRefs`. */
-  payloads(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[]>
+/** Sealed content and what leads to it. */
+export interface Vault {
+  /** Whether there are keys to open it with. */
+  readonly opened: boolean
+  /** Takes the log's entries, ascending, each once: the payloads of each one's own refs in the order of `ownRefs`, or undefined without keys. After an error the same entries may be given again. */
+  follow(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[] | undefined>
   /** Scopes whose secret is there, as `<session id>/<k>`. */
   scopes(): Promise<ReadonlySet<string>>
   /** SHA-256 of each segment of a session, in the order of sealing. */
   segmentHashes(session_id: string): Promise<readonly Hash[]>
-  /** Opens every segment, checks every derived row of the vault, and says what does not fit. `sealed` counts segments. */
-  faults(progress: (done: number) => void): Promise<{ faults: readonly Fault[]; sealed: number }>
+  /** After all entries: checks every segment (with keys: opens it) and every derived row of the vault, and says what does not fit. Codes of what concerns sealed bytes begin with `segment` or `secret`. */
+  faults(progress: (done: number) => void): Promise<readonly Fault[]>
 }
 
 export interface Evidence {
@@ -38,11 +40,14 @@ export interface Evidence {
   readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' }[]
   /** Ascending by index; rows that are missing are left out. */
   entries(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]>
-  /** Entries beyond the head's size, and everything else that the log does not account for. */
-  extra(): Promise<readonly Fault[]>
+  /** The first index from `from` on that has an entry. */
+  next(from: number): Promise<number | undefined>
+  /** Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. */
+  extra(size: number): Promise<readonly Fault[]>
   /** A stored full tile. Absent where the evidence keeps none. */
   readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>
   /** The derived session rows, by session id. Absent where the evidence keeps none. */
   readonly sessions?: () => AsyncIterable<{ readonly session_id: string; readonly row: string }>
-  readonly vault?: OpenVault
+  /** Absent where the evidence has no content. */
+  readonly vault?: Vault
 }

@@ -6,11 +6,11 @@
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
 import { equal, toBase64 } from '../base/bytes.ts'
-import { CounterfoilError, VerifyError } from '../base/errors.ts'
+import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { ListIndex } from '../event/list.ts'
-import { parseEntry } from '../event/parse.ts'
+import { encodeEntry, parseEntry } from '../event/parse.ts'
 import { encodeSession, firstPrev, foldSession, type SessionState } from '../event/session.ts'
 import { openCheckpoint, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
@@ -23,6 +23,10 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 
 const PAGE = 1_000
 const PROBLEMS_KEPT = 100
+/** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root'])
+/** Store errors that say what is wrong with the file; the others say that it could not be read now. */
+const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_database'])
 
 export interface VerifyOptions {
   readonly progress?: (done: number, total: number) => void
@@ -45,6 +49,10 @@ interface Reading {
   state: SessionState | undefined
   readonly lists: ListIndex
   readonly roots: ListRoots
+  /** scope → the first entry that puts content into it */
+  readonly scopes: Map<number, number>
+  /** An entry whose `prev` is not the hash of the one before: which of the two was changed, the next one shows. */
+  broken: { readonly before: number; readonly index: number; readonly mended: string } | undefined
   readonly usedApprovals: Set<number>
   readonly decisions: Map<number, Entry>
   readonly requests: Map<string, Entry>
@@ -62,20 +70,23 @@ class Run {
   readonly #problems: Problem[] = []
   #problemCount = 0
   readonly #firstBad = new Map<Property, number>()
-  readonly #failed = new Set<Property>()
+  readonly #failed = new Map<Property, { readonly worst: Problem; readonly count: number }>()
   #checkpoint: Checkpoint | undefined
-  #rememberedRoots = new Map<number, Hash>()
-  #tailFrom = 0
+  #rememberedRoots: { readonly size: number; readonly root: Hash }[] = []
+  #rootDiffers = false
+  /** The first leaf that differs from its stored tile. */
+  #tileLeaf: number | undefined
+  /** From here on no stored tile says which entry was changed. */
+  #untiled: number
   #recordedAt = ''
   #payloads = 0
   #erasedPayloads = 0
-  #sealed = 0
   #endings: SessionEnding[] = []
   #missing: Missing[] = []
-  /** scope → the entry that orders its erasure, and whether one says that it is done */
-  #ordered = new Map<string, { index: number; erasure: string }>()
+  /** scope → the first entry that orders its erasure, and all erasures that name it */
+  #ordered = new Map<string, { index: number; erasures: string[] }>()
   #done = new Set<string>()
-  #notRead: Problem[] = []
+  #firstNewer: number | undefined
   #newer = 0
   #unknown = 0
   #toldAfter = 0
@@ -86,6 +97,7 @@ class Run {
     this.#evidence = evidence
     this.#options = options
     this.#size = evidence.head.size
+    this.#untiled = evidence.tile === undefined ? 0 : Infinity
   }
 
   /** Step 1. */
@@ -101,7 +113,7 @@ class Run {
       try {
         const before = openCheckpoint(note, [ed25519Verifier(vkey.text)], { origin })
         if (before.size > this.#total) this.#bad('not_truncated', 'rolled_back', `this machine ${what} ${before.size} entries before, and ${this.#total} are here`, this.#total)
-        else this.#rememberedRoots.set(before.size, before.root)
+        else this.#rememberedRoots.push(before)
         if (this.#remembering === undefined || before.size > this.#remembering.size) this.#remembering = { size: before.size, what }
       } catch (error) {
         this.#bad('not_truncated', 'remembered', `the checkpoint that this machine ${what} before does not open under this log's key: ${messageOf(error)}`)
@@ -118,22 +130,57 @@ class Run {
   async readEntries(): Promise<void> {
     const total = this.#total
     this.#noteRoot()
-    for (let from = 0; from < total; from += PAGE) {
+    for (let from = 0; from < total; ) {
       const to = Math.min(from + PAGE, total)
-      const rows = await this.#evidence.entries(from, to)
+      const rows = await this.#rows(from, to)
       const parsed: Entry[] = []
       let expected = from
       for (const { index, entry } of rows) {
-        if (index !== expected) this.#bad('unchanged', 'entries_missing', index === expected + 1 ? `entry #${expected} is not there` : `entries #${expected} to #${index - 1} are not there`, expected)
+        if (index !== expected) this.#missingEntries(expected, index)
         expected = index + 1
         const read = await this.#readEntry(index, entry)
         if (read !== undefined) parsed.push(read)
       }
-      if (expected < to) this.#bad('unchanged', 'entries_missing', `entries #${expected} to #${to - 1} are not there`, expected)
+      from = expected === to ? to : await this.#next(to, total)
+      if (expected < from) this.#missingEntries(expected, from)
       await this.#checkPayloads(parsed)
-      this.#options.progress?.(to, total)
+      this.#options.progress?.(from, total)
     }
-    for (const { code, message, index } of await this.#evidence.extra()) this.#bad('unchanged', code, message, index)
+    const extra = await this.#reading('unchanged', undefined, () => this.#evidence.extra(total))
+    for (const { code, message, index } of extra ?? []) this.#bad(code === 'entries_extra' ? 'unchanged' : 'indexes', code, message, index)
+  }
+
+  /** A page of entries; where the evidence breaks within it, one by one, so that the break has an index. */
+  async #rows(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]> {
+    try {
+      return await this.#evidence.entries(from, to)
+    } catch (error) {
+      checkUnreadable(error)
+    }
+    const rows: { index: number; entry: Uint8Array }[] = []
+    for (let index = from; index < to; index++) rows.push(...((await this.#reading('unchanged', index, () => this.#evidence.entries(index, index + 1))) ?? []))
+    return rows
+  }
+
+  /** Where to read on after a page that was not full: what is missing may be most of a log that says it is huge. */
+  async #next(from: number, total: number): Promise<number> {
+    const next = await this.#reading('unchanged', from, () => this.#evidence.next(from))
+    return Math.min(next ?? total, total)
+  }
+
+  #missingEntries(from: number, to: number): void {
+    this.#bad('unchanged', 'entries_missing', to === from + 1 ? `entry #${from} is not there` : `entries #${from} to #${to - 1} are not there`, from)
+  }
+
+  /** What the evidence throws while it is read is wrong with it; only an operation that failed (a busy store) ends the run. */
+  async #reading<T>(property: Property, index: number | undefined, read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await read()
+    } catch (error) {
+      checkUnreadable(error)
+      this.#bad(property, 'unreadable', `${index === undefined ? 'the evidence' : `what belongs to #${index}`} cannot be read: ${messageOf(error)}`, index)
+      return undefined
+    }
   }
 
   async #readEntry(index: number, bytes: Uint8Array): Promise<Entry | undefined> {
@@ -147,11 +194,12 @@ class Run {
     } catch (error) {
       if (error instanceof NewerFormatError) {
         this.#newer++
-        this.#notRead.push({ property: 'unchanged', code: 'newer_format', message: messageOf(error), index })
+        this.#firstNewer ??= index
       } else this.#bad('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index)
       return undefined
     }
     if (entry.index !== index) this.#bad('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index)
+    if (index === 0) this.#checkStart(entry)
     this.#checkTime(entry)
     if (entry.capture === 'after' && (entry.event_type === 'llm_call' || entry.event_type === 'tool_call')) this.#toldAfter++
     if (entry.capture === 'imported') this.#imported++
@@ -162,26 +210,36 @@ class Run {
   async #addLeaf(index: number, hash: Hash): Promise<void> {
     const full = this.#edge.append([hash])
     this.#noteRoot()
-    if (this.#evidence.tile === undefined) return
+    const { tile } = this.#evidence
+    if (tile === undefined) return
     for (const { level, index: n, bytes } of full) {
-      const stored = await this.#evidence.tile(level, n)
-      if (stored === undefined) this.#bad('indexes', 'tile_missing', `tile ${level}/${n} is not there`)
-      else if (!equal(stored, bytes)) this.#badTile(level, n, stored, bytes)
+      const stored = await this.#reading('indexes', index, () => tile(level, n))
+      if (stored === undefined) {
+        this.#bad('indexes', 'tile_missing', `tile ${level}/${n} is not there`)
+        if (level === 0) this.#untiled = Math.min(this.#untiled, n * 256)
+      } else if (!equal(stored, bytes)) this.#badTile(level, n, stored, bytes)
     }
-    if (full.length > 0) this.#tailFrom = index + 1
   }
 
   /** A tile that differs names the entry, or the tile itself was changed: the signed root decides, at the end. */
   #badTile(level: number, n: number, stored: Uint8Array, bytes: Uint8Array): void {
     const at = bytes.findIndex((byte, i) => stored[i] !== byte)
     const leaf = (n * 256 + Math.floor((at === -1 ? bytes.length : at) / 32)) * 256 ** level
-    this.#bad('indexes', 'tile', `tile ${level}/${n} is not that of the stored entries, first at #${leaf}`, level === 0 ? leaf : undefined)
+    if (level === 0) this.#tileLeaf ??= leaf
+    this.#bad('indexes', 'tile', `tile ${level}/${n} is not that of the stored entries, first at #${leaf}`, leaf)
   }
 
   #noteRoot(): void {
-    const before = this.#rememberedRoots.get(this.#edge.size)
-    if (before === undefined || equal(before, this.#edge.root())) return
-    this.#bad('not_truncated', 'forked', `the first ${this.#edge.size} entries are not those that this machine saw before under this key: history was rewritten and signed again`)
+    for (const { size, root } of this.#rememberedRoots) {
+      if (size !== this.#edge.size || equal(root, this.#edge.root())) continue
+      this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten and signed again`)
+    }
+  }
+
+  /** A log says in its first entry which log it is, and under which key. */
+  #checkStart({ event_type, facts }: Entry): void {
+    const { origin, vkey } = this.#evidence
+    if (event_type !== 'log_start' || facts['origin'] !== origin || facts['vkey'] !== vkey.text) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
   }
 
   #checkTime({ index, recorded_at, event_type }: Entry): void {
@@ -196,12 +254,13 @@ class Run {
     let reading = this.#sessions.get(session_id)
     if (reading === undefined) {
       const lists = new ListIndex()
-      this.#sessions.set(session_id, (reading = { state: undefined, lists, roots: new ListRoots(lists), usedApprovals: new Set(), decisions: new Map(), requests: new Map() }))
+      this.#sessions.set(session_id, (reading = { state: undefined, lists, roots: new ListRoots(lists), scopes: new Map(), broken: undefined, usedApprovals: new Set(), decisions: new Map(), requests: new Map() }))
     }
     const expected = reading.state?.next_seq ?? 0
     if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
-    const prev = reading.state?.prev ?? firstPrev(this.#evidence.origin, session_id)
-    if (entry.prev !== prev) this.#bad('unchanged', 'prev', reading.state === undefined ? `entry #${index} does not begin a session of this log` : `entry #${index} does not follow the entry stored before it in its session, #${reading.state.last_index}`, reading.state?.last_index ?? index)
+    this.#settleBreak(reading, entry.prev)
+    this.#checkPrev(entry, reading, seq === expected)
+    for (const { ref } of ownRefs(entry)) if (!reading.scopes.has(ref.k ?? 0)) reading.scopes.set(ref.k ?? 0, index)
     this.#checkEnd(entry, reading.state)
     this.#checkLists(entry, reading)
     this.#checkApproval(entry, reading, hash)
@@ -211,6 +270,24 @@ class Run {
     } catch (error) {
       this.#bad('unchanged', 'session', `entry #${index}: ${messageOf(error)}`, index)
     }
+  }
+
+  #checkPrev(entry: Entry, reading: Reading, inPlace: boolean): void {
+    const { index, session_id } = entry
+    const { state } = reading
+    const prev = state?.prev ?? firstPrev(this.#evidence.origin, session_id)
+    if (entry.prev === prev) return
+    if (state === undefined) this.#bad('unchanged', 'prev', `entry #${index} does not begin a session of this log`, index)
+    else if (!inPlace) this.#bad('unchanged', 'prev', `entry #${index} does not follow the entry stored before it in its session, #${state.last_index}`, index)
+    else reading.broken = { before: state.last_index, index, mended: toBase64(leafHash(encodeEntry({ ...entry, prev }))) }
+  }
+
+  /** Two neighbours do not fit. If `next`, the hash that is named after them, is that of the second with the right `prev`, then that was changed in the second; else it was the first. */
+  #settleBreak(reading: Reading, next: string | undefined): void {
+    const { broken } = reading
+    if (broken === undefined) return
+    reading.broken = undefined
+    this.#bad('unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before)
   }
 
   #checkEnd({ index, event_type, session_id, facts }: Entry, state: SessionState | undefined): void {
@@ -242,7 +319,7 @@ class Run {
 
   /** An approval binds one call: the decision names a request on record, the call re-uses that request's input, once. */
   #checkApproval(entry: Entry, { usedApprovals, decisions, requests }: Reading, hash: string): void {
-    const { index, seq, event_type, facts, payloads } = entry
+    const { index, seq, event_type, facts, payloads, recorded_at } = entry
     if (event_type === 'approval_request') requests.set(hash, entry)
     if (event_type === 'approval_decision') {
       decisions.set(seq, entry)
@@ -253,24 +330,37 @@ class Run {
     const decision = decisions.get(approval)
     const request = decision === undefined ? undefined : requests.get(String(decision.facts['request']))
     const input = payloads['tool_input']
-    const bound = request !== undefined && input !== undefined && 'same' in input && input.same === request.seq && request.facts['tool_name'] === facts['tool_name']
+    const expires = request?.facts['expires_at']
+    const inTime = typeof expires !== 'string' || recorded_at <= expires
+    const bound = request !== undefined && inTime && input !== undefined && 'same' in input && input.same === request.seq && request.facts['tool_name'] === facts['tool_name']
     if (decision?.facts['decision'] !== 'approved' || !bound) this.#bad('unchanged', 'approval', `the call #${index} uses an approval that is not for it`, index)
     else if (usedApprovals.has(approval)) this.#bad('unchanged', 'approval', `the call #${index} uses an approval a second time`, index)
     usedApprovals.add(approval)
   }
 
-  #noteErasure({ index, event_type, facts }: Entry): void {
-    if (event_type !== 'erasure') return
+  /** Only the ledger orders: whoever may record could name any session otherwise. */
+  #noteErasure({ index, event_type, writer, facts }: Entry): void {
+    if (event_type !== 'erasure' || writer !== 'ledger') return
     const erasure = String(facts['erasure'])
     if (facts['phase'] === 'done') this.#done.add(erasure)
-    else for (const scope of (facts['scopes'] as readonly string[] | undefined) ?? []) this.#ordered.set(scope, { index, erasure })
+    else for (const scope of Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []) {
+      const known = this.#ordered.get(scope)
+      if (known === undefined) this.#ordered.set(scope, { index, erasures: [erasure] })
+      else known.erasures.push(erasure)
+    }
   }
 
   /** Step 7. */
   async #checkPayloads(entries: readonly Entry[]): Promise<void> {
-    const vault = this.#evidence.vault
-    if (vault === undefined) return
-    const disclosed = await vault.payloads(entries)
+    let disclosed: readonly (readonly Disclosed[])[] | undefined
+    try {
+      disclosed = await this.#evidence.vault?.follow(entries)
+    } catch (error) {
+      checkUnreadable(error)
+      if (entries.length === 1) this.#bad('payloads', 'unreadable', `the content of #${entries[0]!.index} cannot be read: ${messageOf(error)}`, entries[0]!.index)
+      else for (const entry of entries) await this.#checkPayloads([entry])
+    }
+    if (disclosed === undefined) return
     for (const [i, entry] of entries.entries()) {
       let n = 0
       for (const { slot, ref } of ownRefs(entry)) {
@@ -285,54 +375,76 @@ class Run {
     }
   }
 
-  /** Step 3, its end: the root is the one that was signed. */
+  /** Step 3, its end: the root is the one that was signed. Where the change lies, `locateChange` says. */
   checkRoot(): void {
     const checkpoint = this.#checkpoint
-    if (checkpoint === undefined || this.#edge.size !== checkpoint.size || equal(this.#edge.root(), checkpoint.root)) return
-    if (this.#firstBad.has('unchanged')) {
-      this.#bad('unchanged', 'root', 'the stored entries do not have the signed root')
-      return
-    }
-    // Nothing inside the entries shows it: look where the derived rows disagree.
-    const tile = this.#firstBad.get('indexes')
-    this.#suspectRoot = tile ?? this.#tailFrom
-    this.#bad('unchanged', 'root', tile === undefined ? `the stored entries do not have the signed root; the change lies at or after #${this.#tailFrom}` : `the stored entries do not have the signed root, first at #${tile}`, tile)
+    this.#rootDiffers = checkpoint !== undefined && this.#edge.size === checkpoint.size && !equal(this.#edge.root(), checkpoint.root)
+    this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
   }
-  #suspectRoot: number | undefined
 
   /** Step 8: derived rows. */
   async checkDerived(): Promise<void> {
     const stored = this.#evidence.sessions
-    if (stored === undefined) return
+    let changedLast = Infinity
     const left = new Map(this.#sessions)
-    for await (const { session_id, row } of stored()) {
-      const state = left.get(session_id)?.state
-      left.delete(session_id)
-      if (state === undefined) this.#bad('indexes', 'session_extra', `the session list has ${session_id}, of which the log has no entry`)
-      else if (encodeSession(state) !== row) {
-        if (this.#suspectRoot !== undefined && !this.#firstBad.has('unchanged') && prevOf(row) !== state.prev) this.#firstBad.set('unchanged', state.last_index)
+    if (stored !== undefined) await this.#reading('indexes', undefined, async () => {
+      for await (const { session_id, row } of stored()) {
+        const reading = left.get(session_id)
+        left.delete(session_id)
+        const state = reading?.state
+        if (reading === undefined || state === undefined) {
+          this.#bad('indexes', 'session_extra', `the session list has ${session_id}, of which the log has no entry`)
+          continue
+        }
+        const prev = prevOf(row)
+        this.#settleBreak(reading, prev)
+        if (encodeSession(state) === row) continue
+        // nothing follows a session's last entry: its row is what still knows the hash
+        if (prev !== state.prev && state.last_index >= this.#untiled) changedLast = Math.min(changedLast, state.last_index)
         this.#bad('indexes', 'session_row', `the stored row of session ${session_id} is not what its entries say`, state.last_index)
       }
-    }
-    for (const session_id of left.keys()) this.#bad('indexes', 'session_missing', `the session list lacks ${session_id}`)
-    if (this.#suspectRoot !== undefined && !this.#firstBad.has('unchanged')) this.#firstBad.set('unchanged', this.#suspectRoot)
+      for (const [session_id, { state }] of left) if (state !== undefined) this.#bad('indexes', 'session_missing', `the session list lacks ${session_id}`, state.last_index)
+    })
+    for (const reading of this.#sessions.values()) this.#settleBreak(reading, undefined)
+    if (this.#rootDiffers) this.#locateChange(changedLast)
   }
 
-  /** Steps 7 and 8 for the vault: every sealed byte is read, every derived row compared. */
+  #locateChange(changedLast: number): void {
+    const first = Math.min(this.#firstBad.get('unchanged') ?? Infinity, this.#tileLeaf ?? Infinity, changedLast)
+    if (first === Infinity) this.#bad('unchanged', 'root', `the stored entries do not have the signed root; the change lies at or after #${this.#untiled}`, this.#untiled)
+    else this.#bad('unchanged', 'root', `the stored entries do not have the signed root, first at #${first}`, first)
+  }
+
+  /** Steps 7 and 8 for the vault: every sealed byte is read, every derived row compared. Without keys, what shows without them. */
   async checkVault(): Promise<void> {
-    const vault = this.#evidence.vault
+    const { vault } = this.#evidence
     if (vault === undefined) return
-    const { faults, sealed } = await vault.faults((done) => this.#options.progress?.(this.#total, this.#total + done))
-    this.#sealed = sealed
-    for (const { code, message, index } of faults) this.#bad(code.startsWith('segment') || code.startsWith('secret') ? 'payloads' : 'indexes', code, message, index)
-    const there = await vault.scopes()
+    const faults = await this.#reading('payloads', undefined, () => vault.faults((done) => this.#options.progress?.(this.#total, this.#total + done)))
+    for (const { code, message, index } of faults ?? []) this.#bad(code.startsWith('segment') || code.startsWith('secret') ? 'payloads' : 'indexes', code, message, index)
+    const there = (await this.#reading('payloads', undefined, () => vault.scopes())) ?? new Set()
+    this.#checkScopes(there)
+    const erased = new Set([...this.#ordered.keys()].filter((scope) => !there.has(scope)).map((scope) => scope.slice(0, 36)))
+    const hashes = new Map<string, readonly Hash[]>()
     for (const { index, session_id, count, root } of this.#endings) {
-      if ([...this.#ordered.keys()].some((scope) => scope.startsWith(session_id) && !there.has(scope))) continue
-      const hashes = (await vault.segmentHashes(session_id)).slice(0, count)
-      if (hashes.length !== count || toBase64(treeRoot(hashes.map(leafHash))) !== root) this.#bad('payloads', 'segment_root', `the sealed content of session ${session_id} is not that which its end, #${index}, states`, index)
+      if (erased.has(session_id)) continue
+      const own = hashes.get(session_id) ?? (await this.#reading('payloads', index, () => vault.segmentHashes(session_id))) ?? []
+      hashes.set(session_id, own)
+      if (own.length < count || toBase64(treeRoot(own.slice(0, count).map(leafHash))) !== root) this.#bad('payloads', 'segment_root', `the sealed content of session ${session_id} is not that which its end, #${index}, states`, index)
     }
-    for (const [scope, { index, erasure }] of this.#ordered) {
-      if (there.has(scope) && this.#done.has(erasure)) this.#bad('payloads', 'not_erased', `the erasure ordered by #${index} is on record as done, and the secret of ${scope} is there`, index)
+  }
+
+  /** Each secret belongs to a scope that an entry uses; none is there whose erasure is done; none is gone that nothing erased. */
+  #checkScopes(there: ReadonlySet<string>): void {
+    for (const scope of there) {
+      if (this.#sessions.get(scope.slice(0, 36))?.scopes.has(Number(scope.slice(37))) !== true) this.#bad('payloads', 'secret_extra', `there is a secret of scope ${scope}, of which the log has no content`)
+    }
+    for (const [scope, { index, erasures }] of this.#ordered) {
+      if (there.has(scope) && erasures.some((erasure) => this.#done.has(erasure))) this.#bad('payloads', 'not_erased', `the erasure ordered by #${index} is on record as done, and the secret of ${scope} is there`, index)
+    }
+    if (this.#evidence.vault?.opened === true) return // each payload says so itself
+    for (const [session_id, { scopes }] of this.#sessions) for (const [k, index] of scopes) {
+      const scope = `${session_id}/${k}`
+      if (!there.has(scope) && !this.#ordered.has(scope)) this.#bad('payloads', 'missing', `the secret of the content of #${index} is not there, and no entry says that it was erased`, index)
     }
   }
 
@@ -347,15 +459,21 @@ class Run {
   }
 
   #bad(property: Property, code: string, message: string, index?: number): void {
-    this.#failed.add(property)
+    if (this.#newer > 0 && !SURE.has(code)) return
+    const problem: Problem = { property, code, message, ...(index === undefined ? {} : { index }) }
+    const known = this.#failed.get(property)
+    // the one to show: the lowest index, and of those the first found
+    const worst = known === undefined || (index ?? Infinity) < (known.worst.index ?? Infinity) ? problem : known.worst
+    this.#failed.set(property, { worst, count: (known?.count ?? 0) + 1 })
     this.#problemCount++
-    if (this.#problems.length < PROBLEMS_KEPT) this.#problems.push({ property, code, message, ...(index === undefined ? {} : { index }) })
+    if (this.#problems.length < PROBLEMS_KEPT) this.#problems.push(problem)
     if (index !== undefined) this.#firstBad.set(property, Math.min(index, this.#firstBad.get(property) ?? Infinity))
   }
 
   verdict(): Verdict {
     if (this.#newer > 0 && this.#failed.size === 0) {
-      throw new VerifyError('newer_format', `verify: ${this.#newer} entries are of a newer format, the first #${this.#notRead[0]!.index}`, 'verify this log with a newer counterfoil', { first_bad_index: this.#notRead[0]!.index! })
+      const first = this.#firstNewer!
+      throw new VerifyError('newer_format', `verify: ${plural(this.#newer, 'entry')} ${this.#newer === 1 ? 'is' : 'are'} of a newer format, the first #${first}`, 'verify this log with a newer counterfoil', { first_bad_index: first })
     }
     const states = [...this.#sessions.values()].flatMap(({ state }) => (state === undefined || state.agent_id === '' ? [] : [state]))
     const count = (phase: SessionState['state']): number => states.filter((state) => state.state === phase).length
@@ -379,14 +497,11 @@ class Run {
 
   #properties(counts: Verdict['counts']): Verdict['properties'] {
     const n = counts.entries
-    const last = n === 0 ? 'the log is empty' : `none edited, inserted, reordered or removed before #${n - 1}`
     return {
-      unchanged: this.#say('unchanged', 'proved', `the ${plural(n, 'entry')} are the ones signed: ${last}`),
+      unchanged: this.#say('unchanged', 'proved', n === 0 ? 'the log is empty, and signed so' : `the ${plural(n, 'entry')} ${n === 1 ? 'is the one' : 'are the ones'} signed: none edited, inserted, reordered or removed before #${n - 1}`),
       complete: this.#say('complete', this.#gapsSay === '' ? 'proved' : 'unknown', this.#gapsSay === '' ? sessionsSay(counts) : this.#gapsSay),
-      payloads: this.#evidence.vault === undefined
-        ? this.#say('payloads', 'unknown', 'payloads: not checked (no key)')
-        : this.#say('payloads', 'proved', `${plural(counts.payloads, 'payload')} match their commitments${counts.erased === 0 ? '' : `; ${counts.erased} were erased, by ${this.#erasuresSay()}`}`),
-      indexes: this.#evidence.sessions === undefined ? this.#say('indexes', 'unknown', 'there are no derived rows here to compare') : this.#say('indexes', 'proved', 'tiles, session rows and content index agree with the entries'),
+      payloads: this.#payloadsVerdict(counts),
+      indexes: this.#evidence.sessions === undefined ? this.#say('indexes', 'unknown', 'there are no derived rows here to compare') : this.#say('indexes', 'proved', `tiles${this.#evidence.vault?.opened === true ? ', session rows and content index' : ' and session rows'} agree with the entries`),
       not_truncated: this.#remembering === undefined
         ? this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
         : this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${this.#remembering.what === 'signed' ? 'signed' : 'looked'} (#${Math.max(0, this.#remembering.size - 1)})`),
@@ -398,18 +513,25 @@ class Run {
     }
   }
 
-  #erasuresSay(): string {
-    const indexes = [...new Set([...this.#ordered.values()].map(({ index }) => index))].sort((a, b) => a - b)
+  #payloadsVerdict({ payloads, erased }: Verdict['counts']): PropertyVerdict {
+    if (this.#evidence.vault?.opened !== true) return this.#say('payloads', 'unknown', 'payloads: not checked (no key)')
+    const gone = erased === 0 ? '' : `; ${erased.toLocaleString('en-US')} ${erased === 1 ? 'was' : 'were'} erased, by ${this.#erasuresSay(() => true)}`
+    const match = `${plural(payloads, 'payload')} ${payloads === 1 ? 'matches its commitment' : 'match their commitments'}${gone}`
+    const open = ({ erasures }: { readonly erasures: readonly string[] }): boolean => !erasures.some((erasure) => this.#done.has(erasure))
+    if (![...this.#ordered.values()].some(open)) return this.#say('payloads', 'proved', match)
+    return this.#say('payloads', 'unknown', `${match}; the erasure ordered by ${this.#erasuresSay(open)} is not done yet: opening the trail to write finishes it`)
+  }
+
+  #erasuresSay(which: (order: { readonly index: number; readonly erasures: readonly string[] }) => boolean): string {
+    const indexes = [...new Set([...this.#ordered.values()].filter(which).map(({ index }) => index))].sort((a, b) => a - b)
     return indexes.length === 1 ? `entry #${indexes[0]}` : `entries ${indexes.slice(0, 3).map((index) => `#${index}`).join(', ')}${indexes.length > 3 ? ', …' : ''}`
   }
 
   #say(property: Property, status: PropertyVerdict['status'], says: string): PropertyVerdict {
-    if (!this.#failed.has(property)) return { status, says }
-    const own = this.#problems.filter((problem) => problem.property === property)
+    const failed = this.#failed.get(property)
+    if (failed === undefined) return { status, says }
     const first = this.#firstBad.get(property)
-    const shown = own.find((problem) => problem.index === first) ?? own[0]
-    const more = own.length - 1
-    return { status: 'failed', says: `${shown?.message ?? says}${more > 0 ? ` (and ${more} more)` : ''}`, ...(first === undefined ? {} : { first_bad_index: first }) }
+    return { status: 'failed', says: `${failed.worst.message}${failed.count > 1 ? ` (and ${failed.count - 1} more)` : ''}`, ...(first === undefined ? {} : { first_bad_index: first }) }
   }
 }
 
@@ -421,6 +543,11 @@ function sessionsSay({ ended, open, suspended, interrupted, sessions }: Verdict[
 
 function plural(n: number, noun: string): string {
   return `${n.toLocaleString('en-US')} ${n === 1 ? noun : noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`
+}
+
+/** Throws `error` again unless it says that the evidence itself is broken. */
+function checkUnreadable(error: unknown): void {
+  if (error instanceof MisuseError || (error instanceof StoreError && !UNREADABLE.has(error.code))) throw error
 }
 
 function messageOf(error: unknown): string {

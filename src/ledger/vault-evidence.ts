@@ -1,0 +1,228 @@
+// A store's vault as evidence for `verify`: every segment opened, every derived row of the vault compared with what the entries say. Without
+// keys the forms are checked, and that rows, segments and scopes belong together.
+
+import { equal, toHex, utf8 } from '../base/bytes.ts'
+import { ownRefs, type Entry } from '../event/entry.ts'
+import type { Hash } from '../log/hash.ts'
+import type { ContentRow, PlaceRow, ScopeRow, SegmentRow, StoreView } from '../store/contract.ts'
+import { digestOf } from '../vault/commitment.ts'
+import type { Keyring } from '../vault/keyring.ts'
+import { contentKeyOf, indexKeyOf, parseWrapped, unwrapSecret } from '../vault/scope.ts'
+import { openSegment, parseSegmentHeader, placesOf, readPayload, type OpenSegment } from '../vault/segment.ts'
+import type { Disclosed, Fault, Vault } from '../verify/evidence.ts'
+import { sha256 } from '#crypto'
+import { ContentReader, messageOf } from './content.ts'
+
+const PAGE = 500
+const SEGMENTS_AT_ONCE = 32
+
+/** What entries and the content index say of one segment. `name` is `<session id>/<k>`; `places` are `frame/position/frames`. */
+interface Named { readonly first: number; readonly name: string; readonly places: Set<string> }
+interface StoredScope { readonly name: string; readonly secret?: Uint8Array }
+
+export class StoredVault implements Vault {
+  readonly opened: boolean
+  readonly #view: StoreView
+  readonly #keyring: Keyring | undefined
+  readonly #content: ContentReader | undefined
+  readonly #named = new Map<number, Named>()
+  /** scope → the first entry that puts content into it */
+  readonly #firstOf = new Map<string, number>()
+  /** who is on record, as `<subject>/<session id>/<k>` in hex → the entry that says so */
+  readonly #persons = new Map<string, { index: number; subject: Uint8Array; name: string }>()
+  readonly #found: Fault[] = []
+  #places = 0
+
+  constructor(view: StoreView, keyring: Keyring | undefined) {
+    this.#view = view
+    this.#keyring = keyring
+    this.#content = keyring === undefined ? undefined : new ContentReader(view, keyring)
+    this.opened = keyring !== undefined
+  }
+
+  async follow(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[] | undefined> {
+    if (entries.length === 0) return []
+    const rows = await this.#view.places(entries[0]!.index, entries.at(-1)!.index + 1)
+    const disclosed = await this.#content?.payloads(entries)
+    // nothing is noted before everything was read: a page that breaks is followed again, entry by entry
+    const names = new Map<number, string[]>()
+    for (const [i, entry] of entries.entries()) {
+      const own = [...ownRefs(entry)]
+      names.set(entry.index, own.map(({ ref }) => `${entry.session_id}/${ref.k ?? 0}`))
+      for (const name of names.get(entry.index)!) if (!this.#firstOf.has(name)) this.#firstOf.set(name, entry.index)
+      if (disclosed !== undefined) this.#notePerson(entry, own.findIndex(({ slot }) => slot === 'identity'), names.get(entry.index)!, disclosed[i]!)
+    }
+    for (const row of rows) this.#notePlace(row, names.get(row.index) ?? [])
+    return disclosed
+  }
+
+  #notePlace({ index, ordinal, segment, frame, position, frames }: PlaceRow, names: readonly string[]): void {
+    this.#places++
+    const name = names[ordinal]
+    if (name === undefined) {
+      this.#found.push({ code: 'place_extra', message: `the content index names payload ${ordinal} of #${index}, which has ${names.length}`, index })
+      return
+    }
+    let named = this.#named.get(segment)
+    if (named === undefined) this.#named.set(segment, (named = { first: index, name, places: new Set() }))
+    named.places.add(`${frame}/${position}/${frames}`)
+    if (named.name !== name) this.#found.push({ code: 'place', message: `the content index has content of #${index} in segment ${segment}, which is of another scope`, index })
+  }
+
+  #notePerson({ event_type, index }: Entry, at: number, names: readonly string[], disclosed: readonly Disclosed[]): void {
+    const identity = event_type === 'session_start' ? disclosed[at] : undefined
+    const text = identity === undefined || !('bytes' in identity) ? undefined : subjectOf(identity.bytes)
+    if (text === undefined) return
+    const subject = this.#keyring!.fingerprint('subject', utf8(text))
+    this.#persons.set(`${toHex(subject)}/${names[at]!}`, { index, subject, name: names[at]! })
+  }
+
+  async scopes(): Promise<ReadonlySet<string>> {
+    const found = new Set<string>()
+    for await (const { session_id, k } of this.#scopeRows()) found.add(`${session_id}/${k}`)
+    return found
+  }
+
+  async segmentHashes(session_id: string): Promise<readonly Hash[]> {
+    const scopes = (await this.#view.scopes([session_id])).map(({ scope }) => scope)
+    const hashes: Hash[] = []
+    for (const { segment } of scopes.length === 0 ? [] : await this.#view.segmentIds(scopes)) {
+      const row = await this.#view.segment(segment)
+      if (row !== undefined) hashes.push(sha256(row.bytes))
+    }
+    return hashes
+  }
+
+  async faults(progress: (done: number) => void): Promise<readonly Fault[]> {
+    const scopes = await this.#checkScopes()
+    await this.#checkSegments(scopes, progress)
+    await this.#checkContents(scopes)
+    const counts = await this.#view.counts()
+    const places = counts['places'] ?? 0
+    if (places > this.#places) this.#found.push({ code: 'place_extra', message: `${places - this.#places} rows of the content index belong to no entry` })
+    if (this.opened) await this.#checkSubjects(scopes, counts['subjects'] ?? 0)
+    return this.#found
+  }
+
+  /** Every wrapped secret is of its row's scope and generation, and opens. */
+  async #checkScopes(): Promise<Map<string, StoredScope>> {
+    const scopes = new Map<string, StoredScope>()
+    for await (const row of this.#scopeRows()) {
+      const name = `${row.session_id}/${row.k}`
+      let secret: Uint8Array | undefined
+      try {
+        secret = this.#open(row)
+      } catch (error) {
+        const index = this.#firstOf.get(name)
+        this.#found.push({ code: 'secret', message: `the secret of scope ${name}: ${messageOf(error)}`, ...(index === undefined ? {} : { index }) })
+      }
+      scopes.set(toHex(row.scope), { name, ...(secret === undefined ? {} : { secret }) })
+    }
+    return scopes
+  }
+
+  #open(row: ScopeRow): Uint8Array | undefined {
+    const { scope, generation } = parseWrapped(row.wrapped)
+    if (!equal(scope, row.scope)) throw new TypeError('it is that of another scope')
+    if (generation !== row.generation) throw new TypeError(`its row says KEK generation ${row.generation}, it is wrapped under ${generation}`)
+    const keyring = this.#keyring
+    return keyring === undefined ? undefined : unwrapSecret(row.wrapped, row.scope, keyring.origin, (wanted) => keyring.kek(wanted))
+  }
+
+  async #checkSegments(scopes: ReadonlyMap<string, StoredScope>, progress: (done: number) => void): Promise<void> {
+    const missing = new Set(this.#named.keys())
+    for (let after = -Number.MAX_SAFE_INTEGER, done = 0; ; ) {
+      const page = await this.#view.segmentPage(after, SEGMENTS_AT_ONCE)
+      for (const row of page) {
+        missing.delete(row.segment)
+        after = row.segment
+        this.#checkSegment(row, scopes.get(toHex(row.scope)))
+      }
+      progress((done += page.length))
+      if (page.length < SEGMENTS_AT_ONCE) break
+    }
+    for (const segment of missing) this.#found.push({ code: 'place', message: `the content index names segment ${segment}, which is not there`, index: this.#named.get(segment)!.first })
+  }
+
+  #checkSegment(row: SegmentRow, scope: StoredScope | undefined): void {
+    const named = this.#named.get(row.segment)
+    const bad = (code: string, why: string): unknown => this.#found.push({ code, message: `segment ${row.segment} ${why}`, ...(named === undefined ? {} : { index: named.first }) })
+    if (scope === undefined) return void bad('segment_orphan', 'is of a scope whose secret is not there')
+    if (named === undefined) return void bad('segment_unnamed', 'holds content that no entry names')
+    if (named.name !== scope.name) bad('segment_scope', `is of the scope ${scope.name}, its content of ${named.name}`)
+    try {
+      if (!equal(parseSegmentHeader(row.bytes).scope, row.scope)) throw new TypeError('its bytes are of another scope')
+      if (scope.secret === undefined || this.#keyring === undefined) return
+      const opened = openSegment(row.bytes, { origin: this.#keyring.origin, scope: row.scope, secret: scope.secret })
+      for (const { frame, position, frames } of placesOf(opened)) if (!named.places.has(`${frame}/${position}/${frames}`)) bad('segment_unnamed', `holds content at frame ${frame}, position ${position}, that no entry names`)
+    } catch (error) {
+      bad('segment', `does not open: ${messageOf(error)}`)
+    }
+  }
+
+  /** The content index has one row for each content, under its key. Takes the named places away one by one. */
+  async #checkContents(scopes: ReadonlyMap<string, StoredScope>): Promise<void> {
+    const opened = new Map<number, OpenSegment>()
+    for (let after: { scope: Uint8Array; key: Uint8Array } | undefined; ; ) {
+      const page = await this.#view.contentPage(after, PAGE)
+      for (const row of page) {
+        after = row
+        const named = this.#named.get(row.segment)
+        const why = await this.#contentFault(row, scopes.get(toHex(row.scope)), named, opened)
+        if (why !== undefined) this.#found.push({ code: 'content_index', message: `a row of the content index of segment ${row.segment}: ${why}`, ...(named === undefined ? {} : { index: named.first }) })
+      }
+      if (page.length < PAGE) break
+    }
+    let left = 0
+    for (const { places } of this.#named.values()) left += places.size
+    if (left > 0) this.#found.push({ code: 'content_index', message: `the content index lacks ${left} of the contents that entries name` })
+  }
+
+  async #contentFault(row: ContentRow, scope: StoredScope | undefined, named: Named | undefined, opened: Map<number, OpenSegment>): Promise<string | undefined> {
+    if (scope === undefined) return 'its scope is not there'
+    if (named === undefined || named.name !== scope.name || !named.places.delete(`${row.frame}/${row.position}/${row.frames}`)) return 'no entry names that content, or another row has it'
+    if (scope.secret === undefined || this.#keyring === undefined) return undefined
+    const { origin } = this.#keyring
+    try {
+      let segment = opened.get(row.segment)
+      if (segment === undefined) {
+        const stored = await this.#view.segment(row.segment)
+        if (stored === undefined) return 'its segment is not there'
+        segment = openSegment(stored.bytes, { origin, scope: row.scope, secret: scope.secret })
+        if (opened.size > 64) opened.clear()
+        opened.set(row.segment, segment)
+      }
+      return equal(contentKeyOf(indexKeyOf(scope.secret, origin), digestOf(readPayload(segment, row))), row.key) ? undefined : 'it names other content'
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+
+  /** Who is found for erasure must be who the sessions say: each identity on record has its row, and there are no others. */
+  async #checkSubjects(scopes: ReadonlyMap<string, StoredScope>, stored: number): Promise<void> {
+    const ids = new Map([...scopes].map(([id, { name }]) => [name, id]))
+    for (const { index, subject, name } of this.#persons.values()) {
+      const found = (await this.#view.subjectScopes(subject)).map(toHex)
+      if (!found.includes(ids.get(name) ?? '')) this.#found.push({ code: 'subject', message: `the person of session ${name.slice(0, 36)} cannot be found for erasure`, index })
+    }
+    if (stored > this.#persons.size) this.#found.push({ code: 'subject_extra', message: `${stored} rows say whose sessions these are, the log accounts for ${this.#persons.size}` })
+  }
+
+  async *#scopeRows(): AsyncGenerator<ScopeRow> {
+    for (let after: Uint8Array | undefined; ; ) {
+      const page = await this.#view.scopePage(after, PAGE)
+      yield* page
+      if (page.length < PAGE) return
+      after = page.at(-1)!.scope
+    }
+  }
+}
+
+function subjectOf(bytes: Uint8Array): string | undefined {
+  try {
+    const { subject } = JSON.parse(new TextDecoder().decode(bytes)) as { subject?: unknown }
+    return typeof subject === 'string' ? subject : undefined
+  } catch {
+    return undefined
+  }
+}
