@@ -13,7 +13,7 @@ export function openCliTrail(path: string, mode: OpenMode): Promise<CliTrail> {
 
 /** The library as the demo uses it. */
 export const library: Library = {
-  openTrail: (path, options) => openTrail(path, options as never) as unknown as DemoTrail,
+  openTrail: (path, options) => openTrail(path, options) as unknown as DemoTrail,
   runAuditedAgent,
   inspect: (path, home) => openLocalTrail(path, 'read', home),
 }

@@ -425,7 +425,7 @@ class Batch {
         v: 1 as const, index, session_id: live.session_id, writer, seq: live.nextSeq, prev: live.state?.prev ?? firstPrev(this.#keyring.origin, live.session_id),
         recorded_at: formatTime(this.#now), ...this.#step(draft, live), ...(refusal === undefined ? {} : { outcome: 'denied' as const }),
       }
-      const payloads = await this.#slotsOf(draft, live, given.seq, slots[i]!)
+      const payloads = await this.#slotsOf(draft, live, given.seq, slots[i])
       const bytes = encodeEntry(envelope(draft, facts, payloads, given))
       const hash = toBase64(leafHash(bytes))
       rows.push({ index, entry: bytes })

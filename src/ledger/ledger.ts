@@ -14,7 +14,9 @@ import { decodeSession, type SessionState } from '../event/session.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash } from '../log/hash.ts'
+import { proveInclusion } from '../log/inclusion.ts'
 import { ed25519Verifier, parseNote } from '../log/note.ts'
+import { formatProof } from '../log/proof.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
 import type { Head, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
@@ -214,6 +216,16 @@ export class Ledger {
     return this.#store.read(async (view) => {
       const row = (await view.findEvents([event_id]))[0]
       return row === undefined ? undefined : { index: row.index, entry_hash: toBase64(leafHash(row.entry)), checkpoint: (await view.head())!.checkpoint }
+    })
+  }
+
+  /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
+  async prove(event_id: string): Promise<string | undefined> {
+    return this.#store.read(async (view) => {
+      const [row, head] = [(await view.findEvents([event_id]))[0], await view.head()]
+      if (row === undefined || head === undefined) return undefined
+      const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size)), row.index, head.size)
+      return formatProof({ index: row.index, proof, checkpoint: head.checkpoint })
     })
   }
 
@@ -492,7 +504,7 @@ async function begin(store: Store, home: string | undefined, clock: Clock): Prom
 async function reopen(store: Store, head: Head, home: string | undefined, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
   if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
-  const keyring = known ?? openKeyring(origin, home!)
+  const keyring = known ?? openKeyring(origin, home)
   const own = await store.read(async (view) => {
     await readTip(view, head, keyring)
     await checkNotBehind(view, openOwn(keyring, head.checkpoint), keyring)

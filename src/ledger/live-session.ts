@@ -1,11 +1,9 @@
 // What a ledger keeps in memory of a session that is being written: enough to resolve "the payload of that earlier event" and
 // "the list as it was then" without reading. Everything here can be read again from the store, and is when another process moved the log.
 
-import type { Entry } from '../event/entry.ts'
-import { isListChange, isSameRef, ownRefs, type Ref } from '../event/entry.ts'
+import { isListChange, isSameRef, ownRefs, type Entry, type Ref } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
-import type { SessionState } from '../event/session.ts'
-import { foldSession } from '../event/session.ts'
+import { foldSession, type SessionState } from '../event/session.ts'
 import type { Hash } from '../log/hash.ts'
 import { ListRoots } from '../verify/list-root.ts'
 

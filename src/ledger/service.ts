@@ -37,6 +37,7 @@ export class LedgerService {
       case 'copy': return this.#ledger.copyTo(a as string)
       case 'counts': return this.#ledger.read((view) => view.counts())
       case 'find': return this.#ledger.find(a as string)
+      case 'prove': return this.#ledger.prove(a as string)
       case 'flush': return undefined
       default: throw new MisuseError('no_method', `ledger: no method ${method}`, '')
     }

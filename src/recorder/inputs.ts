@@ -77,7 +77,7 @@ export function errorInto(event_type: string, error: unknown, payloads: Record<s
 function parametersInto(value: unknown, payloads: Record<string, Value>): Record<string, unknown> {
   const facts: Record<string, unknown> = {}
   const rest: Record<string, unknown> = {}
-  for (const [name, parameter] of Object.entries((value ?? {}) as object)) {
+  for (const [name, parameter] of Object.entries(value ?? {})) {
     const kind = (NUMBERS as Record<string, string>)[name]
     if (kind === 'int' && Number.isSafeInteger(parameter)) facts[name] = parameter
     else if (kind === 'decimal' && typeof parameter === 'number' && decimal(parameter) !== undefined) facts[name] = decimal(parameter)

@@ -43,7 +43,6 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly user_id: string | undefined
   readonly #host: SessionHost
   readonly #stream: Stream
-  readonly #agent: Partial<AgentFacts>
   #ended: Promise<Receipt> | undefined
   #suspended = false
   #reasoning: string[] = []
@@ -53,11 +52,10 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   /** The event that a tool call belongs to: the newest model answer. */
   #asked: string | undefined
 
-  private constructor(host: SessionHost, session_id: string, agent: Partial<AgentFacts>, user_id: string | undefined) {
+  private constructor(host: SessionHost, session_id: string, user_id: string | undefined) {
     this.#host = host
     this.session_id = session_id
     this.user_id = user_id
-    this.#agent = agent
     this.#stream = new Stream(session_id, host)
   }
 
@@ -71,7 +69,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, '')
     }
     const own = facts.session_id !== undefined && isUuid(facts.session_id) ? facts.session_id : undefined
-    const session = new AgentSession(host, own ?? uuidv7(host.clock()), agent, facts.user_id)
+    const session = new AgentSession(host, own ?? uuidv7(host.clock()), facts.user_id)
     const payloads: Record<string, Value> = {
       identity: facts.user_id === undefined ? undefined : jsonPiece({ subject: facts.user_id, role: 'user' }),
       user_message: facts.user_message === undefined ? undefined : textPiece(facts.user_message),
@@ -95,7 +93,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   /** Takes up a session that another recorder began. The caller has checked that it is there, and knows whose it is. */
   static resume(host: SessionHost, session_id: string, known: { user_id?: string; root_session_id?: string } = {}, reason = 'resumed'): AgentSession {
-    const session = new AgentSession(host, session_id, host.defaults, known.user_id)
+    const session = new AgentSession(host, session_id, known.user_id)
     session.#root = known.root_session_id ?? session_id
     session.#stream.emit('session_resume', { facts: { reason } })
     return session

@@ -87,14 +87,14 @@ export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, cu
 const ON_RECORD: unique symbol = Symbol.for('counterfoil.onRecord/1') as never
 
 /** One act: approval where asked for, intent on record as the policy demands, the act, its result. */
-async function perform<In, Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string; readonly copies?: boolean }, input: unknown, call_id: string | undefined, run: (taken: In, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
+async function perform<Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string; readonly copies?: boolean }, input: unknown, call_id: string | undefined, run: (taken: unknown, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
   const risk = definition.risk ?? 'low'
   // The tool gets the value parsed from what was recorded, never the caller's object, which may change while a human thinks.
   // An SDK's tool was promised what its own schema made of the input (a Date, a Map), so without an approval it gets a copy made in the same moment.
   const { text, plain } = textOf(input)
   const copy = definition.copies === true ? copyOf(input) : undefined
   const recorded = plain ? await approved(session, definition, JSON.parse(text), risk, call_id) : undefined
-  const taken = (recorded === undefined && copy !== undefined ? copy.value : JSON.parse(text)) as In
+  const taken = (recorded === undefined && copy !== undefined ? copy.value : JSON.parse(text)) as unknown
   const intent = session.beginTool(definition.name, text, { risk, call_id, approval: recorded })
   try {
     await session.guard(intent, risk, recorded !== undefined)
@@ -198,7 +198,7 @@ function schemaOf(input: StandardSchema<unknown> | undefined): JsonSchema {
 }
 
 function withoutMeta(schema: JsonSchema): JsonSchema {
-  const { $schema: _, '~standard': __, ...rest } = schema as { [key: string]: unknown }
+  const { $schema: _, '~standard': __, ...rest } = schema
   return rest
 }
 

@@ -2,7 +2,7 @@
 // processes throughout; a test that needs the sqlite3 shell, strace or another user says so when it is skipped.
 
 import { execFile, execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -203,7 +203,7 @@ describe('opening', () => {
     for (const local of [0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]) expect(() => checkType(local, '/mnt')).not.toThrow() // ext4 xfs btrfs tmpfs overlay
   })
 
-  test.skipIf(process.getuid?.() !== 0 && has('true') === false)('refuses a folder or file that this user cannot write', async () => {
+  test.skipIf(process.getuid?.() !== 0 && !has('true'))('refuses a folder or file that this user cannot write', async () => {
     const path = folder()
     const file = join(path, 'log.db')
     await (await open(file)).close()

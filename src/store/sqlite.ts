@@ -386,16 +386,17 @@ class SqliteStore implements Store {
     try {
       db.exec('COMMIT')
     } catch (error) {
-      this.#poison('COMMIT', error)
-      throw this.#end
+      throw this.#poison('COMMIT', error)
     }
   }
 
   /** After an error of COMMIT this process may see as committed what the disk does not have. */
-  #poison(what: string, cause: unknown): void {
-    this.#end = new StoreError('poisoned', `store: ${this.name}: ${what} failed, and whether it took effect is not known: ${cause instanceof Error ? cause.message : String(cause)}`, 'open the store again, verify its tail, and look for each event by its id', { cause })
+  #poison(what: string, cause: unknown): StoreError {
+    const end = new StoreError('poisoned', `store: ${this.name}: ${what} failed, and whether it took effect is not known: ${cause instanceof Error ? cause.message : String(cause)}`, 'open the store again, verify its tail, and look for each event by its id', { cause })
+    this.#end = end
     for (const reader of this.#idle.splice(0)) reader.close()
     this.#parts.db?.close()
+    return end
   }
 
   /** Compares the files with those that were opened: 2 µs, against acknowledging into a file that nobody will find. */

@@ -279,7 +279,7 @@ export function storeSuite(driver: Driver, { describe, it }: Runner): void {
         same(await view.segmentIds([scopes[1]!.scope, scopes[5]!.scope]), [1, 3, 5].map((segment) => ({ segment, scope: scopes[1]!.scope })))
         const byKey = contents.toSorted((a, b) => order(concat(a.scope, a.key), concat(b.scope, b.key)))
         same(await view.contentPage(undefined, 4), byKey.slice(0, 4))
-        same(await view.contentPage(byKey[3]!, 99), byKey.slice(4))
+        same(await view.contentPage(byKey[3], 99), byKey.slice(4))
         same(await view.contents([contents[5]!, contents[0]!, { scope: scopes[1]!.scope, key: contents[0]!.key }]), [contents[5], contents[0]])
         same(await view.places(1, 3), places.slice(2))
         same(await view.subjectScopes(bytes(32, 'person')), [scopes[1]!.scope, scopes[3]!.scope].sort(order))

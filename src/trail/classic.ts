@@ -2,10 +2,9 @@
 
 import { MisuseError } from '../base/errors.ts'
 import { sha256Hex } from '#crypto'
-import type { TrailRow } from '../event/public.ts'
-import { AgentSession } from '../recorder/session.ts'
+import type { Json, TrailRow } from '../event/public.ts'
+import type { AgentSession } from '../recorder/session.ts'
 import { openTrail } from './trail.ts'
-import type { Json } from '../event/public.ts'
 import type { Trail } from './types.ts'
 
 /**

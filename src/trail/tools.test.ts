@@ -97,7 +97,7 @@ describe('a tool', () => {
     let ran = 0
     const pay = trail.tool({ name: 'pay' }, () => ran++)
     await trail.session({}, async () => {
-      await expect(pay({ amount: 5n } as never)).rejects.toMatchObject({ name: 'InvalidInput' })
+      await expect(pay({ amount: 5n })).rejects.toMatchObject({ name: 'InvalidInput' })
     })
     expect(ran).toBe(0)
     expect(await calls(trail)).toMatchObject([{ outcome: 'failure', tool_input: { text: '{ amount: 5n }' } }])
@@ -161,7 +161,8 @@ describe('an approval', () => {
   test('shows a person the recorded input, and binds the act to it', async () => {
     const asked: ApprovalRequest[] = []
     const { trail } = scratchTrail()
-    const pay = trail.tool({ name: 'pay', risk: 'critical', approval: async (request) => (asked.push(request), { decision: 'approved', approver_id: 'boss', comment: 'fine', assurance: 'terminal' }) }, ({ n }: { n: number }, { approval }) => [n, approval?.approver_id])
+    const ask: Approver = async (request) => (asked.push(request), { decision: 'approved', approver_id: 'boss', comment: 'fine', assurance: 'terminal' })
+    const pay = trail.tool({ name: 'pay', risk: 'critical', approval: ask }, ({ n }: { n: number }, { approval }) => [n, approval?.approver_id])
     await trail.session({ user_id: 'anna' }, async (session) => {
       session.record('reasoning', { text: 'because' })
       expect(await pay({ n: 5 })).toEqual([5, 'boss'])
@@ -215,11 +216,12 @@ describe('an approval', () => {
   test('runs what was approved, whatever becomes of the input while a person thinks', async () => {
     const { trail } = scratchTrail()
     const input = { to: 'anna', amount: 1 }
-    const pay = trail.tool({ name: 'pay', approval: async ({ tool_input }) => {
+    const ask: Approver = async ({ tool_input }) => {
       Object.assign(tool_input as object, { amount: 777 })
       input.amount = 1_000_000
       return { decision: 'approved', approver_id: 'boss' }
-    } }, (given: typeof input) => given.amount)
+    }
+    const pay = trail.tool({ name: 'pay', approval: ask }, (given: typeof input) => given.amount)
     await trail.session({}, async () => expect(await pay(input)).toBe(1))
     expect(await calls(trail)).toMatchObject([{ tool_input: { to: 'anna', amount: 1 } }])
   })

@@ -17,7 +17,7 @@ describe('a session', () => {
       session_id = session.session_id
       expect(currentSession()).toBe(session)
       trail.record('reasoning', { text: 'through the trail' })
-      await null
+      await Promise.resolve()
       trail.log('reasoning', { text: 'after an await' })
       return 42
     })
@@ -299,7 +299,7 @@ describe('several trails', () => {
     const { trail: b } = scratchTrail()
     await a.session({}, async () => {
       expect(() => b.record('reasoning', { text: 'x' })).toThrow('one of another trail')
-      const open = modelCallsOf(b)!().call({ provider: 'p', model_id: 'm', endpoint: 'e', streaming: false, attempt: 1, parameters: {}, input_messages: [], tool_definitions: [] } as never)
+      const open = modelCallsOf(b)!().call({ provider: 'p', model_id: 'm', endpoint: 'e', streaming: false, attempt: 1, parameters: {}, input_messages: [], tool_definitions: [] })
       await open.ready()
       open.finish({ outcome: 'success', complete: true, output: [], tool_calls_requested: [], thinking: [] } as never)
       await b.session({}, (own) => expect((own as unknown as { session_id: string }).session_id).toBeTruthy())

@@ -163,7 +163,7 @@ class LocalTrail implements AsyncDisposable {
         try {
           own = AgentSession.begin(this.#host, {}, { implicit: true })
         } catch (error) {
-          return { event_id: '', ready: () => Promise.reject(error as Error), finish: () => {} }
+          return { event_id: '', ready: () => Promise.reject(error), finish: () => {} }
         }
         const open = own.call(call)
         return {
@@ -221,6 +221,12 @@ class LocalTrail implements AsyncDisposable {
     return why(await this.#ledger.call<ViewEvent[]>('session', session_id), target)
   }
 
+  async prove(event_id: string): Promise<string> {
+    const proof = await this.#ledger.call<string | undefined>('prove', event_id)
+    if (proof === undefined) throw new StoreError('no_event', `trail: event ${event_id} is not in this trail`, 'counterfoil show lists the events of a session')
+    return proof
+  }
+
   async erase(what: { session_id?: string; user_id?: string }, because: { reason: string; legal_basis?: string }): Promise<Receipt> {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
     if ((what.session_id === undefined) === (what.user_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', '')
@@ -266,7 +272,11 @@ class LocalTrail implements AsyncDisposable {
   }
 }
 
-Object.defineProperty(LocalTrail.prototype, MODEL_CALLS, { value: LocalTrail.prototype.modelCalls })
+Object.defineProperty(LocalTrail.prototype, MODEL_CALLS, {
+  value: function (this: LocalTrail): ModelCallSink {
+    return this.modelCalls()
+  },
+})
 
 /** A session begun inside another one of the same trail is its child. */
 function parentOf(session: AgentSession | undefined, host: SessionHost): { parent?: AgentSession } {

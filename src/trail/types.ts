@@ -77,6 +77,8 @@ export interface Trail extends Recorder, AsyncDisposable {
   verify(options?: VerifyOptions): Promise<Verdict>
   /** Where an act came from. Without an id: the last tool call of risk high or above, else the last tool call; undefined when there is none. */
   why(event_id?: string): Promise<Why | undefined>
+  /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
+  prove(event_id: string): Promise<string>
   /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
   erase(what: { readonly session_id: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string }): Promise<Receipt>
   /** Resolves when everything accepted so far has reached `level` (default durable). */

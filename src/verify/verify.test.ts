@@ -257,8 +257,7 @@ describe('step 3, the tree', () => {
   it.each(each)('sees a deleted, inserted, exchanged, repeated and moved entry (%s)', async (who) => {
     const at = async (change: (sql: Sql) => void, index: number, code: string): Promise<void> => {
       const verdict = await verifyAt(changed(change), { who })
-      if (process.env.DEBUG) console.log(verdict.problems)
-      expect([firstBad(verdict, 'unchanged'), codes(verdict).includes(code)], code).toEqual([index, true])
+        expect([firstBad(verdict, 'unchanged'), codes(verdict).includes(code)], code).toEqual([index, true])
     }
     await at((sql) => sql('DELETE FROM entries WHERE idx = 20'), 20, 'entries_missing')
     await at((sql) => sql('DELETE FROM entries WHERE idx BETWEEN 20 AND 30'), 20, 'entries_missing')
@@ -485,7 +484,7 @@ describe('steps 7 and 8, the vault', () => {
     const damaged = await verifyAt(changed((sql) => sql('UPDATE scopes SET wrapped = randomblob(105) WHERE session_id = ?', sessions[1]!)))
     expect([codes(damaged).includes('secret'), firstBad(damaged, 'payloads')]).toEqual([true, 12])
     for (const who of each) {
-      const generation = await verifyAt(changed((sql) => sql('UPDATE scopes SET generation = '0000000002' WHERE session_id = ?', sessions[1]!)), { who })
+      const generation = await verifyAt(changed((sql) => sql("UPDATE scopes SET generation = '0000000002' WHERE session_id = ?", sessions[1]!)), { who })
       expect([codes(generation), firstBad(generation, 'payloads')]).toEqual([['secret'], 12])
       const gone = await verifyAt(changed((sql) => sql('DELETE FROM scopes WHERE session_id = ?', sessions[1]!)), { who })
       expect([codes(gone).includes('missing'), firstBad(gone, 'payloads')], who).toEqual([true, 12])
