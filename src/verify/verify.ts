@@ -198,7 +198,10 @@ class Run {
       } else this.#bad('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index)
       return undefined
     }
-    if (entry.index !== index) this.#bad('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index)
+    if (entry.index !== index) {
+      this.#bad('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index)
+      entry = { ...entry, index } // what else is wrong with it is said of where it stands
+    }
     if (index === 0) this.#checkStart(entry)
     this.#checkTime(entry)
     if (entry.capture === 'after' && (entry.event_type === 'llm_call' || entry.event_type === 'tool_call')) this.#toldAfter++
