@@ -180,13 +180,7 @@ async function runSql(store: Store, reader: LogReader, query: string): Promise<S
   const statement = prepare(db, query)
   db.exec('BEGIN')
   const insert = db.prepare(`INSERT INTO audit_events VALUES (${COLUMNS.map(() => '?').join(', ')})`)
-  const rows: { index: number; values: SQLInputValue[] }[] = []
-  for await (const session of pages((cursor) => reader.sessions({}, PAGE, cursor))) {
-    const events = await reader.session(session.session_id)
-    const indexes = new Map(events.map((event) => [event.event_id, event.index]))
-    for (const row of classicRows(events)) rows.push({ index: indexes.get(row.event_id)!, values: COLUMNS.map((name) => row[name]) })
-  }
-  for (const { values } of rows.sort((a, b) => a.index - b.index)) insert.run(...values)
+  const sessions = new Set<string>() // the log's own one too, with its erasures
   await store.read(async (view) => {
     const insertEntry = db.prepare('INSERT INTO audit_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
     const size = (await view.head())?.size ?? 0
@@ -194,9 +188,17 @@ async function runSql(store: Store, reader: LogReader, query: string): Promise<S
       for (const { index, entry } of await view.entries(from, from + PAGE)) {
         const e = parseEntry(entry).entry
         insertEntry.run(index, e.event_id, e.session_id, e.seq, e.event_type, e.timestamp, e.recorded_at, e.writer, e.capture, e.outcome ?? null, e.step_number ?? null, e.parent_event_id ?? null, JSON.stringify(e.facts), JSON.stringify(e.payloads))
+        sessions.add(e.session_id)
       }
     }
   })
+  const rows: { index: number; values: SQLInputValue[] }[] = []
+  for (const session_id of sessions) {
+    const events = await reader.session(session_id)
+    const indexes = new Map(events.map((event) => [event.event_id, event.index]))
+    for (const row of classicRows(events)) rows.push({ index: indexes.get(row.event_id)!, values: COLUMNS.map((name) => (name === 'agent_id' ? row[name] || null : row[name])) })
+  }
+  for (const { values } of rows.sort((a, b) => a.index - b.index)) insert.run(...values)
   db.exec('COMMIT')
   return { columns: statement.columns().map(({ name }) => name), rows: values(db, statement) }
 }
