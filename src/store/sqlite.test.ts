@@ -512,7 +512,7 @@ describe('read-only', () => {
     await reader.copyTo(join(path, 'copy.db'))
   })
 
-  test('leaves the bytes of a finished log as they are', async () => {
+  test('leaves the bytes of a finished log as they are, and no file beside it', async () => {
     const path = folder()
     const writer = await open(join(path, 'log.db'))
     await writer.append((tx) => tx.insertEntries([row(0)]))
@@ -522,6 +522,7 @@ describe('read-only', () => {
     expect(await indexes(reader)).toEqual([0])
     await reader.close()
     expect(readFileSync(join(path, 'log.db')).equals(before)).toBe(true)
+    expect(readdirSync(path)).toEqual(['log.db'])
   })
 })
 

@@ -40,11 +40,17 @@ export async function openSqliteStore(path: string, options: SqliteOptions = {})
     return new SqliteStore({ name: path, db, logId, waitMs, readers: 1 })
   }
   const file = locate(path, readOnly)
+  const alone = statSync(`${file}-wal`, { throwIfNoEntry: false }) === undefined
   const access = checkIsOurs(file)
   if (readOnly) {
     const first = openReader(file, access, path)
-    await patiently(path, waitMs, () => checkTables(first, path))
-    return new SqliteStore({ name: path, file, access, first, logId, waitMs, readers })
+    try {
+      await patiently(path, waitMs, () => checkTables(first, path))
+    } catch (error) {
+      first.close()
+      throw error
+    }
+    return new SqliteStore({ name: path, file, access, first, alone, logId, waitMs, readers })
   }
   const db = new Connection(file, 'write', path)
   try {
@@ -194,6 +200,8 @@ interface Parts {
   readonly db?: Connection
   /** The first reader; absent in memory. Open as long as the store is: see `#abandon`. */
   readonly first?: Connection
+  /** Read-only: whether nobody had the log open before. */
+  readonly alone?: boolean
   readonly logId: number
   readonly waitMs: number
   readonly readers: number
@@ -325,6 +333,21 @@ class SqliteStore implements Store {
     // The writer last: it empties and removes the write-ahead log.
     for (const reader of this.#idle) reader.close()
     db?.close()
+    this.#tidy()
+  }
+
+  /** SQLite lets a reader make the two files beside the log, but not remove them: whoever only verified evidence should not leave files beside it. */
+  #tidy(): void {
+    const { file, name, alone = false, access } = this.#parts
+    if (file === undefined || !alone || access === 'immutable' || !isWritable(file) || statSync(`${file}-wal`, { throwIfNoEntry: false })?.size !== 0) return
+    const last = new Connection(file, 'write', name)
+    try {
+      last.get('SELECT 1 FROM logs')
+    } catch {
+      // somebody else has it open now, and removes them when it is done
+    } finally {
+      last.close()
+    }
   }
 
   #checkOpen(): void {
