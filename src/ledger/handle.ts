@@ -110,12 +110,12 @@ export class LocalLedger {
   #run(): void {
     const options = { workerData: this.#start, name: 'counterfoil', execArgv: [], stdin: false }
     const worker = 'code' in workerSource ? new Worker(workerSource.code, { ...options, eval: true }) : new Worker(workerSource.url, options)
-    if (this.#held === 0) worker.unref()
     worker.on('message', (message: FromWorker) => this.#hear(message))
     worker.on('error', (error: Error) => this.#lost(new StoreError('worker_failed', `ledger: the worker thread failed: ${error.message}`, 'what was accepted is in the spool; open the trail again', { cause: error })))
     worker.on('exit', () => {
       if (this.#worker === worker && !this.closed) this.#lost(new StoreError('worker_ended', 'ledger: the worker thread ended', 'what was accepted is in the spool; open the trail again'))
     })
+    if (this.#held === 0) worker.unref() // last: a listener for messages holds the process again
     this.#worker = worker
   }
 
