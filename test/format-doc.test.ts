@@ -167,12 +167,13 @@ function open(sealed: Buffer, headBytes: number, secret: Uint8Array, salt: Uint8
 }
 
 interface Ref { c: string; m: string }
+interface ParsedEntry { event_id: string; session_id: string; seq: number; prev: string; index: number; stream?: string; facts: object; payloads: { [name: string]: Ref | { same: number } | ListChange } }
 interface ListChange { base?: number; keep?: number; add: Ref[]; count: number; root: string }
 
 describe('a stranger with docs/format.md', () => {
   const { origin } = vectors
   const entries = vectors.entries.map(({ bytes }) => text(bytes))
-  const parsed = entries.map((bytes) => JSON.parse(bytes.toString()) as { [name: string]: never } & { session_id: string; seq: number; prev: string; index: number; payloads: { [name: string]: Ref | { same: number } | ListChange } })
+  const parsed = entries.map((bytes) => JSON.parse(bytes.toString()) as ParsedEntry)
 
   test('§2: checks key, tree and checkpoint', () => {
     const publicKey = hex(vectors.log_key.public_key)
@@ -204,8 +205,8 @@ describe('a stranger with docs/format.md', () => {
         expect([slot.count, slot.root]).toEqual([all.length, b64(root(all.map((c) => leaf(Buffer.from(c, 'base64')))))])
       }
     }
-    const end = parsed.at(-1)!['facts'] as unknown as { streams: object; segment_count: number; segment_root: string }
-    expect(end.streams).toEqual({ [parsed.at(-1)!['stream'] as string]: 3 })
+    const end = parsed.at(-1)!.facts as { streams: object; segment_count: number; segment_root: string }
+    expect(end.streams).toEqual({ [parsed.at(-1)!.stream!]: 3 })
     expect(end.segment_root).toBe(b64(root(vectors.segments.map(({ bytes }) => leaf(hash(hex(bytes)))))))
   })
 
@@ -223,7 +224,7 @@ describe('a stranger with docs/format.md', () => {
       const digest = hash(content)
       const position32 = Buffer.alloc(4)
       position32.writeUInt32BE(position)
-      const salt = createHmac('sha256', saltKey!).update(Buffer.concat([hex((parsed[entry]!['event_id'] as string).replaceAll('-', '')), Buffer.of(slot.length), text(slot), position32, digest])).digest()
+      const salt = createHmac('sha256', saltKey!).update(Buffer.concat([hex(parsed[entry]!.event_id.replaceAll('-', '')), Buffer.of(slot.length), text(slot), position32, digest])).digest()
       expect(b64(hash(text('counterfoil/payload/v1'), nul, salt, digest))).toBe(commitment)
       expect(createHmac('sha256', indexKey!).update(digest).digest('hex')).toBe(content_key)
       const named = parsed[entry]!.payloads[slot]!
