@@ -126,7 +126,9 @@ export async function smallLog(where: Place): Promise<{ sessions: string[]; size
   await appendRun(ledger, tells[1]!, { user: 'jonas.weidenfeld', order: '2045' })
   await appendRun(ledger, tells[2]!, { user: 'petra.quandt', order: '3307', end: false })
   await appendRun(ledger, tells[3]!, { user: 'ingrid.maximova', order: '4419' })
-  await appendAll(ledger, [tells[3]!.draft('session_resume', { reason: 'resumed' }), tells[3]!.draft('final_output', {}, { output: text('Your refund is on its way, Ingrid.') })])
+  const spool = randomRef()
+  const late = [tells[3]!.draft('session_resume', { reason: 'resumed' }), tells[3]!.draft('final_output', {}, { output: text('Your refund is on its way, Ingrid.') })]
+  await ledger.append(handed(...late).map((each) => ({ ...each, stream: { spool, owner: '{"pid":4711}' } })), { id: spool, offset: 1_024 })
   const size = (await ledger.read((view) => view.head()))!.size
   await ledger.close()
   return { sessions: tells.map(({ session_id }) => session_id), size }

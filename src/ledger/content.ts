@@ -6,7 +6,7 @@ import { ownRefs, type Entry } from '../event/entry.ts'
 import type { PlaceRow, StoreView } from '../store/contract.ts'
 import { digestOf, saltOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
-import { openSegment, readPayload, type OpenSegment } from '../vault/segment.ts'
+import { openSegment, placesOf, readPayload, type OpenSegment } from '../vault/segment.ts'
 import type { Disclosed } from '../verify/evidence.ts'
 import { openScope } from './append.ts'
 import type { OpenScope } from './live-session.ts'
@@ -20,6 +20,9 @@ export class ContentReader {
   readonly #keyring: Keyring
   readonly #scopes = new Map<string, Map<number, OpenScope | { readonly damaged: string }>>()
   readonly #segments = new Map<number, OpenSegment | { readonly damaged: string } | 'missing'>()
+
+  /** How many contents each segment holds that was opened. */
+  readonly contents: Map<number, number> = new Map()
 
   constructor(view: StoreView, keyring: Keyring) {
     this.#view = view
@@ -96,6 +99,7 @@ export class ContentReader {
       else {
         try {
           segment = openSegment(row.bytes, { origin: this.#keyring.origin, scope: scope.id, secret: scope.secret })
+          this.contents.set(id, placesOf(segment).length)
         } catch (error) {
           segment = { damaged: messageOf(error) }
         }

@@ -399,12 +399,14 @@ class Run {
           this.#bad('indexes', 'session_extra', `the session list has ${session_id}, of which the log has no entry`)
           continue
         }
-        const prev = prevOf(row)
+        const said = prevOf(row)
+        // a row of more entries says nothing about the last that was read
+        const prev = said.next_seq === state.next_seq ? said.prev : undefined
         this.#settleBreak(reading, prev)
         if (encodeSession(state) === row) continue
         // nothing follows a session's last entry: its row is what still knows the hash
-        if (prev !== state.prev && state.last_index >= this.#untiled) changedLast = Math.min(changedLast, state.last_index)
-        this.#bad('indexes', 'session_row', `the stored row of session ${session_id} is not what its entries say`, state.last_index)
+        if (prev !== undefined && prev !== state.prev && state.last_index >= this.#untiled) changedLast = Math.min(changedLast, state.last_index)
+        this.#bad('indexes', 'session_row', `the stored row of session ${session_id} is not what its entries say`, prev === undefined ? undefined : state.last_index)
       }
       for (const [session_id, { state }] of left) if (state !== undefined) this.#bad('indexes', 'session_missing', `the session list lacks ${session_id}`, state.last_index)
     })
@@ -413,7 +415,7 @@ class Run {
   }
 
   #locateChange(changedLast: number): void {
-    const first = Math.min(this.#firstBad.get('unchanged') ?? Infinity, this.#tileLeaf ?? Infinity, changedLast)
+    const first = Math.min(this.#firstBad.get('unchanged') ?? Infinity, this.#tileLeaf ?? Infinity, changedLast, this.#firstNewer ?? Infinity)
     if (first === Infinity) this.#bad('unchanged', 'root', `the stored entries do not have the signed root; the change lies at or after #${this.#untiled}`, this.#untiled)
     else this.#bad('unchanged', 'root', `the stored entries do not have the signed root, first at #${first}`, first)
   }
@@ -558,10 +560,11 @@ function messageOf(error: unknown): string {
   return String((error as Error)?.message ?? error)
 }
 
-function prevOf(row: string): string | undefined {
+/** What a stored session row says of the entry hash it ends with, if anything. */
+function prevOf(row: string): { readonly prev?: string; readonly next_seq?: number } {
   try {
-    return (JSON.parse(row) as { prev?: string }).prev
+    return (JSON.parse(row) ?? {}) as { prev?: string; next_seq?: number }
   } catch {
-    return undefined
+    return {}
   }
 }
