@@ -82,14 +82,27 @@ export function unpackAbsent<T>(value: T, mark: string): T {
   }) as T
 }
 
-/** A copy of the outer levels of a result (pages, events, lists), where an Absent can stand; payload values are left as they are. */
-function mapAbsent(value: unknown, map: (each: object) => unknown, depth = 0): unknown {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
-  const mapped = map(value)
-  if (mapped !== undefined) return mapped
-  if (depth > 4) return value
-  if (Array.isArray(value)) return value.map((each) => mapAbsent(each, map, depth + 1))
-  const out: Record<string, unknown> = {}
-  for (const name of Object.keys(value)) Object.defineProperty(out, name, { value: mapAbsent((value as Record<string, unknown>)[name], map, depth + 1), enumerable: true, writable: true, configurable: true })
-  return out
+/**
+ * `value` with each Absent of its outer levels (pages, events, lists) mapped; payload values are left as they are. What holds none stays the same
+ * object, and what stands in several places stays one: the messages of a conversation are in the list of every call, and cross the thread once.
+ */
+function mapAbsent(value: unknown, map: (each: object) => unknown, depth = 0, seen: Map<object, unknown> = new Map()): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || depth > 5) return value
+  const before = seen.get(value)
+  if (before !== undefined) return before
+  const mapped = map(value) ?? mapMembers(value, (each) => mapAbsent(each, map, depth + 1, seen))
+  seen.set(value, mapped)
+  return mapped
+}
+
+/** A copy of `value` where `map` changes a member, else `value` itself. */
+function mapMembers(value: object, map: (each: unknown) => unknown): object {
+  let out: object | undefined
+  for (const [name, each] of Object.entries(value)) {
+    const mapped = map(each)
+    if (mapped === each) continue
+    out ??= Array.isArray(value) ? [...(value as unknown[])] : Object.create(Object.getPrototypeOf(value) as object | null, Object.getOwnPropertyDescriptors(value)) as object
+    Object.defineProperty(out, name, { value: mapped, enumerable: true, writable: true, configurable: true }) // a name may be __proto__
+  }
+  return out ?? value
 }
