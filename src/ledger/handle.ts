@@ -129,7 +129,7 @@ export class LocalLedger {
         this.#failed = undefined
         this.#ready = newReady()
         if (this.#worker === undefined) this.#run()
-        else this.#tell({ kind: 'wake' })
+        else void this.call('flush').catch(() => {}) // it opens the log, or says again why not
       }
       await this.#ready.promise
     } finally {

@@ -133,7 +133,10 @@ export class Ledger {
       // The commit may have happened. Look again through new handles: what is on record answers with its old receipt.
       this.#broken = error as Error
       await this.#reopen()
-      answers = await this.#appender.append(handed, options)
+      answers = await this.#appender.append(handed, options).catch((again: Error) => {
+        if (!isContentError(again) && !isUndone(again)) this.#broken = again
+        throw again
+      })
     }
     this.#noteHead()
     return answers
@@ -157,7 +160,7 @@ export class Ledger {
   async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}): Promise<number> {
     const key = this.#options.spools?.key
     if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', '')
-    let offset = (await this.#store.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
+    let offset = (await this.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
     for (;;) {
       const handed: Handed[] = []
       let bytes = 0
@@ -202,7 +205,7 @@ export class Ledger {
   /** Notes the streams whose owner is proved gone, but not those of which a spool may still hold something. */
   async #interrupt(unread: ReadonlySet<string>): Promise<void> {
     const self = thisOwner()
-    const rows = (await this.#store.read((view) => view.streams())).filter((row) => !unread.has(row.spool) && isGone(row.owner, self))
+    const rows = (await this.read((view) => view.streams())).filter((row) => !unread.has(row.spool) && isGone(row.owner, self))
     for (const { session_id, stream } of rows) {
       const state = await this.session(session_id)
       if (state === undefined) continue
@@ -213,7 +216,7 @@ export class Ledger {
 
   /** Where an event is on record, by its id; undefined when it is not. */
   async find(event_id: string): Promise<Placed | undefined> {
-    return this.#store.read(async (view) => {
+    return this.read(async (view) => {
       const row = (await view.findEvents([event_id]))[0]
       return row === undefined ? undefined : { index: row.index, entry_hash: toBase64(leafHash(row.entry)), checkpoint: (await view.head())!.checkpoint }
     })
@@ -221,7 +224,7 @@ export class Ledger {
 
   /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
   async prove(event_id: string): Promise<string | undefined> {
-    return this.#store.read(async (view) => {
+    return this.read(async (view) => {
       const [row, head] = [(await view.findEvents([event_id]))[0], await view.head()]
       if (row === undefined || head === undefined) return undefined
       const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size)), row.index, head.size)
@@ -230,7 +233,7 @@ export class Ledger {
   }
 
   async session(session_id: string): Promise<SessionState | undefined> {
-    const row = (await this.#store.read((view) => view.sessions([session_id])))[0]
+    const row = (await this.read((view) => view.sessions([session_id])))[0]
     return row === undefined ? undefined : decodeSession(row.row)
   }
 
@@ -242,7 +245,7 @@ export class Ledger {
   async erase(order: EraseOrder): Promise<Erased> {
     const finished = await this.#finishErasures()
     const sessions = await this.erasable(order)
-    const rows = await this.#store.read((view) => view.scopes(sessions))
+    const rows = await this.read((view) => view.scopes(sessions))
     if (rows.length === 0 && finished !== undefined) return finished // what was asked for again was ordered, and could not be done then
     if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `erase: expected a session or a person with content on record, got ${order.user_id === undefined ? (order.session_ids ?? []).join(', ') || 'none' : 'a person without any'}`, 'counterfoil sessions lists what is there')
     if (rows.length === 0) throw new MisuseError('erased_already', 'erase: all content of these sessions is erased already', 'counterfoil verify says by which entry')
@@ -282,7 +285,7 @@ export class Ledger {
   async #scrubSpools(): Promise<void> {
     const spools = this.#options.spools
     if (spools === undefined) return
-    const offsets = new Map((await this.#store.read((view) => view.spools())).map((row) => [row.spool, row.offset]))
+    const offsets = new Map((await this.read((view) => view.spools())).map((row) => [row.spool, row.offset]))
     for (const path of listSpools(spools.folder)) {
       const offset = offsets.get(basename(path))
       try {
@@ -303,8 +306,8 @@ export class Ledger {
     for (const id of order.session_ids ?? []) if (known.has(id)) found.add(id)
     if (order.user_id !== undefined) {
       const subject = this.#keyring.fingerprint('subject', utf8(order.user_id))
-      const scopes = new Set((await this.#store.read((view) => view.subjectScopes(subject))).map(toHex))
-      if (scopes.size > 0) for (const row of await this.#store.read((view) => view.scopes([...known.keys()]))) if (scopes.has(toHex(row.scope))) found.add(row.session_id)
+      const scopes = new Set((await this.read((view) => view.subjectScopes(subject))).map(toHex))
+      if (scopes.size > 0) for (const row of await this.read((view) => view.scopes([...known.keys()]))) if (scopes.has(toHex(row.scope))) found.add(row.session_id)
     }
     for (let grew = true; grew; ) {
       grew = false
@@ -321,7 +324,7 @@ export class Ledger {
   async *allSessions(): AsyncGenerator<SessionState> {
     let before: { started_at: string; session_id: string } | undefined
     for (;;) {
-      const page = await this.#store.read((view) => view.listSessions({ limit: 500, ...(before === undefined ? {} : { before }) }))
+      const page = await this.read((view) => view.listSessions({ limit: 500, ...(before === undefined ? {} : { before }) }))
       for (const row of page) yield decodeSession(row.row)
       const last = page.at(-1)
       if (last === undefined || page.length < 500) return
@@ -360,7 +363,8 @@ export class Ledger {
   }
 
   /** Runs `fn` on one snapshot of the store. */
-  read<T>(fn: (view: StoreView) => Promise<T>): Promise<T> {
+  async read<T>(fn: (view: StoreView) => Promise<T>): Promise<T> {
+    if (this.#broken !== undefined) await this.#exclusive(async () => { if (this.#broken !== undefined) await this.#reopen() })
     return this.#store.read(fn)
   }
 
@@ -398,7 +402,7 @@ export class Ledger {
   async #finishErasures(): Promise<Erased | undefined> {
     const open = new Map<string, { ordered: Placed; scopes: string[] }>()
     for (let from = 0; ; ) {
-      const { page, checkpoint } = await this.#store.read(async (view) => ({ page: await view.events({ event_types: ['erasure'], from, limit: 500 }), checkpoint: (await view.head())!.checkpoint }))
+      const { page, checkpoint } = await this.read(async (view) => ({ page: await view.events({ event_types: ['erasure'], from, limit: 500 }), checkpoint: (await view.head())!.checkpoint }))
       for (const row of page) {
         from = row.index + 1
         const { facts, writer } = parseEntry(row.entry).entry

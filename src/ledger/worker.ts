@@ -15,9 +15,9 @@ import { LedgerService } from './service.ts'
 /** Answers kept for waits that come after the event. */
 const ANSWERS_KEPT = 20_000
 
-/** How soon a failed drain is tried again when nobody wakes the worker; twice as long each time, up to the second. */
+/** How soon a failed drain is tried again when nobody waits for it; twice as long each time, up to the second. */
 const RETRY_MS = 500
-const MAX_RETRY_MS = 30_000
+const MAX_RETRY_MS = 10_000
 
 const port = parentPort!
 const start = workerData as Start
@@ -64,6 +64,7 @@ function drain(): Promise<ErrorData | undefined> {
 
 async function drainAll(): Promise<ErrorData | undefined> {
   clearTimeout(retry)
+  retry = undefined
   try {
     do {
       again = false
@@ -80,8 +81,10 @@ async function drainAll(): Promise<ErrorData | undefined> {
     return undefined
   } catch (error) {
     Atomics.store(flag, 0, 0) // the next event wakes us again
-    retry = setTimeout(() => void drain(), retryMs)
-    retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)
+    retry = setTimeout(() => {
+      retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)
+      void drain()
+    }, retryMs)
     const data = errorData(error)
     fail(data)
     return data
@@ -152,10 +155,10 @@ port.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'draft':
       drafts.push(message.draft)
-      void drain()
+      if (retry === undefined) void drain()
       return
     case 'wake':
-      void drain()
+      if (retry === undefined) void drain() // else the log was not to be had a moment ago
       return
     case 'wait':
       waits.push(message)
