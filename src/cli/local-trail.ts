@@ -8,7 +8,7 @@ import { MisuseError, StoreError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
-import { evidenceOf } from '../ledger/evidence.ts'
+import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
 import { KEK_LIFE_MS, Ledger, type EraseOrder } from '../ledger/ledger.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
@@ -98,7 +98,8 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
     newest: (count, session_id) => reader.newest(count, session_id),
     async verify({ progress }) {
-      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring), progress === undefined ? {} : { progress }))
+      const remembered = rememberedBy(keyring)
+      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered), progress === undefined ? {} : { progress }))
       if (verdict.whole) keyring?.writeProved(verdict.checkpoint)
       return verdict
     },

@@ -14,17 +14,22 @@ import { StoredVault } from './vault-evidence.ts'
 const PAGE = 500
 
 /**
+ * The checkpoints that this machine signed and proved last. Read them before the snapshot that is compared with them: another process may
+ * append, and write a newer one, in between.
+ */
+export function rememberedBy(keyring: Keyring | undefined): Evidence['remembered'] {
+  const [signed, proved] = [keyring?.readHead(), keyring?.readProved()]
+  return [...(signed === undefined ? [] : [{ note: signed, what: 'signed' as const }]), ...(proved === undefined ? [] : [{ note: proved, what: 'proved' as const }])]
+}
+
+/**
  * The evidence in one snapshot of a store. Without a keyring the verifier key is taken from the log's first entry, which proves nothing about whose
  * it is (`pinned: false`), or from `vkey`; and payloads are not opened.
  */
-export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, vkey?: string): Promise<Evidence> {
+export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, vkey?: string, remembered: Evidence['remembered'] = rememberedBy(keyring)): Promise<Evidence> {
   const head = await headOf(view)
   const origin = originOf(head.checkpoint, keyring)
   const text = keyring?.vkey ?? vkey ?? (await vkeyInLog(view))
-  const remembered: { note: string; what: 'signed' | 'proved' }[] = []
-  const [signed, proved] = [keyring?.readHead(), keyring?.readProved()]
-  if (signed !== undefined) remembered.push({ note: signed, what: 'signed' })
-  if (proved !== undefined) remembered.push({ note: proved, what: 'proved' })
   return {
     origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined }, remembered,
     entries: (from, to) => view.entries(from, to),

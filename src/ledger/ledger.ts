@@ -509,9 +509,11 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
   if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
   const keyring = known ?? openKeyring(origin, home)
+  const note = keyring.readHead() // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
-    await readTip(view, head, keyring)
-    await checkNotBehind(view, openOwn(keyring, head.checkpoint), keyring)
+    const now = (await view.head()) ?? head
+    await readTip(view, now, keyring)
+    await checkNotBehind(view, openOwn(keyring, now.checkpoint), note, keyring)
     const first = (await view.entries(0, 1))[0]
     if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
     return parseEntry(first.entry).entry.session_id
@@ -520,8 +522,7 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
 }
 
 /** Refuses a store that is behind, or beside, the newest checkpoint that these keys signed. */
-async function checkNotBehind(view: StoreView, head: Checkpoint, keyring: Keyring): Promise<void> {
-  const note = keyring.readHead()
+async function checkNotBehind(view: StoreView, head: Checkpoint, note: string | undefined, keyring: Keyring): Promise<void> {
   if (note === undefined) return
   const last = openOwn(keyring, note)
   const next = 'this is an older copy of the log, or one restored from a backup; put the newest copy back'

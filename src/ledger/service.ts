@@ -2,7 +2,7 @@
 
 import { MisuseError } from '../base/errors.ts'
 import { verifyLog } from '../verify/verify.ts'
-import { evidenceOf } from './evidence.ts'
+import { evidenceOf, rememberedBy } from './evidence.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
 import { LogReader, type EventSearch, type SessionSearch } from './reader.ts'
@@ -45,7 +45,8 @@ export class LedgerService {
 
   async #verify(): Promise<unknown> {
     const { keyring } = this.#ledger
-    const verdict = await this.#ledger.read(async (view) => verifyLog(await evidenceOf(view, keyring)))
+    const remembered = rememberedBy(keyring)
+    const verdict = await this.#ledger.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered)))
     if (verdict.whole) keyring.writeProved(verdict.checkpoint)
     return verdict
   }
