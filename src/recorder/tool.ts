@@ -2,12 +2,11 @@
 
 import { performance } from 'node:perf_hooks'
 import { MisuseError } from '../base/errors.ts'
+import type { JsonSchema, ObjectSchema } from '../event/public.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { errorText, isA, jsonPiece, messageOf } from './content.ts'
 import type { AgentSession } from './session.ts'
-
-export type JsonSchema = { readonly [key: string]: unknown }
 
 /** The Standard Schema interface (standardschema.dev, version 1): what zod, valibot and arktype schemas have. Only types. */
 export interface StandardSchema<Out> { readonly '~standard': { readonly version: 1; readonly vendor: string; readonly validate: (value: unknown) => unknown; readonly types?: { readonly input: unknown; readonly output: Out } | undefined } }
@@ -26,7 +25,7 @@ export interface ToolContext extends CallContext { readonly session: AgentSessio
 /** A tool on the record. Call it with an input, or give `run` what the model sent: it answers with content for the model and never throws for the tool's own errors. */
 export interface Tool<In, Out> {
   (input: In): Promise<Out>
-  readonly definition: { readonly name: string; readonly description: string; readonly input_schema: JsonSchema }
+  readonly definition: { readonly name: string; readonly description: string; readonly input_schema: ObjectSchema }
   run(input: unknown, call_id?: string): Promise<{ content: string; is_error: boolean }>
 }
 
@@ -44,7 +43,8 @@ export function makeTool(definition: object, run: unknown, session: () => AgentS
 }
 
 /** Makes a tool of `run`. The session is looked up at each call, so a tool is made once, at module scope. */
-export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
+export function toolOf<In, Out>(given: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
+  const definition = { ...given }
   checkDefinition(definition)
   if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, '')
   const act = async (input: unknown, call_id: string | undefined): Promise<Out> => {
@@ -54,7 +54,7 @@ export function toolOf<In, Out>(definition: ToolDefinition<In>, run: (input: In,
   const tool = ((input: In) => act(input, undefined)) as Tool<In, Out>
   Object.defineProperty(tool, 'name', { value: definition.name })
   return Object.assign(tool, {
-    definition: { name: definition.name, description: definition.description ?? '', input_schema: definition.input_schema ?? schemaOf(definition.input) },
+    definition: { name: definition.name, description: definition.description ?? '', input_schema: { type: 'object', ...(definition.input_schema ?? schemaOf(definition.input)) } as ObjectSchema },
     run: async (input: unknown, call_id?: string) => {
       try {
         const output = await act(input, call_id)

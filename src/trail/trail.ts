@@ -98,7 +98,7 @@ class LocalTrail implements AsyncDisposable {
     ledger.onReport(this.#report)
     const { agent_id, agent_version, model_id, system_prompt } = options
     this.#host = {
-      sink: ledger, clock: Date.now, masks: options.mask ?? defaultMasks, report: this.#report, lost: () => { this.#lost++ }, current,
+      sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map((mask) => ({ ...mask })), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
       policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure } },
       approve: options.approve, ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
