@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { fileURLToPath } from 'node:url'
 import { type CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
-import { checkMasks, defaultMasks } from '../event/mask.ts'
+import { checkMasks, defaultMasks, type Mask } from '../event/mask.ts'
 import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { label, quote } from '../event/label.ts'
@@ -65,6 +65,11 @@ function checkOptions(options: TrailOptions): void {
   checkPolicy('failure', options.failure, ['block', 'buffer', 'continue'])
 }
 
+/** A regular expression with the flag g goes on from where its owner used it last: what stands before would not be masked. */
+function copyOfMask(mask: Mask): Mask {
+  return { ...mask, find: mask.find instanceof RegExp ? new RegExp(mask.find) : mask.find }
+}
+
 function expectType(name: string, value: unknown, type: 'string' | 'function'): void {
   if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, '')
 }
@@ -98,7 +103,7 @@ class LocalTrail implements AsyncDisposable {
     ledger.onReport(this.#report)
     const { agent_id, agent_version, model_id, system_prompt } = options
     this.#host = {
-      sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map((mask) => ({ ...mask })), report: this.#report, lost: () => { this.#lost++ }, current,
+      sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
       policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure } },
       approve: options.approve, ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
