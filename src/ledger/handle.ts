@@ -113,7 +113,8 @@ export class LocalLedger {
     worker.on('message', (message: FromWorker) => this.#hear(message))
     worker.on('error', (error: Error) => this.#lost(new StoreError('worker_failed', `ledger: the worker thread failed: ${error.message}`, 'what was accepted is in the spool; open the trail again', { cause: error })))
     worker.on('exit', () => {
-      if (this.#worker === worker && !this.closed) this.#lost(new StoreError('worker_ended', 'ledger: the worker thread ended', 'what was accepted is in the spool; open the trail again'))
+      const closed = this.closing && this.#waiting.size === 0 // it ends by itself when it has answered close()
+      if (this.#worker === worker && !closed) this.#lost(new StoreError('worker_ended', 'ledger: the worker thread ended', 'what was accepted is in the spool; open the trail again'))
     })
     if (this.#held === 0) worker.unref() // last: a listener for messages holds the process again
     this.#worker = worker
