@@ -2,7 +2,7 @@
 // hash and sign everything again (`forge`), so that nothing but the step in question can notice.
 
 import { randomBytes } from 'node:crypto'
-import { cpSync, readdirSync } from 'node:fs'
+import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SQLInputValue } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -615,4 +615,3 @@ function keep(where: Place): (sql: Sql) => void {
     for (const row of tiles) sql('INSERT INTO tiles VALUES (?, ?, ?, ?)', ...(Object.values(row) as SQLInputValue[]))
   }
 }
-void readdirSync
