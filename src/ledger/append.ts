@@ -263,7 +263,7 @@ class Batch {
       const payloads = await this.#slotsOf(draft, live, entry.seq, undefined, entry)
       const { outcome: _, step_number, ...given } = entry
       const step = draft.step_number ?? step_number
-      again = encodeEntry(envelope(draft, facts, payloads, { ...given, ...(step === undefined ? {} : { step_number: step }) }))
+      again = encodeEntry(envelope(draft, facts, payloads, { ...given, session_id: draft.session_id, ...(step === undefined ? {} : { step_number: step }) }))
     } catch {
       // content that cannot even be placed as the first time is other content
     }
