@@ -9,6 +9,9 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 /** A JSON Schema, as tool definitions carry it. */
 export type JsonSchema = { readonly [key: string]: unknown }
 
+/** The schema of an object, which is what the input of a tool must be. */
+export type ObjectSchema = JsonSchema & { readonly type: 'object' }
+
 /** Where an event belongs. All optional: by default the next step, this moment, no parent. `timestamp` is `YYYY-MM-DDTHH:MM:SS.sssZ`. */
 export interface Place {
   step_number?: number

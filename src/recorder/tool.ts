@@ -54,7 +54,7 @@ export function toolOf<In, Out>(given: ToolDefinition<In>, run: (input: In, cont
   const tool = ((input: In) => act(input, undefined)) as Tool<In, Out>
   Object.defineProperty(tool, 'name', { value: definition.name })
   return Object.assign(tool, {
-    definition: { name: definition.name, description: definition.description ?? '', input_schema: { type: 'object', ...(definition.input_schema ?? schemaOf(definition.input)) } as ObjectSchema },
+    definition: { name: definition.name, description: definition.description ?? '', input_schema: { type: 'object', ...(definition.input_schema ?? schemaOf(definition.input)) } },
     run: async (input: unknown, call_id?: string) => {
       try {
         const output = await act(input, call_id)

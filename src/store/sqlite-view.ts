@@ -287,14 +287,16 @@ export class SqliteTx extends SqliteView implements StoreTx {
   }
 
   async rewrapScopes(rows: readonly ScopeRow[]): Promise<void> {
-    const sql = `UPDATE scopes SET generation = ?3, wrapped = ?4 WHERE log_id = ?1 AND scope = ?2 AND generation <> '${ERASED}'`
-    this.#each(rows, sql, (r) => [r.scope, formatGeneration(r.generation), r.wrapped])
+    const sql = `UPDATE scopes SET generation = ?, wrapped = ? WHERE log_id = ? AND scope = ? AND generation <> '${ERASED}'`
+    this.#write((db) => {
+      for (const r of rows) db.run(sql, formatGeneration(r.generation), r.wrapped, this.logId, r.scope)
+    })
   }
 
   async insertSegments(rows: readonly SegmentRow[]): Promise<void> {
     this.#each(rows, 'INSERT INTO segments (log_id, segment, scope, bytes) VALUES (?, ?, ?, ?)', (r) => [r.segment, r.scope, r.bytes])
     const last = rows.reduce((max, row) => Math.max(max, row.segment), 0)
-    this.#write((db) => db.run('UPDATE logs SET last_segment = max(last_segment, ?2) WHERE log_id = ?1', this.logId, last))
+    this.#write((db) => db.run('UPDATE logs SET last_segment = max(last_segment, ?) WHERE log_id = ?', last, this.logId))
   }
 
   async insertPlaces(rows: readonly PlaceRow[]): Promise<void> {
@@ -331,7 +333,7 @@ export class SqliteTx extends SqliteView implements StoreTx {
 
   async deleteScopes(scopes: readonly Uint8Array[]): Promise<number> {
     const scope = (s: Uint8Array): Value[] => [s]
-    this.#each(scopes, 'DELETE FROM places WHERE log_id = ?1 AND segment IN (SELECT segment FROM segments WHERE log_id = ?1 AND scope = ?2)', scope)
+    this.#each(scopes, 'DELETE FROM places WHERE log_id = ? AND segment IN (SELECT segment FROM segments WHERE log_id = ? AND scope = ?)', (s) => [this.logId, s])
     this.#each(scopes, 'DELETE FROM contents WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, 'UPDATE subjects SET subject = zeroblob(32) WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, `UPDATE scopes SET generation = '${ERASED}', wrapped = zeroblob(length(wrapped)) WHERE log_id = ? AND scope = ?`, scope)
