@@ -126,6 +126,21 @@ describe('the quick start', () => {
   })
 })
 
+describe('the command', () => {
+  test('runs the demo where nothing else is installed: the SDK that its agent uses is inside', async () => {
+    expect(existsSync(join(folder, 'node_modules', '@anthropic-ai'))).toBe(false)
+    const state = mkdtempSync(join(tmpdir(), 'counterfoil-state-'))
+    const env = { ...process.env, HOME: state, XDG_STATE_HOME: join(state, 'state'), COUNTERFOIL_HOME: join(state, 'home'), ANTHROPIC_API_KEY: '', NO_COLOR: '1' }
+    const { stdout, stderr } = await run('npx', ['--offline', 'counterfoil', 'demo', '--approve', 'yes'], { cwd: folder, env, timeout: 60_000 })
+    expect(stderr.replaceAll(/^npm (warn|notice).*\n/gm, '')).toBe('')
+    expect(stdout).toContain('approved by')
+    expect(stdout).toMatch(/^whole, not witnessed/m)
+    expect(stdout).toMatch(/one byte +caught at #\d+ +caught at #\d+/)
+    expect(readdirSync(folder).filter((name) => /\.db|spool/.test(name))).toEqual([])
+    rmSync(state, { recursive: true })
+  })
+})
+
 test('the browser door bundles for a browser, without Node', async () => {
   const { outputFiles } = await bundle({
     stdin: { contents: `export * from 'counterfoil/verify'`, resolveDir: folder }, bundle: true, platform: 'browser', format: 'esm', write: false,
