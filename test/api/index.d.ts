@@ -1,0 +1,1246 @@
+import { ModelCallSource } from './types.js';
+
+declare const VOCABULARY: {
+    readonly session_start: {
+        readonly facts: {
+            readonly agent_id: "label";
+            readonly agent_version: "label?";
+            readonly model_id: "label?";
+            readonly source: "label?";
+            readonly user: "ref?";
+            readonly parent_session_id: "uuid?";
+            readonly root_session_id: "uuid?";
+            readonly system_prompt_fingerprint: "hash?";
+            readonly implicit: "bool?";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly user_message: "one";
+            readonly system_prompt: "one";
+            readonly tool_definitions: "list";
+            readonly client_session_id: "one";
+            readonly tags: "one";
+            readonly on_behalf_of: "one";
+        };
+    };
+    readonly llm_call: {
+        readonly facts: {
+            readonly provider: "label";
+            readonly model_id: "label";
+            readonly streaming: "bool?";
+            readonly attempt: "int?";
+            readonly call_id: "label?";
+            readonly endpoint: "label?";
+            readonly message_count: "int?";
+            readonly system_prompt_fingerprint: "hash?";
+            readonly max_tokens: "int?";
+            readonly temperature: "decimal?";
+            readonly top_p: "decimal?";
+            readonly top_k: "int?";
+            readonly seed: "int?";
+            readonly budget_tokens: "int?";
+        };
+        readonly payloads: {
+            readonly input_messages: "list";
+            readonly system_prompt: "one";
+            readonly tool_definitions: "list";
+            readonly request_parameters: "one";
+            readonly model_name: "one";
+            readonly continues: "one";
+        };
+    };
+    readonly context: {
+        readonly facts: {};
+        readonly payloads: {
+            readonly input_messages: "list";
+            readonly tool_definitions: "list";
+            readonly output: "list";
+        };
+    };
+    readonly llm_result: {
+        readonly facts: {
+            readonly model_id: "label?";
+            readonly stop_reason: "label?";
+            readonly input_tokens: "int?";
+            readonly output_tokens: "int?";
+            readonly cache_read_tokens: "int?";
+            readonly cache_write_tokens: "int?";
+            readonly reasoning_tokens: "int?";
+            readonly latency_ms: "int?";
+            readonly time_to_first_token_ms: "int?";
+            readonly status: "int?";
+            readonly error_type: "label?";
+            readonly attempt: "int?";
+            readonly complete: "bool?";
+        };
+        readonly payloads: {
+            readonly output: "list";
+            readonly output_text: "one";
+            readonly tool_calls_requested: "one";
+            readonly response_id: "one";
+            readonly error: "one";
+            readonly usage: "one";
+            readonly raw: "one";
+            readonly names: "one";
+        };
+    };
+    readonly reasoning: {
+        readonly facts: {
+            readonly kind: "=model_reported|author_stated";
+            readonly form: "=full|summarised|encrypted|withheld?";
+        };
+        readonly payloads: {
+            readonly text: "one";
+        };
+    };
+    readonly tool_call: {
+        readonly facts: {
+            readonly tool_name: "label";
+            readonly call_id: "label?";
+            readonly risk: "=low|medium|high|critical";
+            readonly requires_approval: "bool?";
+            readonly approval: "int?";
+            readonly attempt: "int?";
+            readonly requested_by: "int?";
+        };
+        readonly payloads: {
+            readonly tool_input: "one";
+            readonly names: "one";
+        };
+    };
+    readonly tool_result: {
+        readonly facts: {
+            readonly tool_name: "label?";
+            readonly call_id: "label?";
+            readonly execution_time_ms: "int?";
+            readonly error_type: "label?";
+        };
+        readonly payloads: {
+            readonly tool_output: "one";
+            readonly error: "one";
+        };
+    };
+    readonly approval_request: {
+        readonly facts: {
+            readonly tool_name: "label";
+            readonly call_id: "label?";
+            readonly risk: "=low|medium|high|critical?";
+            readonly expires_at: "time?";
+            readonly quorum: "int?";
+        };
+        readonly payloads: {
+            readonly tool_input: "one";
+            readonly shown: "one";
+        };
+    };
+    readonly approval_decision: {
+        readonly facts: {
+            readonly request: "hash";
+            readonly decision: "=approved|rejected|expired";
+            readonly approver: "ref?";
+            readonly assurance: "=asserted|terminal|api_key|oidc?";
+            readonly time_to_decide_ms: "int?";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly comment: "one";
+        };
+    };
+    readonly human_intervention: {
+        readonly facts: {
+            readonly kind: "=stop|override|edit|takeover";
+            readonly actor: "ref";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly note: "one";
+        };
+    };
+    readonly policy_decision: {
+        readonly facts: {
+            readonly policy: "label";
+            readonly version: "label?";
+            readonly decision: "=allow|deny|transform";
+        };
+        readonly payloads: {
+            readonly reason: "one";
+        };
+    };
+    readonly data_access: {
+        readonly facts: {
+            readonly source: "label";
+            readonly classification: "label?";
+            readonly record_count: "int?";
+            readonly trust: "=trusted|untrusted?";
+        };
+        readonly payloads: {
+            readonly reference: "one";
+        };
+    };
+    readonly sandbox_crossing: {
+        readonly facts: {
+            readonly kind: "=network|file|process";
+            readonly direction: "=in|out?";
+            readonly allowed: "bool";
+        };
+        readonly payloads: {
+            readonly target: "one";
+        };
+    };
+    readonly state_snapshot: {
+        readonly facts: {
+            readonly kind: "label?";
+            readonly bytes: "int?";
+        };
+        readonly payloads: {
+            readonly state: "one";
+        };
+    };
+    readonly handoff: {
+        readonly facts: {
+            readonly to_agent_id: "label";
+            readonly child_session_id: "uuid?";
+        };
+        readonly payloads: {
+            readonly instructions: "one";
+        };
+    };
+    readonly config_change: {
+        readonly facts: {
+            readonly what: "label";
+            readonly agent_version: "label?";
+            readonly model_id: "label?";
+            readonly system_prompt_fingerprint: "hash?";
+        };
+        readonly payloads: {
+            readonly before: "one";
+            readonly after: "one";
+            readonly system_prompt: "one";
+        };
+    };
+    readonly error: {
+        readonly facts: {
+            readonly error_type: "label?";
+            readonly recoverable: "bool?";
+        };
+        readonly payloads: {
+            readonly message: "one";
+            readonly stack: "one";
+        };
+    };
+    readonly final_output: {
+        readonly facts: {};
+        readonly payloads: {
+            readonly output: "one";
+        };
+    };
+    readonly session_suspend: {
+        readonly facts: {
+            readonly reason: "label?";
+        };
+        readonly payloads: {};
+    };
+    readonly session_resume: {
+        readonly facts: {
+            readonly reason: "label?";
+        };
+        readonly payloads: {};
+    };
+    readonly session_interrupted: {
+        readonly facts: {
+            readonly interrupted_stream: "ref";
+            readonly last_stream_seq: "int";
+        };
+        readonly payloads: {};
+    };
+    readonly session_end: {
+        readonly facts: {
+            readonly reason: "label?";
+            readonly streams: "counts[256]?";
+            readonly stream_total: "int?";
+            readonly segment_count: "int?";
+            readonly segment_root: "hash?";
+        };
+        readonly payloads: {
+            readonly note: "one";
+        };
+    };
+    readonly session_timeout: {
+        readonly facts: {
+            readonly reason: "label?";
+            readonly streams: "counts[256]?";
+            readonly stream_total: "int?";
+            readonly segment_count: "int?";
+            readonly segment_root: "hash?";
+        };
+        readonly payloads: {
+            readonly note: "one";
+        };
+    };
+    readonly gap: {
+        readonly facts: {
+            readonly missing_stream: "ref";
+            readonly from: "int";
+            readonly to: "int";
+            readonly cause: "label";
+        };
+        readonly payloads: {};
+    };
+    readonly finding: {
+        readonly facts: {
+            readonly rule: "label";
+            readonly severity: "=info|low|medium|high|critical";
+            readonly events: "uuid[64]?";
+            readonly expected: "hash?";
+            readonly got: "hash?";
+        };
+        readonly payloads: {
+            readonly explanation: "one";
+        };
+    };
+    readonly access: {
+        readonly facts: {
+            readonly action: "label";
+            readonly counts: "int?";
+            readonly root: "hash?";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly query: "one";
+            readonly purpose: "one";
+        };
+    };
+    readonly retention: {
+        readonly facts: {
+            readonly phase: "label";
+            readonly scopes: "scope[500]?";
+            readonly part: "int?";
+            readonly parts: "int?";
+            readonly result: "label?";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly reason: "one";
+            readonly legal_basis: "one";
+        };
+    };
+    readonly hold: {
+        readonly facts: {
+            readonly phase: "label";
+            readonly scopes: "scope[500]?";
+            readonly part: "int?";
+            readonly parts: "int?";
+            readonly result: "label?";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly reason: "one";
+            readonly legal_basis: "one";
+        };
+    };
+    readonly erasure: {
+        readonly facts: {
+            readonly phase: "=ordered|done";
+            readonly erasure: "ref";
+            readonly scopes: "scope[500]?";
+            readonly part: "int?";
+            readonly parts: "int?";
+            readonly scope_count: "int?";
+            readonly segment_count: "int?";
+            readonly result: "label?";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+            readonly reason: "one";
+            readonly legal_basis: "one";
+        };
+    };
+    readonly log_start: {
+        readonly facts: {
+            readonly format: "label";
+            readonly origin: "label";
+            readonly vkey: "label";
+            readonly previous: "label?";
+        };
+        readonly payloads: {};
+    };
+    readonly log_end: {
+        readonly facts: {
+            readonly reason: "label?";
+            readonly next: "label?";
+        };
+        readonly payloads: {};
+    };
+    readonly key_rotation: {
+        readonly facts: {
+            readonly vkey: "label";
+            readonly from_size: "int?";
+        };
+        readonly payloads: {};
+    };
+    readonly key_compromise: {
+        readonly facts: {
+            readonly vkey: "label";
+            readonly last_good_size: "int";
+        };
+        readonly payloads: {
+            readonly note: "one";
+        };
+    };
+    readonly integrity_check: {
+        readonly facts: {
+            readonly result: "label";
+            readonly size: "int";
+            readonly root: "hash?";
+        };
+        readonly payloads: {};
+    };
+    readonly clock: {
+        readonly facts: {
+            readonly from: "time";
+            readonly to: "time";
+        };
+        readonly payloads: {};
+    };
+    readonly custom: {
+        readonly facts: {
+            readonly name: "label";
+        };
+        readonly payloads: {
+            readonly content: "one";
+        };
+    };
+};
+type Vocabulary = typeof VOCABULARY;
+/** One of the event types of format v1. */
+type KnownType = keyof Vocabulary;
+type Value$1<K extends string> = K extends `${infer Base}[${string}]` ? (Base extends 'counts' ? {
+    readonly [ref: string]: number;
+} : readonly string[]) : K extends `=${infer Names}` ? Split<Names> : K extends 'int' ? number : K extends 'bool' ? boolean : string;
+type Split<S extends string> = S extends `${infer Head}|${infer Tail}` ? Head | Split<Tail> : S;
+type Kinds<K extends KnownType> = Vocabulary[K]['facts'];
+type OptionalNames<F> = {
+    [N in keyof F]: F[N] extends `${string}?` ? N : never;
+}[keyof F];
+/** The facts of event type `K`, exactly. */
+type Facts<K extends KnownType> = {
+    readonly [N in Exclude<keyof Kinds<K>, OptionalNames<Kinds<K>>>]: Value$1<Kinds<K>[N] & string>;
+} & {
+    readonly [N in OptionalNames<Kinds<K>> & keyof Kinds<K>]?: Kinds<K>[N] extends `${infer Base}?` ? Value$1<Base> : never;
+};
+/** The payload names of event type `K`. */
+type PayloadName<K extends KnownType> = keyof Vocabulary[K]['payloads'] & string;
+/** Outcomes an event may carry in its envelope. */
+declare const OUTCOMES: readonly ["success", "failure", "denied", "timeout", "unknown"];
+type Outcome = (typeof OUTCOMES)[number];
+/** When an event was told: before the act, after it, or read from somebody else's record. */
+declare const CAPTURES: readonly ["before", "after", "imported"];
+type Capture = (typeof CAPTURES)[number];
+type Risk = 'low' | 'medium' | 'high' | 'critical';
+
+/** The base of every error that is not misuse: a stable `code`, and `next`, what an operator does about it. */
+declare class CounterfoilError extends Error {
+    readonly code: string;
+    readonly next: string;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+    });
+}
+/** The store, the spool or a key file could not do its work. `retry` says whether the same call may be made again. */
+declare class StoreError extends CounterfoilError {
+    readonly retry: boolean;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        retry?: boolean;
+    });
+}
+/** A server could not be reached or refused. `retry` says whether the same call may be made again. */
+declare class RemoteError extends CounterfoilError {
+    readonly retry: boolean;
+    readonly status?: number;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        retry?: boolean;
+        status?: number;
+    });
+}
+/** What was stored contradicts itself: evidence of tampering, or of a damaged disk. */
+declare class VerifyError extends CounterfoilError {
+    readonly first_bad_index?: number;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        first_bad_index?: number;
+    });
+}
+/** The caller's mistake: `expected` against `got`, and the next step. A TypeError, so that it is never taken for a failing disk. */
+declare class MisuseError extends TypeError {
+    readonly code: string;
+    readonly next: string;
+    constructor(code: string, message: string, next: string);
+}
+
+/** Spans of a text, as offsets in UTF-16 units; `end` is exclusive. */
+type Spans = Iterable<[start: number, end: number]>;
+/**
+ * What to cut out: everything that `find` matches in a text, or in one string or number of a JSON text. `name` is a label of at most 32
+ * characters. A `find` that throws cuts the whole text. `hint` is optional and cheap: false when `find` cannot match anywhere in a text.
+ */
+type Mask = {
+    name: string;
+    find: RegExp | ((text: string) => Spans);
+    hint?: (text: string) => boolean;
+};
+/**
+ * Secrets (keys of providers and clouds, private keys, JSON Web Tokens, authorization headers, passwords in URLs) and card numbers. A
+ * secret that has no form of its own, as a password in a sentence, is not found.
+ */
+declare const defaultMasks: readonly Mask[];
+
+/** Why a payload has no value here. */
+type AbsentReason = 'erased' | 'masked' | 'withheld' | 'forbidden' | 'missing' | 'no_key';
+/** A payload that is not there, and why: `erased` by entry `by`, `withheld` or `forbidden` by whoever shows it, `missing` (tampering), `no_key`. */
+declare class Absent {
+    readonly reason: AbsentReason;
+    readonly by?: number;
+    constructor(reason: AbsentReason, by?: number);
+    toString(): string;
+    toJSON(): {
+        absent: AbsentReason;
+        by?: number;
+    };
+}
+/** A payload as read back: the value, or an Absent that says why not. `instanceof Absent` narrows. */
+type Content<T> = T | Absent;
+/** What every event read back has. */
+interface ViewEnvelope {
+    readonly index: number;
+    readonly event_id: string;
+    readonly event_type: string;
+    readonly session_id: string;
+    readonly seq: number;
+    readonly writer: string;
+    readonly stream: string | null;
+    readonly stream_seq: number | null;
+    readonly step_number: number;
+    readonly parent_event_id: string | null;
+    readonly timestamp: string;
+    readonly recorded_at: string;
+    readonly capture: Capture;
+    readonly outcome: Outcome | null;
+    readonly agent_id: string;
+    readonly agent_version: string | null;
+    readonly user_id: Content<string> | null;
+    readonly model_id: string | null;
+    readonly system_prompt_hash: string | null;
+    /** base64 RFC 6962 leaf hash of the entry */
+    readonly entry_hash: string;
+}
+
+/** Anything JSON can say; members that are undefined are left out, as `JSON.stringify` does. */
+type Json = string | number | boolean | null | readonly Json[] | {
+    readonly [key: string]: Json | undefined;
+};
+/** A JSON Schema, as tool definitions carry it. */
+type JsonSchema = {
+    readonly [key: string]: unknown;
+};
+/** The schema of an object, which is what the input of a tool must be. */
+type ObjectSchema = JsonSchema & {
+    readonly type: 'object';
+};
+/** Where an event belongs. All optional: by default the next step, this moment, no parent. `timestamp` is `YYYY-MM-DDTHH:MM:SS.sssZ`. */
+interface Place {
+    step_number?: number;
+    parent_event_id?: string;
+    timestamp?: string;
+    /** The provider's id of a tool call, which joins a result to it. */
+    call_id?: string;
+}
+/** Your own event types: `declare module 'counterfoil' { interface CustomEvents { order_escalated: { order_id: string } } }`. */
+interface CustomEvents {
+}
+/** What can be recorded, by event type. */
+interface EventInputs extends CustomEvents {
+    llm_call: {
+        provider: string;
+        model_id: string;
+        input_messages: readonly unknown[];
+        system_prompt?: string;
+        tool_definitions?: readonly unknown[];
+        parameters?: Json;
+    };
+    llm_result: {
+        output_text?: string;
+        output?: readonly unknown[];
+        tool_calls_requested?: readonly {
+            name: string;
+            input: unknown;
+            call_id?: string;
+        }[];
+        stop_reason?: string;
+        input_tokens?: number;
+        output_tokens?: number;
+        error?: unknown;
+    };
+    tool_call: {
+        tool_name: string;
+        tool_input: Json;
+        risk?: Risk;
+    };
+    tool_result: {
+        outcome: Outcome;
+        tool_output?: Json;
+        error?: unknown;
+        execution_time_ms?: number;
+    };
+    reasoning: {
+        text: string;
+        kind?: 'model_reported' | 'author_stated';
+    };
+    policy_decision: {
+        policy: string;
+        decision: 'allow' | 'deny' | 'transform';
+        reason?: string;
+    };
+    data_access: {
+        source: string;
+        reference?: string;
+        record_count?: number;
+        trust?: 'trusted' | 'untrusted';
+    };
+    sandbox_crossing: {
+        kind: 'network' | 'file' | 'process';
+        target: string;
+        allowed: boolean;
+    };
+    state_snapshot: {
+        state: Json;
+    };
+    handoff: {
+        to_agent_id: string;
+        instructions?: string;
+    };
+    config_change: {
+        what: string;
+        before?: Json;
+        after?: Json;
+    };
+    error: {
+        error: unknown;
+        recoverable?: boolean;
+    };
+    final_output: {
+        output: string;
+    };
+}
+/** What every event read back has, beside `event_type` and its own fields. */
+type Envelope = Omit<ViewEnvelope, 'event_type'>;
+/** Events that are only ever read: counterfoil records them itself. */
+interface ReadOnlyEvents {
+    session_start: {
+        user_message: Content<string>;
+    };
+    session_end: {
+        reason: string;
+    };
+    session_timeout: {
+        reason: string;
+    };
+    gap: {
+        count: number | null;
+        cause: string;
+    };
+    erasure: {
+        reason: Content<string>;
+    };
+}
+type Readable = EventInputs & ReadOnlyEvents;
+/** Every event type that can be read back. */
+type EventType = keyof Readable | KnownType;
+type Fields<K> = K extends keyof Readable ? {
+    readonly [F in keyof Readable[K]]: Content<Readable[K][F]>;
+} : K extends KnownType ? Facts<K> & {
+    readonly [P in PayloadName<K>]?: Content<unknown>;
+} : never;
+/** An event as read back; narrows by `event_type`. A payload may be an Absent that says why it is not there. */
+type AuditEvent<K extends EventType = EventType> = {
+    [T in K]: Envelope & {
+        readonly event_type: T;
+    } & Fields<T>;
+}[K];
+/** A model call with its result: `llm_call` + `llm_result`. `answered: false` when there is no result on record. */
+interface LLMCall extends Envelope {
+    readonly event_type: 'llm_call';
+    readonly input_messages: Content<readonly unknown[]>;
+    readonly output_text: Content<string> | null;
+    /** What the model asked for; one Absent when that is not there. */
+    readonly tool_calls_requested: readonly unknown[];
+    readonly input_tokens: number | null;
+    readonly output_tokens: number | null;
+    readonly latency_ms: number | null;
+    readonly answered: boolean;
+}
+/**
+ * An act with what came of it: `tool_call` + `tool_result` + its approval. A request that was never followed by the act is one too (its
+ * event_id is the request's, `answered` is false). A decision that expired counts as rejected.
+ */
+interface ToolCall extends Envelope {
+    readonly event_type: 'tool_call';
+    readonly tool_name: string;
+    readonly tool_input: Content<Json>;
+    readonly tool_output: Content<Json> | null;
+    readonly error: Content<string> | null;
+    readonly execution_time_ms: number | null;
+    readonly requires_approval: boolean;
+    readonly approval_status: 'approved' | 'rejected' | 'pending' | null;
+    readonly approver_id: Content<string> | null;
+    readonly answered: boolean;
+}
+/** A row of the classic table: one per call, its result merged in; `content` is JSON text, `created_at` the time of recording. */
+interface TrailRow {
+    readonly event_id: string;
+    readonly session_id: string;
+    readonly agent_id: string;
+    readonly timestamp: string;
+    readonly event_type: string;
+    readonly step_number: number;
+    readonly content: string;
+    readonly model_id: string | null;
+    readonly system_prompt_hash: string | null;
+    readonly created_at: string;
+}
+/** A session in a list. `steps` counts model and tool calls, `tools` tool calls by name. */
+interface SessionSummary {
+    readonly session_id: string;
+    readonly agent_id: string;
+    readonly user_id: Content<string> | null;
+    readonly started_at: string;
+    readonly ended_at: string | null;
+    readonly state: 'open' | 'suspended' | 'interrupted' | 'ended';
+    readonly outcome: Outcome | null;
+    readonly events: number;
+    readonly steps: number;
+    readonly tools: Record<string, number>;
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+}
+
+/**
+ * How far an event has come. `accepted`: in this process's spool, survives every death of the process. `spooled`: the spool was fsynced.
+ * `durable`: it has an index, fsynced, under a signed checkpoint. `witnessed`: a witness cosigned a checkpoint that covers it.
+ */
+type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed';
+/** What an append returns. `index`, `entry_hash` (base64) and `checkpoint` (a signed note) are there from level `durable` on. */
+interface Receipt {
+    readonly event_id: string;
+    readonly level: Level;
+    readonly index?: number;
+    readonly entry_hash?: string;
+    readonly checkpoint?: string;
+}
+
+/** Not a promise: nothing to forget to await, nothing that can become an unhandled rejection. */
+interface Recorded {
+    readonly event_id: string;
+    /** Why the event could not even be accepted; absent when it was. */
+    readonly problem?: CounterfoilError;
+    /** Resolves when the event is in the log, fsynced, under a signed checkpoint. */
+    durable(): Promise<Receipt>;
+    /** Resolves when a witness has cosigned a checkpoint that covers the event. */
+    witnessed(): Promise<Receipt>;
+}
+
+interface Action {
+    readonly tool_name: string;
+    readonly tool_input: unknown;
+    readonly risk?: Risk;
+    readonly quorum?: number;
+    readonly expires?: Date;
+    readonly summary?: string;
+}
+/** What the person who decides is given. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
+interface ApprovalRequest extends Action {
+    readonly approval_id: string;
+    readonly session_id: string;
+    readonly user_id?: string;
+    readonly reasoning: readonly string[];
+    readonly action_digest: string;
+    readonly signal: AbortSignal;
+}
+interface Approval$1 {
+    readonly approval_id: string;
+    readonly decision: 'approved' | 'rejected' | 'expired';
+    readonly approver_id?: string;
+    readonly comment?: string;
+}
+/** Asks a person. `assurance` says how we know who answered; default `asserted`. */
+type Approver = (request: ApprovalRequest) => Promise<{
+    decision: 'approved' | 'rejected';
+    approver_id: string;
+    comment?: string;
+    assurance?: 'asserted' | 'terminal' | 'api_key' | 'oidc';
+}>;
+/** The act was not approved, and did not happen. */
+declare class ApprovalDenied extends CounterfoilError {
+    readonly approval: Approval$1;
+    constructor(approval: Approval$1, tool_name: string);
+}
+
+/** `block`: no act without the level waited for. `buffer`: accepted in the spool is enough. `continue`: the act goes on even so, and is counted. */
+type Failure = 'block' | 'buffer' | 'continue';
+
+/** Who the agent is. All three names are labels. */
+interface AgentFacts {
+    readonly agent_id: string;
+    readonly agent_version?: string;
+    readonly model_id?: string;
+    readonly system_prompt?: string;
+}
+interface SessionFacts extends Partial<AgentFacts> {
+    readonly user_id?: string;
+    readonly session_id?: string;
+    readonly user_message?: string;
+    readonly on_behalf_of?: string;
+    readonly tags?: Record<string, string>;
+}
+interface SessionEnd {
+    readonly outcome?: Outcome;
+    readonly reason?: string;
+    readonly final_output?: string;
+}
+
+/** The Standard Schema interface (standardschema.dev, version 1): what zod, valibot and arktype schemas have. Only types. */
+interface StandardSchema<Out> {
+    readonly '~standard': {
+        readonly version: 1;
+        readonly vendor: string;
+        readonly validate: (value: unknown) => unknown;
+        readonly types?: {
+            readonly input: unknown;
+            readonly output: Out;
+        } | undefined;
+    };
+}
+/** `approval`: an approver, `true` for the trail's, or a question about the input. */
+interface ToolPolicy {
+    readonly risk?: Risk;
+    readonly approval?: Approver | boolean | ((input: unknown) => boolean);
+}
+interface ToolDefinition<In> extends ToolPolicy {
+    readonly name: string;
+    readonly description?: string;
+    readonly input?: StandardSchema<In>;
+    readonly input_schema?: JsonSchema;
+}
+/** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
+interface CallContext {
+    readonly call_id: string;
+    readonly signal: AbortSignal;
+    readonly approval?: Approval$1;
+}
+/** A tool on the record. Call it with an input, or give `run` what the model sent: it answers with content for the model and never throws for the tool's own errors. */
+interface Tool<In, Out> {
+    (input: In): Promise<Out>;
+    readonly definition: {
+        readonly name: string;
+        readonly description: string;
+        readonly input_schema: ObjectSchema;
+    };
+    run(input: unknown, call_id?: string): Promise<{
+        content: string;
+        is_error: boolean;
+    }>;
+}
+/** A tool object of an SDK: Anthropic's `betaZodTool`, the AI SDK's `tool()`, OpenAI Agents' `tool()`. */
+interface RunnableTool {
+    readonly name: string;
+    run?: (...args: never[]) => unknown;
+    execute?: (...args: never[]) => unknown;
+}
+/** Marks a plain function that returns a promise as one that asks a person. Async functions need no mark. */
+declare function approver(ask: Approver): Approver;
+
+/** The properties of a log, in the order in which they are reported. */
+declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
+type Property = (typeof PROPERTIES)[number];
+type Status = 'proved' | 'asserted' | 'unknown' | 'failed';
+interface PropertyVerdict {
+    readonly status: Status;
+    readonly says: string;
+    readonly first_bad_index?: number;
+}
+/** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
+interface Problem {
+    readonly property: Property;
+    readonly code: string;
+    readonly message: string;
+    readonly index?: number;
+}
+/** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
+interface Verdict {
+    readonly whole: boolean;
+    readonly origin: string;
+    readonly size: number;
+    readonly checkpoint: string;
+    /** `recorded_at` of the last entry; absent in an empty log */
+    readonly recorded_at?: string;
+    readonly properties: {
+        readonly [name in Property]: PropertyVerdict;
+    };
+    readonly problems: readonly Problem[];
+    readonly problem_count: number;
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly erased: number;
+        readonly sessions: number;
+        readonly ended: number;
+        readonly open: number;
+        readonly suspended: number;
+        readonly interrupted: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+        readonly told_after: number;
+        readonly imported: number;
+    };
+}
+
+/** How a value stands in a text. */
+type Match = 'exact' | 'loose' | 'date' | 'date_without_year';
+
+/** Who put a text into the record. `data` is what a `data_access` names, `human` an approver's comment or an intervention's note, `earlier_call` the input of a call that no model asked for. */
+type SourceKind = 'user_message' | 'system_prompt' | 'tool_definition' | 'tool_answer' | 'data' | 'human' | 'author' | 'model' | 'earlier_call' | 'message';
+/** As declared, never judged: a tool's answer and a data source are `untrusted` until a `data_access` declares them `trusted`. `unknown`: a message of a role we do not know. */
+type Trust = 'user' | 'author' | 'human' | 'model' | 'trusted' | 'untrusted' | 'unknown';
+/** Where a value stands in the record. */
+interface Source {
+    readonly index: number;
+    readonly event_id: string;
+    readonly event_type: string;
+    /** another session than the act's: the parent's */
+    readonly session_id: string;
+    readonly kind: SourceKind;
+    readonly trust: Trust;
+    /** the tool that answered, the tool defined, the data source, a foreign role; else null */
+    readonly name: string | null;
+    /** position in the list of messages sent, from 0, when the text is one of those; else null */
+    readonly message: number | null;
+    readonly match: Match;
+    /** in UTF-16 units in the text; a JSON value counts as written without escapes */
+    readonly offset: number;
+    readonly length: number;
+    /** the text around, at most 160 characters and whole if it fits; from `context_offset` of the text */
+    readonly context: string;
+    readonly context_offset: number;
+    readonly context_whole: boolean;
+    /** the text is a JSON value, and `context` is all of it as JSON */
+    readonly context_json: boolean;
+}
+/**
+ * `traced`: found whole. `partly`: a long text of which parts were found. `nowhere`: in nothing on record before the act was asked
+ * for: the model's own, or written in another form. `untraced`: not looked for, `reason` says why.
+ */
+type ValueStatus = 'traced' | 'partly' | 'nowhere' | 'untraced';
+/** A sentence or an identifier inside a long text. */
+interface Part {
+    readonly kind: 'sentence' | 'identifier';
+    readonly text: string;
+    readonly offset: number;
+    readonly source: Source | null;
+}
+/** One leaf of the act's input. */
+interface Value {
+    /** `order_id`, `flights[0].date`; empty for an input that is itself a leaf */
+    readonly path: string;
+    /** strings at most 400 characters; `characters` is the length of the whole */
+    readonly value: string | number | boolean | null;
+    readonly characters: number;
+    readonly status: ValueStatus;
+    readonly reason: 'too_short' | 'no_letter_or_digit' | 'boolean' | 'null' | 'absent' | 'not_a_plain_number' | null;
+    /** first appearance: in the value's own spelling if there is one, else in another */
+    readonly source: Source | null;
+    /** an appearance before `source`, in another spelling */
+    readonly earlier: Source | null;
+    /** where `source` is the model's own words or an earlier call's input: the first appearance, in any spelling, in anybody else's words; null if that is `earlier` */
+    readonly outside: Source | null;
+    readonly parts: readonly Part[];
+    /** the model asked for another value here, or for none: it was changed between the request and the act. Null when no request is on record. */
+    readonly as_asked: boolean | null;
+}
+/** The answer of a model that asked for this act. */
+interface AskedFor {
+    readonly index: number;
+    readonly event_id: string;
+    /** the call it answers; null when that is not on record */
+    readonly call_index: number | null;
+    readonly model_id: string | null;
+    /** what links them: named by the recorder, the provider's call id, or the same tool with the same input */
+    readonly by: 'requested_by' | 'call_id' | 'name_and_input' | 'output';
+    /** whether the act's input is the one asked for; null when one of them cannot be read */
+    readonly same_input: boolean | null;
+    /** what the model wrote beside the request; null if nothing */
+    readonly said: string | null;
+}
+interface Reasoning {
+    readonly index: number;
+    readonly by: 'model' | 'author';
+    readonly form: 'full' | 'summarised' | 'encrypted' | 'withheld' | null;
+    /** null when there is none to read; `absent` says why */
+    readonly text: string | null;
+    readonly absent: string | null;
+}
+/** The system prompt that the act stood under, and where it changed since the session began. */
+interface Prompt {
+    readonly hash: string | null;
+    readonly fingerprint: string | null;
+    readonly since_index: number;
+    readonly first_index: number;
+    readonly changes: readonly {
+        readonly index: number;
+        readonly event_type: string;
+    }[];
+}
+interface Rule {
+    readonly index: number;
+    readonly policy: string;
+    readonly version: string | null;
+    readonly decision: string;
+    readonly reason: string | null;
+}
+interface Decision {
+    readonly index: number;
+    readonly decision: string;
+    /** who, as the record names them; null when that cannot be read */
+    readonly who: string | null;
+    readonly assurance: string | null;
+    readonly time_to_decide_ms: number | null;
+    readonly comment: string | null;
+    /** whether the approver is the user the session works for; null when that cannot be told */
+    readonly is_requester: boolean | null;
+}
+/** `none_asked`: no approval needed or asked for. `required_missing`: the act says it needs one and none is on record. */
+interface Approval {
+    readonly status: 'approved' | 'rejected' | 'expired' | 'pending' | 'none_asked' | 'required_missing';
+    readonly request_index: number | null;
+    readonly shown: string | null;
+    readonly quorum: number | null;
+    /** whether the act's input is what was put before the approver; null when it cannot be told */
+    readonly same_input: boolean | null;
+    readonly decisions: readonly Decision[];
+}
+interface Happened {
+    readonly index: number;
+    readonly outcome: string | null;
+    readonly time_ms: number | null;
+    readonly error_type: string | null;
+    readonly error: string | null;
+    /** at most 160 characters of what came back */
+    readonly answer: string | null;
+    /** other results on record for the same act */
+    readonly more: readonly number[];
+}
+interface Unknown {
+    readonly text: string;
+    readonly index: number | null;
+}
+/** What the record says about one act. */
+interface Why {
+    readonly event: {
+        readonly index: number;
+        readonly event_id: string;
+        readonly session_id: string;
+        readonly event_type: string;
+        readonly tool_name: string | null;
+        /** a JSON value, or `{"absent": reason}` */
+        readonly input: unknown;
+        readonly risk: Risk | null;
+        readonly timestamp: string;
+        /** since the session's first event on hand */
+        readonly elapsed_ms: number | null;
+    };
+    readonly asked_for: AskedFor | null;
+    readonly reasoning: readonly Reasoning[];
+    readonly values: readonly Value[];
+    readonly prompt: Prompt | null;
+    readonly rules: readonly Rule[];
+    readonly approval: Approval;
+    readonly happened: Happened | null;
+    readonly not_known: readonly Unknown[];
+}
+
+/** Results that are read as they are asked for. Iterate them, or take a page, the first, all, or only their count. */
+interface Results<T> extends AsyncIterable<T> {
+    /** At most `size` items (default 100, at most 1,000) after `cursor`, and the cursor of the next page. */
+    page(options?: {
+        readonly size?: number;
+        readonly cursor?: string;
+    }): Promise<{
+        items: T[];
+        next: string | null;
+    }>;
+    first(): Promise<T | undefined>;
+    all(): Promise<T[]>;
+    count(): Promise<number>;
+}
+
+/** What a tool's function is given beside its input. */
+interface ToolContext extends CallContext {
+    readonly session: Session;
+}
+interface TrailOptions extends Partial<AgentFacts> {
+    /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */
+    readonly home?: string;
+    /** The folder of spools; default `<path>.spool`. */
+    readonly spool?: string;
+    /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */
+    readonly mask?: readonly Mask[];
+    /** What an act of each risk waits for before it happens; default `durable`. */
+    readonly wait?: Partial<Record<Risk, Level>>;
+    /** What happens to an act of each risk when the log cannot take its intent; default `block` for high and critical, `buffer` below. */
+    readonly failure?: Partial<Record<Risk, Failure>>;
+    /** Who is asked when a tool or `approval()` names nobody. */
+    readonly approve?: Approver;
+    /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
+    readonly report?: (problem: CounterfoilError) => void;
+}
+/** What can be recorded into: a Session, or a Trail (then: the session of this async context). */
+interface Recorder extends ModelCallSource {
+    /** Records an event and returns at once. Its arguments are read before it returns. Throws a TypeError for what is not in the vocabulary. */
+    record<K extends keyof EventInputs>(event_type: K, event: EventInputs[K] & Place): Recorded;
+    /** The classic `log()`: a type of ours when the content fits it, else a `custom` event. */
+    log(name: string, content: Json, step_number?: number): Recorded;
+    /** A model call told by hand: recorded before `run` begins and after it ended. */
+    llm<R>(call: EventInputs['llm_call'] & Place, run: () => Promise<R>, read: (result: Awaited<R>) => EventInputs['llm_result']): Promise<R>;
+    /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
+    tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>;
+    /** An SDK's tool object, on the record; everything else about it is as it was. */
+    tool<T extends RunnableTool>(tool: T, policy?: ToolPolicy): T;
+    /** Puts an action before a person and resolves with the answer, which is durable then. */
+    approval(action: Action): Promise<Approval$1>;
+}
+interface EventQuery<K> {
+    readonly session_id?: string;
+    readonly event_type?: K | readonly K[];
+    readonly tool_name?: string;
+    readonly agent_id?: string;
+    readonly user_id?: string;
+    readonly outcome?: Outcome;
+    readonly since?: Date;
+    readonly until?: Date;
+    readonly text?: string;
+}
+interface SessionQuery {
+    readonly agent_id?: string;
+    readonly user_id?: string;
+    readonly outcome?: Outcome;
+    readonly since?: Date;
+    readonly until?: Date;
+    readonly open?: boolean;
+    readonly text?: string;
+}
+interface VerifyOptions {
+    readonly require?: readonly Property[];
+}
+/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted. */
+interface TrailStatus {
+    readonly origin: string;
+    readonly size: number;
+    readonly accepted: number;
+    readonly spooled: number;
+    readonly lost: number;
+    readonly last_checkpoint: string | null;
+}
+interface Trail extends Recorder, AsyncDisposable {
+    /** Where the log is. */
+    readonly path: string;
+    /** Resolves when the log is open; rejects with what is wrong with it. */
+    ready(): Promise<void>;
+    /** Runs `run` in a new session and ends it; an error is recorded and thrown on. */
+    session<R>(facts: SessionFacts, run: (session: Session) => R | Promise<R>): Promise<R>;
+    /** A new session, to be ended by `end()` or `await using`. */
+    start(facts: SessionFacts): Promise<Session>;
+    /** Takes up a session that this or another process began. */
+    resume(session_id: string): Promise<Session>;
+    sessions(query?: SessionQuery): Results<SessionSummary>;
+    events<K extends EventType = EventType>(query?: EventQuery<K>): Results<AuditEvent<K>>;
+    calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>;
+    /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
+    verify(options?: VerifyOptions): Promise<Verdict>;
+    /** Where an act came from. Without an id: the last tool call of risk high or above, else the last tool call; undefined when there is none. */
+    why(event_id?: string): Promise<Why | undefined>;
+    /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
+    prove(event_id: string): Promise<string>;
+    /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
+    erase(what: {
+        readonly session_id: string;
+    } | {
+        readonly user_id: string;
+    }, why: {
+        readonly reason: string;
+        readonly legal_basis?: string;
+    }): Promise<Receipt>;
+    /** Resolves when everything accepted so far has reached `level` (default durable). */
+    flush(level?: Level): Promise<void>;
+    status(): TrailStatus;
+    /** Puts what was accepted into the log and closes it. */
+    close(): Promise<void>;
+}
+interface Session extends Recorder, AsyncDisposable {
+    readonly session_id: string;
+    readonly user_id: string | undefined;
+    /** Makes it the current session of this async context while `fn` runs. */
+    run<R>(fn: () => R): R;
+    /** Hands work to another agent: a child session, ended when `run` is done. */
+    agent<R>(facts: AgentFacts & {
+        readonly instructions?: string;
+    }, run: (child: Session) => R | Promise<R>): Promise<R>;
+    /** A person steps in. */
+    intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: {
+        readonly actor: string;
+        readonly note?: string;
+    }): Recorded;
+    /** Lays the session down, for `trail.resume(session_id)`. */
+    suspend(reason?: string): Promise<Receipt>;
+    /** Ends the session, once. Resolves when the end, and with it all before, is durable. */
+    end(end?: SessionEnd): Promise<Receipt>;
+    /** The classic `get_session_trail()`: oldest first, one row per call. */
+    trail(): Promise<TrailRow[]>;
+}
+
+/** The session of this async context, if there is one. */
+declare function currentSession(): Session | undefined;
+/**
+ * Opens the trail at `where`: a path, a `file:` URL or `':memory:'`; without it `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, then `./agent_audit.db`. A log that
+ * is not there is begun. Synchronous: throws at once for what can be known at once (no such folder, bad options); `ready()` for the rest.
+ */
+declare function openTrail(where?: string | URL, options?: TrailOptions): Trail;
+
+/**
+ * Drop-in for the classic logger. Recording is synchronous and returns the event's id; the session begins with the instance and ends with `close()`, or
+ * stays open for `trail.resume`.
+ */
+declare class AgentAuditTrail implements AsyncDisposable {
+    #private;
+    readonly session_id: string;
+    /** SHA-256 of the system prompt in hex; of the empty string when there is none. */
+    readonly system_prompt_hash: string;
+    constructor(db_path?: string, agent_id?: string, model_id?: string, system_prompt?: string);
+    /** An event of any name; content of one of our types is recorded as that type. */
+    log(event_type: string, content: Json, step_number?: number): string;
+    /** A model call that has happened. */
+    logLlmCall(messages: readonly unknown[], response_text: string, tool_calls: readonly unknown[], tokens?: {
+        input?: number;
+        output?: number;
+    }, step?: number): string;
+    /** A tool call that has happened; `error` is its message, null when it succeeded. */
+    logToolCall(tool_name: string, tool_input: Json, tool_output: unknown, error?: string | null, step?: number): string;
+    /** The session's rows, oldest first, as `SELECT * FROM audit_events WHERE session_id = ? ORDER BY timestamp` gave them. */
+    getSessionTrail(): Promise<TrailRow[]>;
+    /** Ends the session and closes the trail. */
+    close(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+}
+
+export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, ModelCallSource, RemoteError, StoreError, VerifyError, approver, currentSession, defaultMasks, openTrail };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, CustomEvents, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
