@@ -22,6 +22,9 @@ import { openKeyring } from '../src/vault/keyring.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
 import { verifyLog, type VerifyOptions } from '../src/verify/verify.ts'
 
+/** The keys of a log; here for tests of rooms that may not know the vault. */
+export { openKeyring }
+
 /** Where one log lies: the database, the keys, the spools. */
 export interface Place { readonly folder: string; readonly db: string; readonly home: string }
 
@@ -189,7 +192,7 @@ export function sameOrigin(original: Place, copy: Place): Place {
 }
 
 /** What the key holder could do: the entries changed, then counted, chained, hashed and signed again, with every derived row of the log made new. */
-export function forge(where: Place, edit: (entries: Writable<Entry>[]) => Writable<Entry>[] | void, more: { readonly signer?: NoteSigner; readonly keepOrder?: boolean } = {}): void {
+export function forge(where: Place, edit: (entries: Writable<Entry>[]) => Writable<Entry>[] | void, more: { readonly signer?: NoteSigner; readonly keepOrder?: boolean; /** the log that sessions claim to begin in */ readonly firstPrevOf?: string } = {}): void {
   const origin = originAt(where)
   const keyring = openKeyring(origin, where.home)
   tamper(where, (sql) => {
@@ -205,7 +208,7 @@ export function forge(where: Place, edit: (entries: Writable<Entry>[]) => Writab
       const state = states.get(entry.session_id)
       const request = renamed.get(entry.facts['request'])
       if (request !== undefined) entry.facts = { ...entry.facts, request }
-      if (more.keepOrder !== true) Object.assign(entry, { index, seq: state?.next_seq ?? 0, prev: state?.prev ?? firstPrev(origin, entry.session_id) })
+      if (more.keepOrder !== true) Object.assign(entry, { index, seq: state?.next_seq ?? 0, prev: state?.prev ?? firstPrev(more.firstPrevOf ?? origin, entry.session_id) })
       const bytes = utf8(canonicalJson(entry as never))
       const hash = leafHash(bytes)
       renamed.set(hashes.get(entry.event_id), toBase64(hash)) // a decision names its request by hash

@@ -6,11 +6,13 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SQLInputValue } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { appendAll, appendRun, copyOf, forge, forget, openLog, originAt, place, sameOrigin, scratch, smallLog, steppingClock, tamper, Telling, text, verifyAt, type Place } from '../../test/sample-log.ts'
+import { appendAll, appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, smallLog, steppingClock, tamper, Telling, text, verifyAt, type Place } from '../../test/sample-log.ts'
+import { toBase64, utf8 } from '../base/bytes.ts'
+import { canonicalJson } from '../base/canonical-json.ts'
 import { VerifyError } from '../base/errors.ts'
 import { encodeEntry, parseEntry } from '../event/parse.ts'
 import { decodeSession, encodeSession } from '../event/session.ts'
-import { openKeyring } from '../vault/keyring.ts'
+import { leafHash } from '../log/hash.ts'
 import { exitCode, type Property, type Verdict } from './verdict.ts'
 
 const folder = scratch()
@@ -354,6 +356,8 @@ describe('step 5, sessions and streams', () => {
   it('sees an entry taken over from another log, or from another session', async () => {
     const other = await verifyAt(forged((entries) => { entries[12]!.prev = entries[1]!.prev }, { keepOrder: true }))
     expect([codes(other), firstBad(other, 'unchanged')]).toEqual([['prev'], 12])
+    const replayed = await verifyAt(forged(() => {}, { firstPrevOf: 'another.example/log' }))
+    expect([codes(replayed), firstBad(replayed, 'unchanged')]).toEqual([['prev'], 0])
     const spliced = await verifyAt(changed((sql) => {
       const [a, b] = [entryAt(sql, 5), entryAt(sql, 16)]
       swap(sql, 5, b, 16, a)
@@ -557,10 +561,6 @@ it('shows the right problem of a property when others filled the list', async ()
 })
 
 // ---- attackers' tools
-
-import { toBase64, utf8 } from '../base/bytes.ts'
-import { canonicalJson } from '../base/canonical-json.ts'
-import { leafHash } from '../log/hash.ts'
 
 function hashes(bytes: Uint8Array): { leafHash64: string } {
   return { leafHash64: toBase64(leafHash(bytes)) }
