@@ -1,6 +1,7 @@
 // A trail in a file, as the commands use it: read without being changed, or opened as a ledger where a command writes.
 
 import { existsSync, statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
@@ -105,7 +106,7 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     },
     sql: (query) => runSql(store, reader, query),
     async erase(what, why) {
-      const erased = await writing().erase({ ...orderOf(what), ...why })
+      const erased = await writing().erase({ ...orderOf(what), ...why, actor: userInfo().username })
       return { ordered: erased.ordered.index, done: erased.done.index, sessions: erased.sessions.length, scopes: erased.scopes, remains: remains(writing().keyring) }
     },
     async erasable(what) {

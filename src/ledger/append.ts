@@ -8,7 +8,7 @@
 
 import { equal, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { formatTime, type Clock } from '../base/clock.ts'
-import { StoreError, VerifyError } from '../base/errors.ts'
+import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { encodeDraft, isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
 import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '../event/entry.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
@@ -42,6 +42,8 @@ export interface AppendOptions {
 
 /** Facts that the ledger fills in, and which a repeated event is therefore not compared by. */
 const LEDGER_FACTS = new Set(['streams', 'stream_total', 'segment_count', 'segment_root'])
+/** Types that say what the ledger did: from anybody else they would be forgeries. */
+const LEDGER_TYPES: ReadonlySet<string> = new Set(['session_interrupted', 'gap', 'access', 'retention', 'hold', 'erasure', 'log_start', 'log_end', 'key_rotation', 'key_compromise', 'integrity_check', 'clock'])
 /** A clock less than this behind the last entry is held at the last entry's time. */
 const CLOCK_SLACK_MS = 1_000
 /** Sessions kept in memory. */
@@ -116,7 +118,7 @@ export class Appender {
 
   async #refresh(tx: StoreTx): Promise<void> {
     const head = await tx.head()
-    if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log`, 'run counterfoil init')
+    if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log`, 'name another path, or begin one with openTrail')
     if (this.#tip !== undefined && this.#tip.head.checkpoint === head.checkpoint) return
     this.#tip = await readTip(tx, head, this.#keyring, this.#tip)
     for (const id of this.#sessions.keys()) this.#stale.add(id)
@@ -280,6 +282,7 @@ class Batch {
   async #expect(handed: Handed, answer: number): Promise<void> {
     const { draft } = handed
     checkDraft(draft)
+    if (handed.writer !== 'ledger' && LEDGER_TYPES.has(draft.event_type)) throw new MisuseError('ledger_only', `ledger: expected an event that a recorder may hand in, got ${draft.event_type}`, 'only the ledger itself writes it')
     const live = await this.#session(draft.session_id)
     if (draft.stream !== undefined && draft.stream_seq !== undefined) {
       const expected = this.#streams.get(draft.stream) ?? live.state?.streams[draft.stream]?.next ?? 0
@@ -528,8 +531,8 @@ class Batch {
     }
     const ids = [...live.segmentHashes.keys()].sort((a, b) => a - b)
     return {
-      ...(streams.length === 0 ? {} : { streams: Object.fromEntries(streams.slice(0, 256)) }),
-      ...(streams.length > 256 ? { stream_total: streams.length } : {}),
+      ...(streams.length === 0 ? {} : { streams: Object.fromEntries(streams) }),
+      ...((live.state?.stream_total ?? 0) > streams.length ? { stream_total: live.state!.stream_total } : {}),
       ...(ids.length === 0 ? {} : { segment_count: ids.length, segment_root: toBase64(treeRoot(ids.map((id) => leafHash(live.segmentHashes.get(id)!)))) }),
     }
   }

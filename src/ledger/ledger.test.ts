@@ -100,7 +100,7 @@ describe('an event handed in again', () => {
     const { hand, problems } = await bench()
     const draft = { ...stream().next(), stream: undefined, stream_seq: undefined }
     const { stream: _, stream_seq: __, ...loose } = draft
-    const [a, b] = await hand({ draft: loose as Draft, writer: 'local' }, { draft: loose as Draft, writer: 'importer' }) as Placed[]
+    const [a, b] = await hand({ draft: loose, writer: 'local' }, { draft: loose, writer: 'importer' }) as Placed[]
     expect(b!.index).toBe(a!.index + 1)
     expect(await problems()).toEqual([])
   })

@@ -257,7 +257,7 @@ export class Ledger {
     const parts = Math.ceil(scopes.length / SCOPES_PER_ENTRY)
     const drafts: Handed[] = Array.from({ length: parts }, (_, part) => ({
       draft: ledgerDraft('erasure', this.ownSession, this.#clock(), { phase: 'ordered', erasure, scopes: scopes.slice(part * SCOPES_PER_ENTRY, (part + 1) * SCOPES_PER_ENTRY), part, parts, scope_count: scopes.length },
-        part > 0 ? {} : { reason: order.reason, legal_basis: order.legal_basis, ...(order.actor === undefined ? {} : { identity: order.actor }) }),
+        part > 0 ? {} : { reason: order.reason, legal_basis: order.legal_basis, ...(order.actor === undefined ? {} : { identity: JSON.stringify({ subject: order.actor, role: 'operator' }) }) }),
       writer: 'ledger',
     }))
     const [ordered] = await this.append(drafts)

@@ -297,8 +297,8 @@ async function erasures(view: StoreView): Promise<Map<string, number>> {
     const page = await view.events({ event_types: ['erasure'], from, limit: 500 })
     for (const { index, entry } of page) {
       from = index + 1
-      const { facts } = parseEntry(entry).entry
-      if (facts['phase'] === 'ordered') for (const scope of (facts['scopes'] as readonly string[] | undefined) ?? []) found.set(scope, index)
+      const { facts, writer } = parseEntry(entry).entry
+      if (writer === 'ledger' && facts['phase'] === 'ordered') for (const scope of (facts['scopes'] as readonly string[] | undefined) ?? []) found.set(scope, index)
     }
     if (page.length < 500) return found
   }

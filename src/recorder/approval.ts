@@ -52,8 +52,8 @@ export interface Asking {
  */
 export async function askApproval(action: Action, asking: Asking): Promise<RecordedApproval> {
   const { stream, approver, clock } = asking
-  if (approver === undefined) throw new MisuseError('no_approver', `approval: ${action.tool_name} needs an approval and nobody is there to ask`, "pass approve: to openTrail, or an async function as approval: to the tool")
   if (action.quorum !== undefined && action.quorum !== 1) throw new MisuseError('no_quorum', `approval: expected a quorum of 1 on a local trail, got ${action.quorum}`, 'a quorum of several people needs a server')
+  if (approver === undefined) throw new MisuseError('no_approver', `approval: ${action.tool_name} needs an approval and nobody is there to ask`, "pass approve: to openTrail, or an async function as approval: to the tool")
   const expires = action.expires?.getTime() ?? clock() + APPROVAL_LIFE_MS
   const input = jsonPiece(action.tool_input) ?? { m: 'json' as const, content: 'null' }
   // What is shown is what is on record, whatever becomes of the caller's object while the request is written.

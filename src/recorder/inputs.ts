@@ -96,6 +96,7 @@ function listOf(event_type: string, name: string, value: unknown): Value {
 const TEXTS = new Set(['text', 'output_text', 'system_prompt', 'user_message', 'instructions', 'message', 'stack', 'reason', 'target', 'reference', 'note', 'comment', 'response_id', 'legal_basis'])
 
 function oneOf(event_type: string, name: string, value: unknown): Value {
+  if (value instanceof Uint8Array) return pieceOf(value)
   if (!TEXTS.has(name) && !(event_type === 'final_output' && name === 'output')) return jsonPiece(value)
   if (typeof value !== 'string') throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be a string, got ${quote(value)}`, '')
   return pieceOf(value)

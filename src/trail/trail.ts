@@ -189,11 +189,13 @@ class LocalTrail implements AsyncDisposable {
   }
 
   events(query: EventQuery<string> = {}): Results<ViewEvent> {
-    return resultsOf((size, cursor) => this.#ledger.call<Page<ViewEvent>>('events', searchOf(query), size, cursor))
+    const search = searchOf(query)
+    return resultsOf((size, cursor) => this.#ledger.call<Page<ViewEvent>>('events', search, size, cursor))
   }
 
   calls(query: EventQuery<string> = {}): Results<LLMCall | ToolCall> {
-    return resultsOf((size, cursor) => this.#ledger.call<Page<LLMCall | ToolCall>>('calls', searchOf(query), size, cursor))
+    const search = searchOf(query)
+    return resultsOf((size, cursor) => this.#ledger.call<Page<LLMCall | ToolCall>>('calls', search, size, cursor))
   }
 
   async verify(options: VerifyOptions = {}): Promise<Verdict> {
@@ -232,7 +234,7 @@ class LocalTrail implements AsyncDisposable {
     return proof
   }
 
-  async erase(what: { session_id?: string; user_id?: string }, because: { reason: string; legal_basis?: string }): Promise<Receipt> {
+  async erase(what: { session_id?: string; user_id?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
     if ((what.session_id === undefined) === (what.user_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', '')
     const done = await this.#ledger.call<Erased>('erase', { ...(what.session_id === undefined ? { user_id: what.user_id } : { session_ids: [what.session_id] }), ...because })

@@ -80,7 +80,7 @@ export interface Trail extends Recorder, AsyncDisposable {
   /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
   prove(event_id: string): Promise<string>
   /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
-  erase(what: { readonly session_id: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string }): Promise<Receipt>
+  erase(what: { readonly session_id: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string; readonly actor?: string }): Promise<Receipt>
   /** Resolves when everything accepted so far has reached `level` (default durable). */
   flush(level?: Level): Promise<void>
   status(): TrailStatus

@@ -6,7 +6,7 @@
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
 import { equal, toBase64 } from '../base/bytes.ts'
-import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { ListIndex } from '../event/list.ts'
@@ -235,7 +235,7 @@ class Run {
   #noteRoot(): void {
     for (const { size, root } of this.#rememberedRoots) {
       if (size !== this.#edge.size || equal(root, this.#edge.root())) continue
-      this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten and signed again`)
+      this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten`)
     }
   }
 
@@ -478,7 +478,9 @@ class Run {
   verdict(): Verdict {
     if (this.#newer > 0 && this.#failed.size === 0) {
       const first = this.#firstNewer!
-      throw new VerifyError('newer_format', `verify: ${plural(this.#newer, 'entry')} ${this.#newer === 1 ? 'is' : 'are'} of a newer format, the first #${first}`, 'verify this log with a newer counterfoil', { first_bad_index: first })
+      // not evidence of anything: it could not be checked
+      const error = new CounterfoilError('newer_format', `verify: ${plural(this.#newer, 'entry')} ${this.#newer === 1 ? 'is' : 'are'} of a newer format, the first #${first}`, 'verify this log with a newer counterfoil')
+      throw Object.assign(error, { first_bad_index: first })
     }
     const states = [...this.#sessions.values()].flatMap(({ state }) => (state === undefined || state.agent_id === '' ? [] : [state]))
     const count = (phase: SessionState['state']): number => states.filter((state) => state.state === phase).length

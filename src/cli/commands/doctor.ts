@@ -151,7 +151,6 @@ export function filesOf(path: string, status: TrailStatus | undefined): TrailFil
     ...part('-wal', 'belongs to the database: never delete or copy alone'),
     ...part('-shm', 'made anew when needed; leave it while anything is open'),
     ...part('.spool', 'accepted events on their way into the log: never delete'),
-    ...part('.search', 'may be deleted; made anew from the rest'),
     ...(status !== undefined && existsSync(status.keys) ? [{ path: status.keys, bytes: sizeOf(status.keys), keep: 'keys: back up apart from the database' }] : []),
   ]
 }
