@@ -220,10 +220,38 @@ function mapOf(path: string, bytes: Buffer): (at: number) => string {
     const inner = bytes[head] === 5 || bytes[head] === 2
     const offset = at - start
     const arrayEnd = head - start + (inner ? 12 : 8) + 2 * bytes.readUInt16BE(head + 3)
-    const content = bytes.readUInt16BE(head + 5) || 65_536
-    if (offset >= arrayEnd && offset < content) return 'the unused middle of a page'
-    return offset < arrayEnd ? `a page header of ${name}` : `a cell of ${name}`
+    if (offset < arrayEnd) return `a page header of ${name}`
+    for (let pointer = head + (inner ? 12 : 8); pointer < start + arrayEnd; pointer += 2) {
+      const cell = bytes.readUInt16BE(pointer)
+      if (offset >= cell && offset < cell + cellBytes(bytes, start + cell, bytes[head]!, pageSize)) return `a cell of ${name}`
+    }
+    return 'the unused part of a page'
   }
+}
+
+/** How long a cell is (sqlite.org/fileformat2.html §1.6). */
+function cellBytes(bytes: Buffer, at: number, type: number, pageSize: number): number {
+  let end = at
+  const varint = (): number => {
+    let value = 0
+    for (let i = 0; i < 9; i++) {
+      const byte = bytes[end++]!
+      value = value * 128 + (byte & 0x7f)
+      if (byte < 0x80) break
+    }
+    return value
+  }
+  if (type === 5 || type === 2) end += 4
+  if (type === 5) {
+    varint()
+    return end - at
+  }
+  const payload = varint()
+  if (type === 13) varint()
+  const most = type === 13 ? pageSize - 35 : Math.floor(((pageSize - 12) * 64) / 255) - 23
+  const least = Math.floor(((pageSize - 12) * 32) / 255) - 23
+  const spilled = least + ((payload - least) % (pageSize - 4))
+  return end - at + (payload <= most ? payload : (spilled <= most ? spilled : least) + 4)
 }
 
 if (what === 'values') await values()

@@ -60,7 +60,7 @@ it('reports a flipped bit in every byte of every stored value of a log of 46 eve
 /** Bytes of the file that no statement about the log rests on. */
 const UNUSED: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/the database header/, 'SQLite\'s own counters (change counter, version, cache size, free list): read over, or refused when opening'],
-  [/the unused middle of a page/, 'between the cells of a page: read by nobody'],
+  [/the unused part of a page/, 'between the cells of a page: read by nobody'],
   [/a page that is free/, 'free pages and the ends of overflow pages'],
   [/a cell of (spools|streams|logs|sqlite_autoindex_logs)/, 'operational rows'],
   [/a page header of \w+/, 'a page\'s count of fragmented bytes'],
