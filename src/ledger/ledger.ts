@@ -138,7 +138,7 @@ export class Ledger {
         throw again
       })
     }
-    this.#noteHead()
+    this.#noteHead(handed.some(({ draft }) => draft.event_type === 'session_end' || draft.event_type === 'session_timeout'))
     return answers
   }
 
@@ -442,9 +442,10 @@ export class Ledger {
     this.#broken = undefined
   }
 
-  #noteHead(): void {
+  /** Writes the head file now when a session ended, since the process may end next; else at most once a second. */
+  #noteHead(ended: boolean): void {
     const wait = this.#headWritten + HEAD_FILE_MS - performance.now()
-    if (wait <= 0) this.#writeHead()
+    if (ended || wait <= 0) this.#writeHead()
     else this.#headTimer ??= setTimeout(() => this.#writeHead(), wait).unref()
   }
 

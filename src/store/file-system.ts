@@ -1,5 +1,5 @@
 // Which file systems a SQLite log may lie on. WAL needs memory shared between processes and locks that hold: a network file
-// system has neither, and loses rows that were acknowledged. And what is done with finished copies, which no store has open:
+// system has neither, and loses rows that were acknowledged. And what is done with files that no store has open, new ones and copies:
 // this is the one file of the room that may open any.
 
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync } from 'node:fs'
@@ -40,6 +40,15 @@ export function checkType(type: number, folder: string): void {
   const found = NETWORK_FILE_SYSTEMS.get(type < 0 ? type + 2 ** 32 : type) // 32-bit systems report a signed number
   if (found === undefined) return
   throw new StoreError('network_file_system', `store: expected a local file system for ${folder}, got ${found}`, 'keep the log on a local disk, or send events to a server instead')
+}
+
+/** Makes an empty file that only this user may read, unless it is there already: SQLite would make it by the umask, and gives its -wal and -shm the same rights. */
+export function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Gives the finished copy `partial` its name, so that it is there whole or not at all, also after a power cut. */

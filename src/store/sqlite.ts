@@ -11,7 +11,7 @@ import { randomRef } from '../base/ids.ts'
 import { StoreError } from '../base/errors.ts'
 import { Connection } from './connection.ts'
 import type { Store, StoreCode, StoreTx, StoreView } from './contract.ts'
-import { checkFileSystem, publishCopy, removeCopy } from './file-system.ts'
+import { checkFileSystem, makePrivate, publishCopy, removeCopy } from './file-system.ts'
 import { APPLICATION_ID, expectedSchema, FORMAT, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import { schemaFaults, SqliteTx, SqliteView } from './sqlite-view.ts'
 import { patiently, Turns } from './turns.ts'
@@ -80,6 +80,7 @@ function locate(path: string, readOnly: boolean): string {
   checkFileSystem(dirname(file))
   if (!readOnly && !isWritable(dirname(file))) throw fail('read_only', path, `expected to write in ${dirname(file)}, got a folder this user cannot write in`, 'make it writable (SQLite keeps two more files beside the log), or open the log read-only')
   if (!readOnly && stat !== undefined && !isWritable(file)) throw fail('read_only', path, 'expected to write the file, got one this user cannot write', 'make it writable, or open the log read-only')
+  if (stat === undefined) makePrivate(file)
   return file
 }
 

@@ -22,7 +22,7 @@ describe('a keyring', () => {
     const made = createKeyring(origin, home)
     const folder = keyringFolder(origin, home)
     expect(made.folder).toBe(folder)
-    expect(readdirSync(folder).sort()).toEqual(['fingerprint.key', 'kek-1', 'log.key', 'log.pub', 'spool.key'])
+    expect(readdirSync(folder).sort()).toEqual(['fingerprint.key', 'kek-1', 'log.key', 'log.pub'])
     expect([home, folder].map(modeOf)).toEqual(['700', '700'])
     expect(readdirSync(folder).map((name) => modeOf(join(folder, name)))).toEqual(Array<string>(5).fill('600'))
     expect(readdirSync(home)).toEqual([slugOf(origin)])
@@ -49,7 +49,7 @@ describe('a keyring', () => {
     expect(readdirSync(home)).toEqual([])
   })
 
-  test.each(['log.key', 'log.pub', 'spool.key', 'fingerprint.key'])('does not open without %s, nor makes a new one', (name) => {
+  test.each(['log.key', 'log.pub', 'fingerprint.key'])('does not open without %s, nor makes a new one', (name) => {
     const { folder } = createKeyring(origin, home)
     rmSync(join(folder, name))
     expect(() => openKeyring(origin, home)).toThrow(coded('keys_missing', name))
@@ -106,8 +106,8 @@ describe('a keyring', () => {
   test('has one key for each use', () => {
     const keyring = createKeyring(origin, home)
     const { folder } = keyring
-    writeFileSync(join(folder, 'spool.key'), readFileSync(join(folder, 'fingerprint.key')))
-    expect(() => openKeyring(origin, home)).toThrow(coded('key_malformed', 'spool.key'))
+    writeFileSync(join(folder, 'fingerprint.key'), readFileSync(join(folder, 'kek-1')))
+    expect(() => openKeyring(origin, home)).toThrow(coded('key_malformed', 'fingerprint.key'))
   })
 
   test('is named by an origin that notes allow', () => {
@@ -247,7 +247,7 @@ describe('the state folder', () => {
 })
 
 function facts(keyring: Keyring): unknown {
-  return { origin: keyring.origin, vkey: keyring.vkey, spool: toHex(keyring.spoolKey), kek: toHex(keyring.currentKek().key), fingerprint: toHex(keyring.fingerprint('a', utf8('b'))) }
+  return { origin: keyring.origin, vkey: keyring.vkey, kek: toHex(keyring.currentKek().key), fingerprint: toHex(keyring.fingerprint('a', utf8('b'))) }
 }
 
 function modeOf(path: string): string {

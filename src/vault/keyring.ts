@@ -1,6 +1,6 @@
 // A log's keys, and what stands beside them so that a restored database is noticed (DESIGN §6 "Keys", "Rollback"):
 //
-//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  spool.key  fingerprint.key  head  proved
+//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved
 //
 // A log whose keys are not there is an error, never a reason for new ones. Protection by a passphrase is not here yet.
 
@@ -45,7 +45,6 @@ function newKeys(origin: string): Map<string, string> {
     ['log.key', key.secret],
     ['log.pub', key.vkey],
     ['kek-1', formatSecretKey('kek-1', origin, randomBytes(32))],
-    ['spool.key', formatSecretKey('spool', origin, randomBytes(32))],
     ['fingerprint.key', formatSecretKey('fingerprint', origin, randomBytes(32))],
   ])
 }
@@ -57,8 +56,6 @@ export class Keyring {
   readonly folder: string
   /** The log's verifier key, as in `log_start` and in notes. */
   readonly vkey: string
-  /** The key of this log's spools, 32 bytes. */
-  readonly spoolKey: Uint8Array
   readonly #files: KeyFolder
   readonly #signing: SigningKey
   readonly #fingerprint: Uint8Array
@@ -74,7 +71,6 @@ export class Keyring {
     this.#parse('log.pub', (text) => {
       if (text.trimEnd() !== this.vkey) throw new TypeError(`expected ${this.vkey}, the public half of log.key`)
     })
-    this.spoolKey = this.#parse('spool.key', (text) => parseSecretKey(text, 'spool', origin))
     this.#fingerprint = this.#parse('fingerprint.key', (text) => parseSecretKey(text, 'fingerprint', origin))
     this.currentKek()
   }

@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest'
+import { scratchTrail } from '../../test/scratch.ts'
+import type { ToolCall } from '../event/public.ts'
+import type { Trail } from './types.ts'
+
+/** Six sessions of two agents and three people, told apart in every way that can be asked for. */
+async function filled(): Promise<{ trail: Trail; ids: string[]; times: Date[] }> {
+  const { trail } = scratchTrail()
+  const [ids, times]: [string[], Date[]] = [[], []]
+  const look = trail.tool({ name: 'look' }, ({ n }: { n: number }) => { if (n % 3 === 0) throw new Error('nothing there'); return n })
+  const send = trail.tool({ name: 'send', risk: 'medium' }, () => 'sent')
+  for (let n = 0; n < 6; n++) {
+    times.push(new Date())
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    const session = await trail.start({ agent_id: n % 2 === 0 ? 'even' : 'odd', user_id: `user-${n % 3}`, user_message: `question ${n}` })
+    ids.push(session.session_id)
+    await session.run(async () => {
+      trail.record('reasoning', { text: `Thinking about the number ${n} with a Straße` })
+      await look.run({ n })
+      await send({})
+    })
+    if (n < 5) await session.end({ outcome: n === 4 ? 'timeout' : 'success' })
+  }
+  await trail.flush()
+  return { trail, ids, times }
+}
+
+describe('reading back', () => {
+  test('finds events by every filter, alone and together', async () => {
+    const { trail, ids, times } = await filled()
+    const count = (query: Parameters<Trail['events']>[0]): Promise<number> => trail.events(query).count()
+    const all = await trail.events().all()
+    expect(all.map(({ index }) => index)).toEqual(all.map((_, i) => i))
+    expect(await count({ session_id: ids[2]! })).toBe(7)
+    expect(await count({ event_type: 'reasoning' })).toBe(6)
+    expect(await count({ event_type: ['tool_call', 'tool_result'] })).toBe(24)
+    expect(await count({ event_type: 'tool_call', tool_name: 'send' })).toBe(6)
+    expect(await count({ agent_id: 'even', event_type: 'session_start' })).toBe(3)
+    expect(await count({ user_id: 'user-1', event_type: 'session_start' })).toBe(2)
+    expect(await count({ user_id: 'user-1', agent_id: 'odd', event_type: 'session_start' })).toBe(1)
+    expect(await count({ user_id: 'nobody' })).toBe(0)
+    expect(await count({ outcome: 'failure' })).toBe(2)
+    expect(await count({ outcome: 'success', event_type: 'tool_result', agent_id: 'odd' })).toBe(5)
+    expect(await count({ event_type: 'session_start', since: times[2]! })).toBe(4)
+    expect(await count({ event_type: 'session_start', since: times[1]!, until: times[3]! })).toBe(2)
+    expect(await count({ text: 'NUMBER 4 with a stra' })).toBe(1)
+    expect(await count({ text: 'not there' })).toBe(0)
+    expect(await count({ session_id: '019ab1c2-0000-7000-8000-000000000000' })).toBe(0)
+    expect(await count({ event_type: 'of a later vocabulary' as never })).toBe(0)
+  })
+
+  test('finds calls with what came of them', async () => {
+    const { trail } = await filled()
+    const calls = (await trail.calls({ tool_name: 'look' }).all()) as ToolCall[]
+    expect(calls.map(({ outcome, tool_input }) => [outcome, (tool_input as { n: number }).n])).toEqual([['failure', 0], ['success', 1], ['success', 2], ['failure', 3], ['success', 4], ['success', 5]])
+    expect(await trail.calls({ outcome: 'failure' }).count()).toBe(2)
+    expect(await trail.calls({ outcome: 'success', agent_id: 'even' }).count()).toBe(5)
+    expect(await trail.calls({ text: 'nothing there' }).count()).toBe(2)
+    expect(await trail.calls({ event_type: 'llm_call' }).count()).toBe(0)
+  })
+
+  test('finds sessions, newest first, by every filter', async () => {
+    const { trail, ids, times } = await filled()
+    const found = async (query: Parameters<Trail['sessions']>[0]): Promise<number[]> => (await trail.sessions(query).all()).map(({ session_id }) => ids.indexOf(session_id))
+    expect(await found({})).toEqual([5, 4, 3, 2, 1, 0])
+    expect(await found({ agent_id: 'odd' })).toEqual([5, 3, 1])
+    expect(await found({ user_id: 'user-2' })).toEqual([5, 2])
+    expect(await found({ open: true })).toEqual([5])
+    expect(await found({ open: false, agent_id: 'odd' })).toEqual([3, 1])
+    expect(await found({ outcome: 'timeout' })).toEqual([4])
+    expect(await found({ since: times[1]!, until: times[3]! })).toEqual([2, 1])
+    expect(await found({ text: 'number 3' })).toEqual([3])
+    expect(await trail.sessions().first()).toMatchObject({ agent_id: 'odd', user_id: 'user-2', state: 'open', outcome: null, ended_at: null, steps: 2, tools: { look: 1, send: 1 } })
+  })
+
+  test('pages through everything in pages of any size, each item once', async () => {
+    const { trail } = await filled()
+    for (const make of [() => trail.events(), () => trail.events({ agent_id: 'odd', outcome: 'success' }), () => trail.calls(), () => trail.sessions(), () => trail.sessions({ agent_id: 'even' })]) {
+      const all = await make().all()
+      for (const size of [1, 2, 3, 5, 100]) {
+        const paged: unknown[] = []
+        let cursor: string | undefined
+        do {
+          const page = await (make() as ReturnType<typeof trail.events>).page({ size, ...(cursor === undefined ? {} : { cursor }) })
+          expect(page.items.length).toBeLessThanOrEqual(size)
+          paged.push(...page.items)
+          cursor = page.next ?? undefined
+        } while (cursor !== undefined)
+        expect(paged).toEqual(all)
+      }
+    }
+    expect(await trail.events().first()).toMatchObject({ event_type: 'log_start' })
+    expect(await trail.events({ text: 'not there' }).first()).toBeUndefined()
+  })
+
+  test('says which steps there were: each call one more, a result its call\'s, the author\'s own as given', async () => {
+    const { trail } = scratchTrail()
+    await trail.session({}, (session) => {
+      const call = session.record('llm_call', { provider: 'p', model_id: 'm', input_messages: [] })
+      const tool = session.record('tool_call', { tool_name: 't', tool_input: 1 })
+      session.record('llm_result', { parent_event_id: call.event_id })
+      session.record('tool_result', { outcome: 'success', parent_event_id: tool.event_id })
+      session.record('tool_call', { tool_name: 't', tool_input: 1, step_number: 40 })
+      session.record('tool_call', { tool_name: 't', tool_input: 1 })
+      session.record('reasoning', { text: 'x' })
+    })
+    const { session_id } = (await trail.sessions().first())!
+    expect((await trail.events({ session_id }).all()).map(({ step_number }) => step_number)).toEqual([0, 1, 2, 1, 2, 40, 41, 41, 41])
+  })
+})
