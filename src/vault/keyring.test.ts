@@ -24,7 +24,7 @@ describe('a keyring', () => {
     expect(made.folder).toBe(folder)
     expect(readdirSync(folder).sort()).toEqual(['fingerprint.key', 'kek-1', 'log.key', 'log.pub'])
     expect([home, folder].map(modeOf)).toEqual(['700', '700'])
-    expect(readdirSync(folder).map((name) => modeOf(join(folder, name)))).toEqual(Array<string>(5).fill('600'))
+    expect(readdirSync(folder).map((name) => modeOf(join(folder, name)))).toEqual(['600', '600', '600', '600'])
     expect(readdirSync(home)).toEqual([slugOf(origin)])
     const opened = openKeyring(origin, home)
     expect(facts(opened)).toEqual(facts(made))
