@@ -98,14 +98,17 @@ function makeExecutable(file: string): void {
   chmodSync(file, 0o755)
 }
 
-/** One declaration file per door, only what the door exports; types that two doors share stand in one of them or in types.d.ts. */
+/**
+ * One declaration file per door, which stands alone and holds only what the door exports. What two doors share is in both: types are compared
+ * by their shape, and a file of shared ones would export names that are nobody's business.
+ */
 async function declarations(outdir: string): Promise<void> {
-  const input = Object.fromEntries(Object.entries(doors).map(([door, file]) => [door, join(root, file)]))
-  const plugin = dts({ tsconfig: join(root, 'tsconfig.json'), compilerOptions: { noEmit: false } })
-  const bundles = await rollup({ input, plugins: [plugin], external: [/^node:/], onwarn: failOnWarning })
-  const names = { entryFileNames: '[name].d.ts', chunkFileNames: 'types.d.ts', minifyInternalExports: false }
-  await bundles.write({ dir: outdir, format: 'es', hoistTransitiveImports: false, ...names })
-  await bundles.close()
+  for (const [door, file] of Object.entries(doors)) {
+    const plugin = dts({ tsconfig: join(root, 'tsconfig.json'), compilerOptions: { noEmit: false } })
+    const bundled = await rollup({ input: { [door]: join(root, file) }, plugins: [plugin], external: [/^node:/], onwarn: failOnWarning })
+    await bundled.write({ dir: outdir, format: 'es', entryFileNames: '[name].d.ts', minifyInternalExports: false })
+    await bundled.close()
+  }
 }
 
 function failOnWarning(warning: RollupLog): void {

@@ -1,4 +1,7 @@
-import { ModelCallSource } from './index.js';
+/** Whatever model calls can be recorded to: a Trail or a Session. */
+interface ModelCallSource {
+    llm(call: never, run: never, read: never): Promise<unknown>;
+}
 
 /** What we need of the SDK's client; `new Anthropic()`, the Bedrock, Vertex and Foundry clients and their like have it. */
 interface AnthropicClient {

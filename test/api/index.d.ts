@@ -1,4 +1,43 @@
-import { ModelCallSource } from './types.js';
+/** The base of every error that is not misuse: a stable `code`, and `next`, what an operator does about it. */
+declare class CounterfoilError extends Error {
+    readonly code: string;
+    readonly next: string;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+    });
+}
+/** The store, the spool or a key file could not do its work. `retry` says whether the same call may be made again. */
+declare class StoreError extends CounterfoilError {
+    readonly retry: boolean;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        retry?: boolean;
+    });
+}
+/** A server could not be reached or refused. `retry` says whether the same call may be made again. */
+declare class RemoteError extends CounterfoilError {
+    readonly retry: boolean;
+    readonly status?: number;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        retry?: boolean;
+        status?: number;
+    });
+}
+/** What was stored contradicts itself: evidence of tampering, or of a damaged disk. */
+declare class VerifyError extends CounterfoilError {
+    readonly first_bad_index?: number;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        first_bad_index?: number;
+    });
+}
+/** The caller's mistake: `expected` against `got`, and the next step. A TypeError, so that it is never taken for a failing disk. */
+declare class MisuseError extends TypeError {
+    readonly code: string;
+    readonly next: string;
+    constructor(code: string, message: string, next: string);
+}
 
 declare const VOCABULARY: {
     readonly session_start: {
@@ -438,47 +477,6 @@ declare const CAPTURES: readonly ["before", "after", "imported"];
 type Capture = (typeof CAPTURES)[number];
 type Risk = 'low' | 'medium' | 'high' | 'critical';
 
-/** The base of every error that is not misuse: a stable `code`, and `next`, what an operator does about it. */
-declare class CounterfoilError extends Error {
-    readonly code: string;
-    readonly next: string;
-    constructor(code: string, message: string, next: string, options?: {
-        cause?: unknown;
-    });
-}
-/** The store, the spool or a key file could not do its work. `retry` says whether the same call may be made again. */
-declare class StoreError extends CounterfoilError {
-    readonly retry: boolean;
-    constructor(code: string, message: string, next: string, options?: {
-        cause?: unknown;
-        retry?: boolean;
-    });
-}
-/** A server could not be reached or refused. `retry` says whether the same call may be made again. */
-declare class RemoteError extends CounterfoilError {
-    readonly retry: boolean;
-    readonly status?: number;
-    constructor(code: string, message: string, next: string, options?: {
-        cause?: unknown;
-        retry?: boolean;
-        status?: number;
-    });
-}
-/** What was stored contradicts itself: evidence of tampering, or of a damaged disk. */
-declare class VerifyError extends CounterfoilError {
-    readonly first_bad_index?: number;
-    constructor(code: string, message: string, next: string, options?: {
-        cause?: unknown;
-        first_bad_index?: number;
-    });
-}
-/** The caller's mistake: `expected` against `got`, and the next step. A TypeError, so that it is never taken for a failing disk. */
-declare class MisuseError extends TypeError {
-    readonly code: string;
-    readonly next: string;
-    constructor(code: string, message: string, next: string);
-}
-
 /** Spans of a text, as offsets in UTF-16 units; `end` is exclusive. */
 type Spans = Iterable<[start: number, end: number]>;
 /**
@@ -495,6 +493,11 @@ type Mask = {
  * secret that has no form of its own, as a password in a sentence, is not found.
  */
 declare const defaultMasks: readonly Mask[];
+
+/** Whatever model calls can be recorded to: a Trail or a Session. */
+interface ModelCallSource {
+    llm(call: never, run: never, read: never): Promise<unknown>;
+}
 
 /** Why a payload has no value here. */
 type AbsentReason = 'erased' | 'masked' | 'withheld' | 'forbidden' | 'missing' | 'no_key';
@@ -1179,6 +1182,7 @@ interface Trail extends Recorder, AsyncDisposable {
     }, why: {
         readonly reason: string;
         readonly legal_basis?: string;
+        readonly actor?: string;
     }): Promise<Receipt>;
     /** Resolves when everything accepted so far has reached `level` (default durable). */
     flush(level?: Level): Promise<void>;
@@ -1242,5 +1246,5 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, ModelCallSource, RemoteError, StoreError, VerifyError, approver, currentSession, defaultMasks, openTrail };
+export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, approver, currentSession, defaultMasks, openTrail };
 export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, CustomEvents, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

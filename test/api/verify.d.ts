@@ -1,2 +1,302 @@
+/** Outcomes an event may carry in its envelope. */
+declare const OUTCOMES: readonly ["success", "failure", "denied", "timeout", "unknown"];
+type Outcome = (typeof OUTCOMES)[number];
+/** When an event was told: before the act, after it, or read from somebody else's record. */
+declare const CAPTURES: readonly ["before", "after", "imported"];
+type Capture = (typeof CAPTURES)[number];
 
-export { };
+/** How a payload's bytes are to be read. */
+type Media = 'json' | 'text' | 'bytes';
+
+/** Names one payload: its commitment (base64), how to read it, its scope (absent: 0), and the masks that cut something out. */
+interface Ref {
+    readonly c: string;
+    readonly m: Media;
+    readonly k?: number;
+    readonly masked?: readonly string[];
+}
+/** The payload of the same name in entry `same` (a seq of this session). */
+interface SameRef {
+    readonly same: number;
+}
+/** A list as a change; `root` is the RFC 6962 tree hash over the `count` commitments (32 bytes each) in order. */
+interface ListChange {
+    readonly base?: number;
+    readonly keep?: number;
+    readonly add: readonly Ref[];
+    readonly count: number;
+    readonly root: string;
+}
+type Slot = Ref | SameRef | ListChange;
+/** A parsed entry. Field order here is for readers; the bytes are RFC 8785. */
+interface Entry {
+    readonly v: 1;
+    readonly index: number;
+    readonly event_id: string;
+    readonly event_type: string;
+    readonly session_id: string;
+    readonly seq: number;
+    readonly prev: string;
+    readonly writer: string;
+    readonly stream?: string;
+    readonly stream_seq?: number;
+    readonly timestamp: string;
+    readonly recorded_at: string;
+    readonly parent_event_id?: string;
+    readonly step_number?: number;
+    readonly capture: Capture;
+    readonly outcome?: Outcome;
+    readonly facts: {
+        readonly [name: string]: FactValue;
+    };
+    readonly payloads: {
+        readonly [name: string]: Slot;
+    };
+}
+type FactValue = string | number | boolean | readonly string[] | {
+    readonly [ref: string]: number;
+};
+
+/** A SHA-256 hash: 32 bytes, never changed after it was made. */
+type Hash = Uint8Array;
+/** SHA-256(0x00 ‖ entry): the Merkle leaf of an entry's exact bytes. */
+declare function leafHash(entry: Uint8Array): Hash;
+
+/** A payload's bytes with the salt (32 bytes) of its commitment; or why they are not there. */
+type Disclosed = {
+    readonly bytes: Uint8Array;
+    readonly salt: Uint8Array;
+}
+/** no secret for its scope: erased, or lost */
+ | {
+    readonly absent: 'no_scope';
+}
+/** the secret is there and the content is not */
+ | {
+    readonly absent: 'missing';
+} | {
+    readonly absent: 'damaged';
+    readonly why: string;
+};
+/** A fault that the evidence's own layer found: a segment that does not open, an index row that is wrong. */
+interface Fault {
+    readonly code: string;
+    readonly message: string;
+    readonly index?: number;
+}
+/** Sealed content and what leads to it. */
+interface Vault {
+    /** Whether there are keys to open it with. */
+    readonly opened: boolean;
+    /** Takes the log's entries, ascending, each once: the payloads of each one's own refs in the order of `ownRefs`, or undefined without keys. After an error the same entries may be given again. */
+    follow(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[] | undefined>;
+    /** Scopes whose secret is there, as `<session id>/<k>`. */
+    scopes(): Promise<ReadonlySet<string>>;
+    /** SHA-256 of each segment of a session, in the order of sealing. */
+    segmentHashes(session_id: string): Promise<readonly Hash[]>;
+    /** After all entries: checks every segment (with keys: opens it) and every derived row of the vault, and says what does not fit. Codes of what concerns sealed bytes begin with `segment` or `secret`. */
+    faults(progress: (done: number) => void): Promise<readonly Fault[]>;
+}
+interface Evidence {
+    readonly origin: string;
+    /** The newest checkpoint as stored, a signed note, with the size that the store says it has. */
+    readonly head: {
+        readonly note: string;
+        readonly size: number;
+    };
+    /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence. */
+    readonly vkey: {
+        readonly text: string;
+        readonly pinned: boolean;
+    };
+    /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
+    readonly remembered: readonly {
+        readonly note: string;
+        readonly what: 'signed' | 'proved';
+    }[];
+    /** Ascending by index; rows that are missing are left out. */
+    entries(from: number, to: number): Promise<readonly {
+        readonly index: number;
+        readonly entry: Uint8Array;
+    }[]>;
+    /** The first index from `from` on that has an entry. */
+    next(from: number): Promise<number | undefined>;
+    /** Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. */
+    extra(size: number): Promise<readonly Fault[]>;
+    /** A stored full tile. Absent where the evidence keeps none. */
+    readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>;
+    /** The derived session rows, by session id. Absent where the evidence keeps none. */
+    readonly sessions?: () => AsyncIterable<{
+        readonly session_id: string;
+        readonly row: string;
+    }>;
+    /** Absent where the evidence has no content. */
+    readonly vault?: Vault;
+}
+
+/** The properties of a log, in the order in which they are reported. */
+declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
+type Property = (typeof PROPERTIES)[number];
+type Status = 'proved' | 'asserted' | 'unknown' | 'failed';
+interface PropertyVerdict {
+    readonly status: Status;
+    readonly says: string;
+    readonly first_bad_index?: number;
+}
+/** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
+interface Problem {
+    readonly property: Property;
+    readonly code: string;
+    readonly message: string;
+    readonly index?: number;
+}
+/** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
+interface Verdict {
+    readonly whole: boolean;
+    readonly origin: string;
+    readonly size: number;
+    readonly checkpoint: string;
+    /** `recorded_at` of the last entry; absent in an empty log */
+    readonly recorded_at?: string;
+    readonly properties: {
+        readonly [name in Property]: PropertyVerdict;
+    };
+    readonly problems: readonly Problem[];
+    readonly problem_count: number;
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly erased: number;
+        readonly sessions: number;
+        readonly ended: number;
+        readonly open: number;
+        readonly suspended: number;
+        readonly interrupted: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+        readonly told_after: number;
+        readonly imported: number;
+    };
+}
+/** 0 whole; 1 evidence of tampering; 3 whole, but a property of `require` is not proved. (2, could not run, is an error.) */
+declare function exitCode(verdict: Verdict, require?: readonly Property[]): 0 | 1 | 3;
+
+interface VerifyOptions {
+    readonly progress?: (done: number, total: number) => void;
+}
+/** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
+declare function verifyLog(evidence: Evidence, options?: VerifyOptions): Promise<Verdict>;
+
+/** A key that is trusted. `verify` gets the text's UTF-8 bytes and never throws. */
+interface NoteVerifier {
+    readonly name: string;
+    readonly keyId: number;
+    verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+/** A verifier key, `name+hex(key id)+base64(type ‖ public key)`. */
+interface VerifierKey {
+    readonly name: string;
+    readonly keyId: number;
+    /** The signature type byte: ED25519, COSIGNATURE_ED25519 or one we do not know. */
+    readonly type: number;
+    readonly publicKey: Uint8Array;
+}
+/** Verifies `0x01` signatures, over the note text itself. Throws a MisuseError for a key of another type, length or small order. */
+declare function ed25519Verifier(vkey: string | VerifierKey): NoteVerifier;
+
+/** What a checkpoint says, believed or not. `size` is a safe integer from 0, `root` 32 bytes. */
+interface TreeHead {
+    readonly origin: string;
+    readonly size: number;
+    readonly root: Hash;
+    /** Lines after the root, mostly none. */
+    readonly extensions?: readonly string[];
+}
+/** A witness's cosignature that was verified. `time` is the witness's, in seconds since 1970. */
+interface Cosigned {
+    readonly name: string;
+    readonly keyId: number;
+    readonly time: number;
+}
+declare const checked: unique symbol;
+/** A tree head whose log signature was verified. Only `openCheckpoint` makes one. */
+interface Checkpoint extends TreeHead {
+    readonly [checked]: true;
+    /** The verified cosignatures, one a witness. */
+    readonly cosignatures: readonly Cosigned[];
+}
+/** Who may have signed. */
+interface CheckpointTrust {
+    /** The origin the checkpoint MUST have. Without it, it must be the name of a log key that signed, as C2SP recommends to logs. */
+    readonly origin?: string;
+    /** Witnesses' verifiers (`cosignatureVerifier`): they never stand in for the log, and a false cosignature refuses the whole. */
+    readonly cosigners?: readonly NoteVerifier[];
+}
+/**
+ * The checkpoint of a note that one of the log's `verifiers` signed. VerifyErrors as `openNote`, and `checkpoint_malformed` for a
+ * signed text that is no checkpoint, `checkpoint_origin` for one of another log, `note_unverified` when only witnesses signed.
+ */
+declare function openCheckpoint(note: string | Uint8Array, verifiers: readonly NoteVerifier[], trust?: CheckpointTrust): Checkpoint;
+
+/** What `checkInclusion` compares. Hashes are 32 bytes; `proof` goes from the leaf's sibling up. */
+interface Inclusion {
+    readonly index: number;
+    readonly size: number;
+    readonly leafHash: Hash;
+    readonly root: Hash;
+    readonly proof: readonly Hash[];
+}
+/**
+ * Throws a VerifyError unless `proof` shows that `leafHash` is leaf `index` of the tree of `size` with `root`: `inclusion_shape` when no
+ * such proof can exist (range, count, lengths), `inclusion_mismatch` when it leads to another root. Costs a hash per proof element.
+ */
+declare function checkInclusion({ index, size, leafHash, root, proof }: Inclusion): void;
+
+/** What `checkConsistency` compares. Hashes are 32 bytes. */
+interface Consistency {
+    readonly oldSize: number;
+    readonly size: number;
+    readonly oldRoot: Hash;
+    readonly root: Hash;
+    readonly proof: readonly Hash[];
+}
+/**
+ * Throws a VerifyError unless `proof` shows that the tree of `size` with `root` begins with the tree of `oldSize` with `oldRoot`:
+ * `consistency_shape` when no such proof can exist, `consistency_mismatch` when the roots disagree, which means a rewritten log.
+ */
+declare function checkConsistency({ oldSize, size, oldRoot, root, proof }: Consistency): void;
+
+/** What `openProof` needs beside the proof: the leaf hash computed from the entry itself, and who is trusted. */
+interface ProofTrust extends CheckpointTrust {
+    readonly leafHash: Hash;
+    readonly verifiers: readonly NoteVerifier[];
+}
+/** The index of an entry and the checkpoint it is proved under. VerifyErrors as `parseProof`, `openCheckpoint`, `checkInclusion`. */
+declare function openProof(bytes: string | Uint8Array, trust: ProofTrust): {
+    readonly index: number;
+    readonly checkpoint: Checkpoint;
+};
+
+/** Returns if `commitment` is the one to `payload` under `salt`, else throws a VerifyError `payload_commitment`. */
+declare function checkCommitment(commitment: Uint8Array, salt: Uint8Array, payload: Uint8Array): void;
+
+/** The base of every error that is not misuse: a stable `code`, and `next`, what an operator does about it. */
+declare class CounterfoilError extends Error {
+    readonly code: string;
+    readonly next: string;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+    });
+}
+/** What was stored contradicts itself: evidence of tampering, or of a damaged disk. */
+declare class VerifyError extends CounterfoilError {
+    readonly first_bad_index?: number;
+    constructor(code: string, message: string, next: string, options?: {
+        cause?: unknown;
+        first_bad_index?: number;
+    });
+}
+
+export { CounterfoilError, PROPERTIES, VerifyError, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, verifyLog };
+export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, NoteVerifier, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
