@@ -80,7 +80,6 @@ async function drainAll(): Promise<ErrorData | undefined> {
     retryMs = RETRY_MS
     return undefined
   } catch (error) {
-    Atomics.store(flag, 0, 0) // the next event wakes us again
     retry = setTimeout(() => {
       retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)
       void drain()

@@ -290,6 +290,17 @@ describe('an approval', () => {
     expect(reports).toEqual([])
   })
 
+  test('makes an act wait for the log even where others need not', async () => {
+    const { trail, reports } = scratchTrail({ wait: { low: 'accepted' }, failure: { low: 'continue' } })
+    await trail.session({}, async (given) => {
+      const session = given as unknown as AgentSession
+      const lost = { ...session.record('reasoning', { text: 'x' }), event_id: '019ab1c2-0000-7000-8000-000000000000' }
+      await session.guard(lost, 'low')
+      await expect(session.guard(lost, 'low', true)).rejects.toMatchObject({ code: 'not_recorded' })
+    })
+    expect(reports).toEqual([])
+  })
+
   test('of another session is not one here', async () => {
     const { trail } = scratchTrail({ approve: yes })
     const other = await trail.session({}, (session) => (session as unknown as AgentSession).ask({ tool_name: 'pay', tool_input: {} }, undefined))

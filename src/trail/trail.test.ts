@@ -319,9 +319,11 @@ describe('several trails', () => {
       trail = openTrail(at.db, { agent_id: 'a' })
       await closing
     }
-    expect(await trail.events({ event_type: 'reasoning' }).count()).toBe(3)
+    const other = openTrail(at.db, { agent_id: 'b' })
+    await trail.session({}, () => { other.record('reasoning', { text: 'the same ledger again' }) })
+    expect(await other.events({ event_type: 'reasoning' }).count()).toBe(4)
     expect((await trail.verify()).whole).toBe(true)
-    await trail.close()
+    await Promise.all([trail.close(), other.close()])
   })
 
   test('cannot differ in their state folder', () => {
