@@ -102,6 +102,9 @@ export const VOCABULARY = {
   custom: { facts: { name: 'label' }, payloads: { content: 'one' } },
 } as const
 
+/** Types that say what the ledger did. From a recorder they would be forgeries, and are refused. */
+export const LEDGER_TYPES: ReadonlySet<string> = new Set(['session_interrupted', 'gap', 'access', 'retention', 'hold', 'erasure', 'log_start', 'log_end', 'key_rotation', 'key_compromise', 'integrity_check', 'clock'])
+
 type Vocabulary = typeof VOCABULARY
 
 /** One of the event types of format v1. */

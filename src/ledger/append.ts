@@ -12,6 +12,7 @@ import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { encodeDraft, isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
 import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '../event/entry.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
+import { LEDGER_TYPES } from '../event/vocabulary.ts'
 import { decodeSession, encodeSession, firstPrev, stepOf } from '../event/session.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
 import { openCheckpoint, signCheckpoint } from '../log/checkpoint.ts'
@@ -42,8 +43,6 @@ export interface AppendOptions {
 
 /** Facts that the ledger fills in, and which a repeated event is therefore not compared by. */
 const LEDGER_FACTS = new Set(['streams', 'stream_total', 'segment_count', 'segment_root'])
-/** Types that say what the ledger did: from anybody else they would be forgeries. */
-const LEDGER_TYPES: ReadonlySet<string> = new Set(['session_interrupted', 'gap', 'access', 'retention', 'hold', 'erasure', 'log_start', 'log_end', 'key_rotation', 'key_compromise', 'integrity_check', 'clock'])
 /** A clock less than this behind the last entry is held at the last entry's time. */
 const CLOCK_SLACK_MS = 1_000
 /** Sessions kept in memory. */
@@ -286,7 +285,9 @@ class Batch {
     const live = await this.#session(draft.session_id)
     if (draft.stream !== undefined && draft.stream_seq !== undefined) {
       const expected = this.#streams.get(draft.stream) ?? live.state?.streams[draft.stream]?.next ?? 0
-      if (draft.stream_seq > expected) await this.#queue(ledgerDraft('gap', draft.session_id, this.#now, { missing_stream: draft.stream, from: expected, to: draft.stream_seq - 1, cause: 'not_received' }), live)
+      // A session forgets its oldest streams after 256: what such a one had sent is not known here, and is no hole.
+      const forgotten = live.state?.streams[draft.stream] === undefined && !this.#streams.has(draft.stream) && (live.state?.stream_total ?? 0) > Object.keys(live.state?.streams ?? {}).length
+      if (draft.stream_seq > expected && !forgotten) await this.#queue(ledgerDraft('gap', draft.session_id, this.#now, { missing_stream: draft.stream, from: expected, to: draft.stream_seq - 1, cause: 'not_received' }), live)
       this.#streams.set(draft.stream, Math.max(expected, draft.stream_seq + 1))
       if (handed.stream !== undefined && !this.#streamRows.has(draft.stream)) this.#streamRows.set(draft.stream, { stream: draft.stream, session_id: draft.session_id, ...handed.stream })
     }

@@ -3,7 +3,7 @@
 
 import { MisuseError } from '../base/errors.ts'
 import { decimal, foreignLabel, quote } from '../event/label.ts'
-import { OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import { LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
 import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
 import type { Emitted, Value } from './stream.ts'
 
@@ -14,7 +14,7 @@ const PLACE = new Set(['step_number', 'parent_event_id', 'timestamp'])
 /** Types that only the ledger, the session's own methods or a tool wrapper write. */
 const OWN_METHODS: { readonly [type: string]: string } = {
   session_start: 'trail.session() or trail.start()', session_end: 'session.end()', session_timeout: 'runAuditedAgent or session.end()', session_suspend: 'session.suspend()',
-  session_resume: 'trail.resume()', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()', erasure: 'trail.erase()',
+  session_resume: 'trail.resume()', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()',
 }
 const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', top_k: 'int', seed: 'int', budget_tokens: 'int' } as const
 
@@ -23,6 +23,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
   if (!Object.hasOwn(VOCABULARY, event_type)) {
     throw new MisuseError('unknown_event_type', `recorder: expected an event type of the vocabulary, got ${quote(event_type)}`, `use 'custom' with a name, or one of ${authorTypes().join(', ')}`)
   }
+  if (LEDGER_TYPES.has(event_type)) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, 'only the ledger itself writes it')
   const method = OWN_METHODS[event_type]
   if (method !== undefined) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, `call ${method}`)
   if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, '')
@@ -49,7 +50,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
 }
 
 function authorTypes(): string[] {
-  return Object.keys(VOCABULARY).filter((type) => OWN_METHODS[type] === undefined && !/^(log_|key_|integrity|clock|gap|context|access|retention|hold|session_interrupted)/.test(type))
+  return Object.keys(VOCABULARY).filter((type) => OWN_METHODS[type] === undefined && !LEDGER_TYPES.has(type) && type !== 'context')
 }
 
 function defaults(event_type: string, facts: Record<string, unknown>): Record<string, unknown> {

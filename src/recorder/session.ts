@@ -324,7 +324,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       }
       throw error
     }
-    if (this.#ended === undefined && !this.#suspended) await this.end({ outcome: 'success' })
+    if (this.#ended === undefined && !this.#suspended) await this.end({ outcome: 'success' }).catch((problem) => this.#host.report(problem)) // the work is done: its result must not be lost for that
     return result
   }
 

@@ -93,7 +93,7 @@ async function perform<Out>(session: AgentSession, definition: ToolPolicy & { re
   // An SDK's tool was promised what its own schema made of the input (a Date, a Map), so without an approval it gets a copy made in the same moment.
   const { text, plain } = textOf(input)
   const copy = definition.copies === true ? copyOf(input) : undefined
-  const recorded = plain ? await approved(session, definition, JSON.parse(text), risk, call_id) : undefined
+  const recorded = plain ? await approved(session, definition, text, risk, call_id) : undefined
   const taken = (recorded === undefined && copy !== undefined ? copy.value : JSON.parse(text)) as unknown
   const intent = session.beginTool(definition.name, text, { risk, call_id, approval: recorded })
   try {
@@ -137,14 +137,15 @@ function asksFirst({ approval }: ToolPolicy): boolean {
   return approval !== undefined && approval !== false
 }
 
-async function approved(session: AgentSession, { name, approval }: ToolPolicy & { readonly name: string }, input: unknown, risk: Risk, call_id: string | undefined): Promise<RecordedApproval | undefined> {
+/** Whoever looks at the input (a question, an approver) gets a copy of its own: what they change in it is neither recorded nor run. */
+async function approved(session: AgentSession, { name, approval }: ToolPolicy & { readonly name: string }, text: string, risk: Risk, call_id: string | undefined): Promise<RecordedApproval | undefined> {
   if (approval === undefined || approval === false) return undefined
   let approver: Approver | undefined
   if (typeof approval === 'function') {
     if (isApprover(approval)) approver = approval as Approver
-    else if (!asks(name, (approval as (input: unknown) => unknown)(input))) return undefined
+    else if (!asks(name, (approval as (input: unknown) => unknown)(JSON.parse(text)))) return undefined
   }
-  const recorded = await session.ask({ tool_name: name, tool_input: input, risk }, approver, call_id)
+  const recorded = await session.ask({ tool_name: name, tool_input: JSON.parse(text) as unknown, risk }, approver, call_id)
   if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
   return recorded
 }

@@ -98,7 +98,12 @@ class LocalTrail implements AsyncDisposable {
       const cause = `${problem.code}/${problem.message}`
       if (this.#reported.has(cause)) return
       this.#reported.add(cause)
-      tell(problem)
+      try {
+        const told: unknown = tell(problem)
+        if (told instanceof Promise) told.catch(() => {})
+      } catch {
+        // recording must not break the agent, and neither must the author's own report
+      }
     }
     ledger.onReport(this.#report)
     const { agent_id, agent_version, model_id, system_prompt } = options
