@@ -17,6 +17,11 @@ export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
 export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
 export interface LedgerStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly last_checkpoint: string | null }
 
+/** A spool this long is left to be drained and removed, and a new one begun: a process that runs for a year must not keep everything twice. */
+const SPOOL_BYTES: number = 64 * 1024 * 1024
+/** A worker that died is started again by the next event, not more often than this. */
+const RESTART_MS = 1_000
+
 interface Waiting { readonly event_id?: string; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
 
 /** Ledgers open in this process by real path; on `globalThis`, since a bundle, a hot reload or a second copy of the package is the same process. */
@@ -42,6 +47,21 @@ export function openLedger(path: string, options: { readonly home?: string; read
   return ledger
 }
 
+/** Spools that this process closed before they were drained, by database: nobody else may drain them while it lives, so the next ledger here does. */
+const LEFT: unique symbol = Symbol.for('counterfoil.left/1') as never
+
+function leave(path: string, spool: string): void {
+  const left = ((globalThis as { [LEFT]?: Map<string, string[]> })[LEFT] ??= new Map())
+  left.set(path, [...(left.get(path) ?? []), spool])
+}
+
+function takeLeft(path: string): string[] {
+  const left = (globalThis as { [LEFT]?: Map<string, string[]> })[LEFT]
+  const spools = left?.get(path) ?? []
+  left?.delete(path)
+  return spools
+}
+
 function locate(path: string): string {
   const full = resolve(path)
   const folder = dirname(full)
@@ -54,14 +74,16 @@ function locate(path: string): string {
 export class LocalLedger {
   readonly path: string
   readonly home: string | undefined
-  readonly #spool: SpoolWriter | undefined
+  #spool: SpoolWriter | undefined
+  readonly #newSpool: (() => SpoolWriter) | undefined
   readonly #flag = new SharedArrayBuffer(4)
   readonly #woken = new Int32Array(this.#flag)
   readonly #waiting = new Map<number, Waiting>()
   readonly #onClosed: () => void
   readonly #reports = new Set<(problem: CounterfoilError) => void>()
   #worker: Worker | undefined
-  readonly #start: Start
+  #start: Start
+  #ran = 0
   #next = 1
   #holders = 1
   /** The worker keeps the process alive while something is awaited, and only then. */
@@ -83,8 +105,9 @@ export class LocalLedger {
     this.#onClosed = onClosed
     const folder = spoolFolder ?? `${path}.spool`
     const key = home === undefined ? undefined : openSpoolKey(home)
-    this.#spool = key === undefined ? undefined : createSpool(folder, { origin: SPOOL_ORIGIN, key })
-    this.#start = { path, flag: this.#flag, mark: randomRef(), ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id } }) }
+    this.#newSpool = key === undefined ? undefined : () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
+    this.#spool = this.#newSpool?.()
+    this.#start = { path, flag: this.#flag, mark: randomRef(), ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left: takeLeft(path) } }) }
     this.#ready = newReady()
     this.#run()
   }
@@ -118,6 +141,7 @@ export class LocalLedger {
     })
     if (this.#held === 0) worker.unref() // last: a listener for messages holds the process again
     this.#worker = worker
+    this.#ran = performance.now()
   }
 
   /** Resolves when the log is open. Rejects with what is wrong with it. */
@@ -146,8 +170,16 @@ export class LocalLedger {
       this.#accepted++
       return
     }
-    this.#spool.append(draft)
+    if (this.#spool.end > SPOOL_BYTES) this.#renewSpool()
+    try {
+      this.#spool.append(draft)
+    } catch (error) {
+      // A file that cannot be continued is left to be drained; the next event goes into a new one.
+      if (error instanceof StoreError && error.code === 'spool_failed' && !error.retry) this.#renewSpool()
+      throw error
+    }
     this.#accepted++
+    if (this.#worker === undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
     if (Atomics.exchange(this.#woken, 0, 1) === 0) this.#tell({ kind: 'wake' })
   }
 
@@ -159,7 +191,7 @@ export class LocalLedger {
       await this.#spool.sync()
       return { event_id, level }
     }
-    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, offset: this.#spool?.end ?? 0 }), event_id)
+    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, spool: this.#spool?.id ?? '', offset: this.#spool?.end ?? 0 }), event_id)
     return { event_id, level: 'durable', ...placed }
   }
 
@@ -183,10 +215,14 @@ export class LocalLedger {
     this.#spool?.close()
     try {
       // What was accepted and is not in the log makes one more attempt; a log that never opened has nothing to close.
-      if (this.#worker !== undefined && (this.#failed === undefined || end > 0)) {
+      if (end > this.#drained || (this.#worker !== undefined && this.#failed === undefined)) {
         await this.#send((id) => ({ kind: 'call', id, method: 'close', args: [] }))
         if (this.#spool !== undefined && this.#drained >= end) removeSpool(this.#spool.path)
+        else if (this.#spool !== undefined && end > 0) throw new StoreError('not_drained', 'ledger: not everything that was accepted is in the log', 'it is in the spool; open the trail again')
       }
+    } catch (error) {
+      if (this.#spool !== undefined && end > 0) leave(this.path, this.#spool.id)
+      throw error
     } finally {
       this.closed = true
       this.#onClosed()
@@ -195,6 +231,16 @@ export class LocalLedger {
       await worker?.terminate()
       this.#dropWaiting(closedError())
     }
+  }
+
+  /** Writes into a new file from now on; the worker drains the old one to its end and removes it. */
+  #renewSpool(): void {
+    if (this.#newSpool === undefined) return
+    this.#spool?.close()
+    this.#spool = this.#newSpool()
+    this.#drained = 0
+    this.#start = { ...this.#start, spools: { ...this.#start.spools!, left: [...this.#start.spools!.left, this.#start.spools!.own], own: this.#spool.id } }
+    this.#tell({ kind: 'spool', own: this.#spool.id })
   }
 
   #ask<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
@@ -226,9 +272,10 @@ export class LocalLedger {
       case 'progress':
         this.#size = message.size
         this.#checkpoint = message.checkpoint
-        this.#drained = message.drained
+        if (message.spool === (this.#spool?.id ?? '')) this.#drained = message.drained
         return
       case 'report':
+        if (message.error.code === 'spool_missing') this.#renewSpool()
         this.#report(message.error)
         return
       case 'placed': return this.#settle(message.id, (waiting) => waiting.resolve(message.placed as never))

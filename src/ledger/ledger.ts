@@ -28,6 +28,7 @@ import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../v
 import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import { Appender, readTip, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
+import { errorData } from './message.ts'
 
 /** The most that one append takes. */
 export const MAX_BATCH_EVENTS = 1_000
@@ -59,7 +60,8 @@ export interface EraseOrder {
   readonly actor?: string
 }
 
-export interface Erased { readonly erasure: string; readonly ordered: Placed; readonly done: Placed; readonly sessions: readonly string[]; readonly scopes: number; readonly segments: number; readonly wiped: string }
+/** `event_id` is that of the entry that says it is done; `erasure` names the order in all its entries. */
+export interface Erased { readonly event_id: string; readonly erasure: string; readonly ordered: Placed; readonly done: Placed; readonly sessions: readonly string[]; readonly scopes: number; readonly segments: number; readonly wiped: string }
 
 export class Ledger {
   readonly #options: LedgerOptions
@@ -116,6 +118,11 @@ export class Ledger {
     return this.#appender.ownSession
   }
 
+  /** The newest checkpoint that this ledger made or read. */
+  get head(): Head | undefined {
+    return this.#appender.head
+  }
+
   /** Appends in order, in batches within the bounds; resolves when all of it is durable. */
   append(handed: readonly Handed[], spool?: { id: string; offset: number }): Promise<(Placed | Refused)[]> {
     return this.#exclusive(() => this.#append(handed, spool))
@@ -146,7 +153,8 @@ export class Ledger {
   async #appendSingly(handed: readonly Handed[], options: { spool?: { id: string; offset: number } }, error: Error & { code?: string; next?: string }): Promise<(Placed | Refused)[]> {
     if (handed.length === 1) {
       const { draft } = handed[0]!
-      const { code = 'bad_event', message, next = 'change it where the event is made' } = error
+      const { code = 'bad_event', next = 'change it where the event is made' } = error
+      const message = errorData(error).message
       const explanation = `event ${draft.event_id} (${draft.event_type}) was refused: ${message}`
       await this.#appender.append([{ draft: ledgerDraft('finding', this.#appender.ownSession, this.#clock(), { rule: 'event_refused', severity: 'high', events: [draft.event_id] }, { explanation }), writer: 'ledger' }], options)
       return [{ refused: { code, message, next } }]
@@ -156,8 +164,8 @@ export class Ledger {
     return answers
   }
 
-  /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable. Resolves with the offset reached. */
-  async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}): Promise<number> {
+  /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable, `reached` of each batch. Resolves with the offset reached. */
+  async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}, reached: (offset: number) => void = () => {}): Promise<number> {
     const key = this.#options.spools?.key
     if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', '')
     let offset = (await this.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
@@ -175,6 +183,7 @@ export class Ledger {
       const answers = await this.append(handed, { id: spool.id, offset: end })
       for (const [i, { draft }] of handed.entries()) answered(draft.event_id, answers[i]!)
       offset = end
+      reached(offset)
     }
   }
 
@@ -222,6 +231,22 @@ export class Ledger {
     })
   }
 
+  /** The answer that an event on record got: where it stands, or, for a call that was put on record as denied, that it must not happen. */
+  async answerOf(event_id: string): Promise<Placed | Refused | undefined> {
+    const denied = await this.read(async (view) => {
+      const row = (await view.findEvents([event_id]))[0]
+      const entry = row === undefined ? undefined : parseEntry(row.entry).entry
+      return entry?.event_type === 'tool_call' && entry.outcome === 'denied'
+    })
+    if (denied) return { refused: { code: 'denied', message: `ledger: the call ${event_id} is on record as denied`, next: 'ask for a new approval' } }
+    return this.find(event_id)
+  }
+
+  /** Forgets a spool that is drained and whose file is gone. */
+  forgetSpool(id: string): Promise<void> {
+    return this.#exclusive(() => this.#store.append((tx) => tx.deleteSpool(id)))
+  }
+
   /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
   async prove(event_id: string): Promise<string | undefined> {
     return this.read(async (view) => {
@@ -266,7 +291,7 @@ export class Ledger {
     return { erasure, ordered, sessions, scopes: scopes.length, ...carried }
   }
 
-  async #carryOut(erasure: string, scopes: readonly string[]): Promise<{ done: Placed; segments: number; wiped: string }> {
+  async #carryOut(erasure: string, scopes: readonly string[]): Promise<{ event_id: string; done: Placed; segments: number; wiped: string }> {
     const wanted = new Set(scopes)
     const sessions = [...new Set(scopes.map((scope) => scope.slice(0, 36)))]
     const segments = await this.#exclusive(() => this.#store.append(async (tx) => {
@@ -276,9 +301,10 @@ export class Ledger {
     this.#appender.forget()
     await this.#scrubSpools()
     const wiped = await this.#exclusive(() => this.#store.wipe())
-    const [done] = await this.append([{ draft: ledgerDraft('erasure', this.ownSession, this.#clock(), { phase: 'done', erasure, scope_count: scopes.length, segment_count: segments, result: 'wiped' }), writer: 'ledger' }])
+    const draft = ledgerDraft('erasure', this.ownSession, this.#clock(), { phase: 'done', erasure, scope_count: scopes.length, segment_count: segments, result: 'wiped' })
+    const [done] = await this.append([{ draft, writer: 'ledger' }])
     if (done === undefined || 'refused' in done) throw new StoreError('erasure_refused', 'ledger: the end of the erasure could not be put on record', 'open the trail again, which finishes it')
-    return { done, segments, wiped }
+    return { event_id: draft.event_id, done, segments, wiped }
   }
 
   /** Overwrites what spools hold of events that are in the log already. Passes by what is no spool, and what its owner has removed meanwhile. */

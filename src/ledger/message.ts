@@ -10,7 +10,8 @@ export interface Start {
   readonly path: string
   /** The state folder; absent for a trail in memory. */
   readonly home?: string
-  readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string }
+  /** `own` is the spool that is written now; `left` were given up by this process and hold what is not in the log yet. */
+  readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string; readonly left: readonly string[] }
   /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
   readonly flag: SharedArrayBuffer
   /** Marks an Absent in answers; random. */
@@ -21,8 +22,10 @@ export type ToWorker =
   | { readonly kind: 'wake' }
   /** Trails in memory have no spool: the draft itself. */
   | { readonly kind: 'draft'; readonly draft: Uint8Array }
-  /** Answers when the event is on record, once the own spool is drained to `offset`. */
-  | { readonly kind: 'wait'; readonly id: number; readonly event_id: string; readonly offset: number }
+  /** The recording thread writes into this spool from now on; what it wrote before stays to be drained. */
+  | { readonly kind: 'spool'; readonly own: string }
+  /** Answers when the event is on record, at the latest once `spool` is drained to `offset`. */
+  | { readonly kind: 'wait'; readonly id: number; readonly event_id: string; readonly spool: string; readonly offset: number }
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
 
 export type FromWorker =
@@ -32,7 +35,7 @@ export type FromWorker =
   | { readonly kind: 'refused'; readonly id: number; readonly error: ErrorData }
   | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
-  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly drained: number }
+  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly spool: string; readonly drained: number }
   | { readonly kind: 'report'; readonly error: ErrorData }
 
 /** An error as data. `message` is without its next step. */

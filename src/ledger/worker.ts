@@ -3,6 +3,8 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { decodeDraft } from '../event/draft.ts'
+import { StoreError } from '../base/errors.ts'
+import { removeSpool } from '../spool/folder.ts'
 import { spoolFile } from '../spool/scrub.ts'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,9 +25,13 @@ const port = parentPort!
 const start = workerData as Start
 const flag = new Int32Array(start.flag)
 const answers = new Map<string, Placed | Refused>()
-const waits: { id: number; event_id: string; offset: number }[] = []
+/** What is waited for, by event id. */
+const waits = new Map<string, { readonly id: number; readonly spool: string; readonly offset: number }[]>()
 const drafts: Uint8Array[] = []
-let drained = 0
+/** This process's spools in the order of writing, the last one is written now; and how far each is in the log. */
+const spools: { readonly id: string; drained: number }[] = start.spools === undefined ? [] : [...start.spools.left, start.spools.own].map((id) => ({ id, drained: 0 }))
+/** Whether the spool that is written now must have a file: something was accepted into it. */
+let written = false
 let again = false
 let draining: Promise<ErrorData | undefined> | undefined
 let retry: NodeJS.Timeout | undefined
@@ -51,9 +57,20 @@ function open(): Promise<{ ledger: Ledger; service: LedgerService }> {
   return opening
 }
 
+/** An event has its answer: whoever waits for it hears at once, not when the backlog is empty. */
 function answered(event_id: string, answer: Placed | Refused): void {
+  const waiting = waits.get(event_id)
+  waits.delete(event_id)
+  if (waiting !== undefined) for (const { id } of waiting) tellAnswer(id, answer)
+  // a refused approval always has somebody who waits, if not yet; of anything else nobody may ever hear
+  else if ('refused' in answer && !answer.refused.code.startsWith('approval_')) say({ kind: 'report', error: { type: 'store', ...answer.refused } })
   answers.set(event_id, answer)
   if (answers.size > ANSWERS_KEPT) answers.delete(answers.keys().next().value!)
+}
+
+function tellAnswer(id: number, answer: Placed | Refused): void {
+  if ('refused' in answer) say({ kind: 'refused', id, error: { type: 'store', ...answer.refused, refused: true } })
+  else say({ kind: 'placed', id, placed: answer })
 }
 
 /** Puts what is accepted by now into the log. Resolves when that was tried, with what is wrong if it is not there. */
@@ -70,11 +87,9 @@ async function drainAll(): Promise<ErrorData | undefined> {
       again = false
       Atomics.store(flag, 0, 0)
       const { ledger } = await open()
-      const before = drained
       if (start.spools === undefined) await drainDrafts(ledger)
-      else await drainSpool(ledger, start.spools.folder, start.spools.own)
-      const head = await ledger.read((view) => view.head())
-      if (head !== undefined && (drained !== before || before === 0)) say({ kind: 'progress', size: head.size, checkpoint: head.checkpoint, drained })
+      else await drainSpools(ledger, start.spools.folder)
+      progress(ledger)
       await settle(ledger)
     } while (again)
     retryMs = RETRY_MS
@@ -98,38 +113,64 @@ async function drainDrafts(ledger: Ledger): Promise<void> {
     const done = await ledger.append(batch)
     drafts.splice(0, batch.length)
     for (const [i, { draft }] of batch.entries()) answered(draft.event_id, done[i]!)
-    drained += batch.length
   }
 }
 
-async function drainSpool(ledger: Ledger, folder: string, own: string): Promise<void> {
-  const path = join(folder, own)
-  if (!existsSync(path)) return
-  const spool = spoolFile(path)
-  if (spool !== undefined) drained = await ledger.drain(spool, answered)
-}
-
-/** Answers the waits whose event must be there by now. */
-async function settle(ledger: Ledger): Promise<void> {
-  for (let i = 0; i < waits.length; ) {
-    const { id, event_id, offset } = waits[i]!
-    let answer = answers.get(event_id)
-    if (answer === undefined && drained < offset) {
+async function drainSpools(ledger: Ledger, folder: string): Promise<void> {
+  for (let i = 0; i < spools.length; ) {
+    const own = spools[i]!
+    const current = i === spools.length - 1
+    const path = join(folder, own.id)
+    if (!existsSync(path)) {
+      if (current && !written) return
+      // Its writer goes on into a file without a name: say so, and let it make a new one.
+      if (current) throw new StoreError('spool_missing', `ledger: the spool ${path} was removed while it was in use`, 'what was accepted into it and is not in the log is lost; keep cleaners away from the folder')
+      spools.splice(i, 1)
+      continue
+    }
+    const spool = spoolFile(path)
+    if (spool !== undefined) {
+      own.drained = await ledger.drain(spool, answered, (offset) => {
+        own.drained = offset
+        progress(ledger)
+      })
+    }
+    if (current || spools[i] !== own) {
       i++
       continue
     }
-    waits.splice(i, 1)
-    answer ??= await ledger.find(event_id)
-    if (answer === undefined) say({ kind: 'error', id, error: { type: 'store', code: 'not_recorded', message: `ledger: event ${event_id} is not on record`, next: 'run counterfoil doctor' } })
-    else if ('refused' in answer) say({ kind: 'refused', id, error: { type: 'store', ...answer.refused, refused: true } })
-    else say({ kind: 'placed', id, placed: answer })
+    removeSpool(path)
+    await ledger.forgetSpool(own.id)
+    spools.splice(i, 1)
+  }
+}
+
+function progress({ head }: Ledger): void {
+  const { id, drained } = spools.at(-1) ?? { id: '', drained: 0 }
+  if (head !== undefined) say({ kind: 'progress', size: head.size, checkpoint: head.checkpoint, spool: id, drained })
+}
+
+/** Answers the waits whose event must be there by now, and was answered before they came. */
+async function settle(ledger: Ledger): Promise<void> {
+  for (const [event_id, waiting] of [...waits]) {
+    const due = waiting.filter(({ spool, offset }) => (spools.find(({ id }) => id === spool)?.drained ?? Infinity) >= offset)
+    if (due.length === 0) continue
+    const answer = answers.get(event_id) ?? (await ledger.answerOf(event_id))
+    const left = (waits.get(event_id) ?? []).filter((one) => !due.includes(one))
+    if (left.length === 0) waits.delete(event_id)
+    else waits.set(event_id, left)
+    for (const { id } of due) {
+      if (answer !== undefined) tellAnswer(id, answer)
+      else say({ kind: 'error', id, error: { type: 'store', code: 'not_recorded', message: `ledger: event ${event_id} is not on record`, next: 'run counterfoil doctor' } })
+    }
   }
 }
 
 function fail(error: ErrorData): void {
-  const failed = waits.splice(0)
+  const failed = [...waits.values()].flat()
+  waits.clear()
   for (const { id } of failed) say({ kind: 'error', id, error })
-  if (failed.length === 0) say({ kind: 'report', error })
+  if (failed.length === 0 || error.code === 'spool_missing') say({ kind: 'report', error })
 }
 
 async function call(id: number, method: string, args: readonly unknown[]): Promise<void> {
@@ -156,11 +197,18 @@ port.on('message', (message: ToWorker) => {
       drafts.push(message.draft)
       if (retry === undefined) void drain()
       return
+    case 'spool':
+      spools.push({ id: message.own, drained: 0 })
+      written = false
+      void drain()
+      return
     case 'wake':
+      written = true
       if (retry === undefined) void drain() // else the log was not to be had a moment ago
       return
     case 'wait':
-      waits.push(message)
+      if (message.offset > 0) written = true
+      waits.set(message.event_id, [...(waits.get(message.event_id) ?? []), message])
       void drain()
       return
     case 'call':

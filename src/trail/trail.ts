@@ -22,6 +22,9 @@ import { riskiest, why } from '../why/why.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
 import type { EventQuery, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
 
+/** How many of the newest sessions `why()` looks through for an act of high risk. */
+const SESSIONS_LOOKED_AT = 200
+
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
 const current = ((globalThis as { [CURRENT]?: AsyncLocalStorage<AgentSession> })[CURRENT] ??= new AsyncLocalStorage<AgentSession>())
@@ -217,14 +220,18 @@ class LocalTrail implements AsyncDisposable {
     let session_id: string | undefined
     let target = event_id
     if (target === undefined) {
+      let act: ViewEvent | undefined
+      let looked = 0
       for await (const session of this.sessions()) {
-        const act = riskiest(await this.#ledger.call<ViewEvent[]>('session', session.session_id))
-        if (act === undefined) continue
-        ;({ session_id } = act)
-        target = act.event_id
-        break
+        if (session.steps === 0 && Object.keys(session.tools).length === 0) continue
+        const found = riskiest(await this.#ledger.call<ViewEvent[]>('session', session.session_id))
+        const risky = found !== undefined && (found['risk'] === 'high' || found['risk'] === 'critical')
+        if (risky) act = found
+        act ??= found
+        if (risky || ++looked >= SESSIONS_LOOKED_AT) break
       }
-      if (target === undefined) return undefined
+      if (act === undefined) return undefined
+      ;({ session_id, event_id: target } = act)
     } else {
       const placed = await this.#ledger.call<{ index: number } | undefined>('find', target)
       if (placed === undefined) throw new StoreError('no_event', `why: event ${target} is not in this trail`, 'counterfoil show lists the events of a session')
@@ -243,7 +250,7 @@ class LocalTrail implements AsyncDisposable {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
     if ((what.session_id === undefined) === (what.user_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', '')
     const done = await this.#ledger.call<Erased>('erase', { ...(what.session_id === undefined ? { user_id: what.user_id } : { session_ids: [what.session_id] }), ...because })
-    return { event_id: done.erasure, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
+    return { event_id: done.event_id, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
   }
 
   async flush(level: Level = 'durable'): Promise<void> {

@@ -1,0 +1,54 @@
+// What becomes of a spool while its process lives: rolled over, removed under us, left by a close that failed.
+
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { openTrail, type CounterfoilError } from '../src/index.ts'
+import { scratch } from './scratch.ts'
+
+test('a spool that somebody removes while it is in use is reported, rejects who waits, and the next events are recorded', async () => {
+  const { folder } = scratch()
+  const problems: CounterfoilError[] = []
+  const trail = openTrail(join(folder, 'a.db'), { agent_id: 'bot', home: join(folder, 'home'), report: (problem) => { problems.push(problem) } })
+  const session = await trail.start({})
+  await session.record('reasoning', { text: 'kept' }).durable()
+  rmSync(join(folder, 'a.db.spool'), { recursive: true })
+  await expect(session.record('reasoning', { text: 'lost' }).durable()).rejects.toMatchObject({ code: 'spool_missing' })
+  await session.record('reasoning', { text: 'after' }).durable()
+  await session.end()
+  const texts = (await trail.events({ event_type: 'reasoning' }).all()).map(({ text }) => text)
+  expect(texts).toEqual(['kept', 'after'])
+  expect(problems.map(({ code }) => code)).toContain('spool_missing')
+  const verdict = await trail.verify()
+  expect(verdict.whole).toBe(true)
+  expect(verdict.properties.complete).toMatchObject({ status: 'unknown' }) // the hole shows
+  await trail.close()
+})
+
+test('a question about the input can change neither what is shown and recorded nor what runs', async () => {
+  const { folder } = scratch()
+  const shown: unknown[] = []
+  const ran: unknown[] = []
+  const asking = openTrail(join(folder, 'b.db'), { agent_id: 'bot', home: join(folder, 'home'), approve: async ({ tool_input }) => { shown.push(structuredClone(tool_input)); (tool_input as { to: string[] }).to = []; return { decision: 'approved', approver_id: 'lead' } } })
+  const tool = asking.tool({ name: 'send', risk: 'high', approval: (input: unknown) => { (input as { to: string[] }).to.pop(); return true } }, (input: { to: string[] }) => { ran.push(input); return 'sent' })
+  await asking.session({}, () => tool({ to: ['alice', 'mallory'] }))
+  expect([shown, ran]).toEqual([[{ to: ['alice', 'mallory'] }], [{ to: ['alice', 'mallory'] }]])
+  expect((await asking.calls({ tool_name: 'send' }).all()).map(({ event_type, ...call }) => ('tool_input' in call ? call.tool_input : event_type))).toEqual([{ to: ['alice', 'mallory'] }])
+  await asking.close()
+})
+
+test('a long-lived process does not keep its drained events in its spool', async () => {
+  const { folder } = scratch()
+  const trail = openTrail(join(folder, 'a.db'), { agent_id: 'bot', home: join(folder, 'home'), mask: [] })
+  const session = await trail.start({})
+  const text = 'x'.repeat(1_000_000)
+  for (let i = 0; i < 70; i++) session.record('reasoning', { text }) // the same content: stored once, spooled 70 times
+  await session.record('reasoning', { text: 'last' }).durable()
+  await trail.flush()
+  const files = readdirSync(join(folder, 'a.db.spool')).filter((name) => !name.startsWith('.'))
+  expect(files).toHaveLength(1) // the first, full one is drained and gone
+  expect(await trail.events({ event_type: 'reasoning' }).count()).toBe(71)
+  await session.end()
+  expect((await trail.verify()).properties.complete.status).toBe('proved')
+  await trail.close()
+})
