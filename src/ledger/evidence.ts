@@ -1,5 +1,6 @@
 // A store as evidence for `verify`: the log's own rows here, the vault's in `vault-evidence.ts`.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { StoreError, VerifyError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import { decodeSession } from '../event/session.ts'
@@ -32,7 +33,10 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   const text = keyring?.vkey ?? vkey ?? (await vkeyInLog(view))
   return {
     origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined }, remembered,
-    entries: (from, to) => view.entries(from, to),
+    entries: async (from, to) => {
+      await turn() // appends take their turn between pages
+      return view.entries(from, to)
+    },
     next: async (from) => (await view.events({ from, limit: 1 }))[0]?.index,
     extra: (size) => extraRows(view, size),
     tile: (level, n) => view.tile(level, n),

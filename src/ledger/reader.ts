@@ -1,6 +1,7 @@
 // Reading a log back: events with their payloads, calls, sessions. Every payload is checked against its commitment before it is shown; what
 // does not match is shown as missing, and `verify` says why.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { equal, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Entry } from '../event/entry.ts'
@@ -139,6 +140,7 @@ export class LogReader {
     }
     for (;;) {
       const limit = Math.min(READ_AT_ONCE, Math.max(size - items.length, 16))
+      await turn()
       const rows = await view.events({ ...filter, from, limit })
       const found = rows.map(({ entry }) => parseEntry(entry).entry).filter((entry) => sessions === undefined || sessions.has(entry.session_id))
       for (const item of await make(found)) {
@@ -234,6 +236,7 @@ function badCursor(cursor: string | undefined): MisuseError {
 /** A session's entries in order, up to `last_seq`. */
 async function* sessionEntries(view: StoreView, session_id: string, last_seq = Number.MAX_SAFE_INTEGER): AsyncGenerator<StoredEntry> {
   for (let seq = 0; seq <= last_seq; ) {
+    await turn() // appends take their turn between pages
     const page = await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, last_seq - seq + 1))
     for (const { entry } of page) {
       const parsed = parseEntry(entry).entry

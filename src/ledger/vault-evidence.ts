@@ -1,6 +1,7 @@
 // A store's vault as evidence for `verify`: every segment opened, every derived row of the vault compared with what the entries say. Without
 // keys the forms are checked, and that rows, segments and scopes belong together.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { equal, toHex, utf8 } from '../base/bytes.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
 import type { Hash } from '../log/hash.ts'
@@ -143,6 +144,7 @@ export class StoredVault implements Vault {
   async #checkSegments(scopes: ReadonlyMap<string, StoredScope>, progress: (done: number) => void): Promise<void> {
     const missing = new Set(this.#named.keys())
     for (let after = -Number.MAX_SAFE_INTEGER, done = 0; ; ) {
+      await turn() // appends take their turn between pages
       const page = await this.#view.segmentPage(after, SEGMENTS_AT_ONCE)
       for (const row of page) {
         missing.delete(row.segment)
@@ -177,6 +179,7 @@ export class StoredVault implements Vault {
   /** The content index has one row for each content, under its key. Takes the named places away one by one. */
   async #checkContents(scopes: ReadonlyMap<string, StoredScope>): Promise<void> {
     for (let after: { scope: Uint8Array; key: Uint8Array } | undefined; ; ) {
+      await turn()
       const page = await this.#view.contentPage(after, PAGE)
       for (const row of page) {
         after = row

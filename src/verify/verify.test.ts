@@ -398,7 +398,7 @@ describe('step 5, sessions and streams', () => {
     await ledger.close()
     const open = await verifyAt(where)
     expect([open.whole, open.counts.gaps, open.properties.complete.status, exitCode(open, ['complete'])]).toEqual([true, 1, 'unknown', 3])
-    expect(open.properties.complete.says).toBe(`1 event of 1 session never arrived (${tell.session_id.slice(-8)})`)
+    expect(open.properties.complete.says).toBe(`1 event never arrived, in 1 session (${tell.session_id.slice(-8)})`)
     const again = await openLog(where)
     await appendAll(again, [lost])
     await again.close()

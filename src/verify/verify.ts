@@ -19,6 +19,7 @@ import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
 import { ListRoots } from './list-root.ts'
+import { StreamTrack } from './stream-track.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 
 const PAGE = 1_000
@@ -47,6 +48,7 @@ export async function verifyLog(evidence: Evidence, options: VerifyOptions = {})
 /** One session as far as it was read. */
 interface Reading {
   state: SessionState | undefined
+  readonly streams: Map<string, StreamTrack>
   readonly lists: ListIndex
   readonly roots: ListRoots
   /** scope → the first entry that puts content into it */
@@ -257,17 +259,22 @@ class Run {
     let reading = this.#sessions.get(session_id)
     if (reading === undefined) {
       const lists = new ListIndex()
-      this.#sessions.set(session_id, (reading = { state: undefined, lists, roots: new ListRoots(lists), scopes: new Map(), broken: undefined, usedApprovals: new Set(), decisions: new Map(), requests: new Map() }))
+      this.#sessions.set(session_id, (reading = { state: undefined, streams: new Map(), lists, roots: new ListRoots(lists), scopes: new Map(), broken: undefined, usedApprovals: new Set(), decisions: new Map(), requests: new Map() }))
     }
     const expected = reading.state?.next_seq ?? 0
     if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
     this.#settleBreak(reading, entry.prev)
     this.#checkPrev(entry, reading, seq === expected)
     for (const { ref } of ownRefs(entry)) if (!reading.scopes.has(ref.k ?? 0)) reading.scopes.set(ref.k ?? 0, index)
-    this.#checkEnd(entry, reading.state)
+    this.#checkEnd(entry, reading)
     this.#checkLists(entry, reading)
     this.#checkApproval(entry, reading, hash)
     this.#noteErasure(entry)
+    if (entry.stream !== undefined && entry.stream_seq !== undefined) {
+      const track = reading.streams.get(entry.stream) ?? new StreamTrack()
+      reading.streams.set(entry.stream, track)
+      track.add(entry.stream_seq)
+    }
     try {
       reading.state = foldSession(reading.state, entry, hash)
     } catch (error) {
@@ -293,12 +300,12 @@ class Run {
     this.#bad('unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before)
   }
 
-  #checkEnd({ index, event_type, session_id, facts }: Entry, state: SessionState | undefined): void {
+  #checkEnd({ index, event_type, session_id, facts }: Entry, reading: Reading): void {
     if (event_type !== 'session_end' && event_type !== 'session_timeout') return
     const { streams, segment_count, segment_root } = facts
-    if (typeof streams === 'object' && state !== undefined) {
+    if (typeof streams === 'object') {
       for (const [stream, count] of Object.entries(streams as { [stream: string]: number })) {
-        const got = state.streams[stream]?.next ?? 0
+        const got = reading.streams.get(stream)?.next ?? 0
         if (got !== count) this.#bad('complete', 'stream_count', `the end of session ${session_id} counts ${count} events of stream ${stream.slice(-8)}, ${got} are here`, index)
       }
     }
@@ -484,12 +491,14 @@ class Run {
     }
     const states = [...this.#sessions.values()].flatMap(({ state }) => (state === undefined || state.agent_id === '' ? [] : [state]))
     const count = (phase: SessionState['state']): number => states.filter((state) => state.state === phase).length
-    const gaps = states.reduce((sum, state) => sum + Object.values(state.streams).reduce((holes, { missing = [] }) => holes + missing.reduce((n, [from, to]) => n + to - from + 1, 0), 0), 0)
+    const streams = [...this.#sessions].flatMap(([session_id, reading]) => [...reading.streams.values()].map((track) => ({ session_id, track })))
+    const gaps = streams.reduce((sum, { track }) => sum + track.missing, 0)
+    const repeated = streams.reduce((sum, { track }) => sum + track.repeated, 0)
     const counts = {
       entries: this.#edge.size, payloads: this.#payloads, erased: this.#erasedPayloads, sessions: states.length, ended: count('ended'), open: count('open'), suspended: count('suspended'), interrupted: count('interrupted'),
       gaps, newer_entries: this.#newer, unknown_vocabulary: this.#unknown, told_after: this.#toldAfter, imported: this.#imported,
     }
-    if (gaps > 0) this.#failedGaps(states, gaps)
+    if (gaps + repeated > 0) this.#sayGaps(streams, gaps, repeated)
     return {
       whole: this.#failed.size === 0, origin: this.#evidence.origin, size: this.#total, checkpoint: this.#evidence.head.note, ...(this.#recordedAt === '' ? {} : { recorded_at: this.#recordedAt }),
       properties: this.#properties(counts), problems: this.#problems, problem_count: this.#problemCount, counts,
@@ -497,9 +506,10 @@ class Run {
   }
 
   #gapsSay = ''
-  #failedGaps(states: readonly SessionState[], gaps: number): void {
-    const where = states.filter((state) => Object.values(state.streams).some(({ missing }) => missing !== undefined)).map((state) => state.session_id.slice(-8))
-    this.#gapsSay = `${plural(gaps, 'event')} of ${plural(where.length, 'session')} never arrived (${where.slice(0, 3).join(', ')}${where.length > 3 ? ', …' : ''})`
+  #sayGaps(streams: readonly { readonly session_id: string; readonly track: StreamTrack }[], gaps: number, repeated: number): void {
+    const where = [...new Set(streams.filter(({ track }) => track.missing + track.repeated > 0).map(({ session_id }) => session_id.slice(-8)))]
+    const parts = [gaps > 0 ? `${plural(gaps, 'event')} never arrived` : '', repeated > 0 ? `${plural(repeated, 'event')} came with a number in their stream that another has` : '']
+    this.#gapsSay = `${parts.filter(Boolean).join('; ')}, in ${plural(where.length, 'session')} (${where.slice(0, 3).join(', ')}${where.length > 3 ? ', …' : ''})`
   }
 
   #properties(counts: Verdict['counts']): Verdict['properties'] {

@@ -1,0 +1,19 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { StreamTrack } from './stream-track.ts'
+
+test('counts what is missing and what came again, in whatever order events arrive', () => {
+  fc.assert(fc.property(fc.array(fc.nat(40)), (order) => {
+    const track = new StreamTrack()
+    for (const stream_seq of order) track.add(stream_seq)
+    const distinct = new Set(order)
+    const next = order.length === 0 ? 0 : Math.max(...order) + 1
+    expect([track.next, track.missing, track.repeated]).toEqual([next, next - distinct.size, order.length - distinct.size])
+  }))
+})
+
+test('remembers more than 64 holes', () => {
+  const track = new StreamTrack()
+  for (let i = 0; i < 200; i += 2) track.add(i)
+  expect(track.missing).toBe(99)
+})
