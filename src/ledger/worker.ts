@@ -152,7 +152,7 @@ function progress({ head }: Ledger): void {
 
 /** Answers the waits whose event must be there by now, and was answered before they came. */
 async function settle(ledger: Ledger): Promise<void> {
-  for (const [event_id, waiting] of [...waits]) {
+  for (const [event_id, waiting] of waits) {
     const due = waiting.filter(({ spool, offset }) => (spools.find(({ id }) => id === spool)?.drained ?? Infinity) >= offset)
     if (due.length === 0) continue
     const answer = answers.get(event_id) ?? (await ledger.answerOf(event_id))
