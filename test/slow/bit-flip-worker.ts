@@ -66,13 +66,14 @@ async function values(): Promise<void> {
   for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").all()) db.exec(`DROP TRIGGER "${String(name)}"`)
   const store = await openSqliteStore(where.db, { readOnly: true })
   const random = dice(Number(seed))
+  const every = Number(count) // each, or every 10th byte
   let n = 0
   for (const [table, columns] of Object.entries(TABLES)) {
     const rows = db.prepare(`SELECT * FROM ${table}`).all() as { [column: string]: SQLInputValue }[]
     for (const row of rows) for (const column of columns) {
       const bytes = bytesOf(row[column]!)
       for (let at = 0; at < bytes.length; at++) for (const bit of column === 'checkpoint' ? [0, 1, 2, 3, 4, 5, 6, 7] : [random(8)]) {
-        if (n++ % Number(parts) !== Number(part)) continue
+        if (n++ % (Number(parts) * every) !== Number(part) * every) continue
         const flipped = Uint8Array.from(bytes)
         flipped[at] = flipped[at]! ^ (1 << bit)
         await one(db, store, table, column, row, flipped, at)
