@@ -3,7 +3,8 @@
 
 import { existsSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
-import { MisuseError } from '../base/errors.ts'
+import { MisuseError, StoreError } from '../base/errors.ts'
+import { listSpools } from '../spool/folder.ts'
 import type { CliTrail, OpenMode } from './api.ts'
 import { render, safeJson, type Line } from './terminal.ts'
 
@@ -101,6 +102,9 @@ export function trailPath(context: Context): string {
 /** Opens the trail for `run` and closes it whatever happens. A missing database is an error, never a new one. */
 export async function withTrail<R>(context: Context, mode: Exclude<OpenMode, 'create'>, run: (trail: CliTrail, path: string) => Promise<R>): Promise<R> {
   const path = trailPath(context)
+  if (!existsSync(path) && listSpools(`${path}.spool`).length > 0) {
+    throw new StoreError('not_drained', `cli: there is no trail at ${path} yet, and ${path}.spool holds what an agent recorded before it ended`, 'open the trail once from code: openTrail puts it into the log')
+  }
   if (!existsSync(path)) {
     const named = context.trail !== undefined || context.env['COUNTERFOIL_DB']
     throw new MisuseError('no_trail', `cli: there is no trail at ${path}`, named

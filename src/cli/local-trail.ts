@@ -174,7 +174,7 @@ const COLUMNS = ['event_id', 'session_id', 'agent_id', 'timestamp', 'event_type'
 
 /**
  * Runs one statement on a copy in memory of the classic table, content decrypted (`audit_events`), and of all entries (`audit_entries`). A copy, since no
- * plain text may reach the database's files, and since a statement may then do what it likes.
+ * plain text may reach the database's files.
  */
 async function runSql(store: Store, reader: LogReader, query: string): Promise<SqlResult> {
   const db = new DatabaseSync(':memory:')
@@ -201,17 +201,25 @@ async function runSql(store: Store, reader: LogReader, query: string): Promise<S
     for (const row of classicRows(events)) rows.push({ index: indexes.get(row.event_id)!, values: COLUMNS.map((name) => (name === 'agent_id' ? row[name] || null : row[name])) })
   }
   for (const { values } of rows.sort((a, b) => a.index - b.index)) insert.run(...values)
-  db.exec('COMMIT')
+  db.exec('COMMIT; PRAGMA query_only = ON')
   return { columns: statement.columns().map(({ name }) => name), rows: values(db, statement) }
 }
 
 function prepare(db: DatabaseSync, query: string): ReturnType<DatabaseSync['prepare']> {
-  try {
-    return db.prepare(query)
-  } catch (error) {
+  const refuse = (why: string): never => {
     db.close()
-    throw new MisuseError('bad_sql', `sql: ${(error as Error).message}`, 'the tables are audit_events (classic columns) and audit_entries (one row per entry)')
+    throw new MisuseError('bad_sql', `sql: ${why}`, 'one SELECT; the tables are audit_events (classic columns) and audit_entries (one row per entry)')
   }
+  let statement: ReturnType<DatabaseSync['prepare']>
+  try {
+    statement = db.prepare(query)
+  } catch (error) {
+    return refuse((error as Error).message)
+  }
+  // what gives no rows would only seem to change something, or write plain text into a file (VACUUM INTO, ATTACH)
+  if (statement.columns().length === 0) return refuse('expected a statement that gives rows')
+  if (!/^[\s;]*$/.test(query.slice(query.indexOf(statement.sourceSQL) + statement.sourceSQL.length))) return refuse('expected one statement, got more text after it')
+  return statement
 }
 
 function* values(db: DatabaseSync, statement: ReturnType<DatabaseSync['prepare']>): Generator<readonly unknown[]> {

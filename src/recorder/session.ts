@@ -61,6 +61,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   /** Begins a session; its `session_start` is accepted when this returns. */
   static begin(host: SessionHost, facts: SessionFacts, place: { parent?: AgentSession; implicit?: boolean } = {}): AgentSession {
+    checkFacts(facts)
     const agent: Partial<AgentFacts> = { ...host.defaults, ...defined({ agent_id: facts.agent_id, agent_version: facts.agent_version, model_id: facts.model_id, system_prompt: facts.system_prompt }) }
     if (agent.agent_id === undefined) throw new MisuseError('no_agent_id', 'session: expected an agent_id, got none', "pass agent_id to openTrail or to the session, for example 'support-bot'")
     for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (agent[name] !== undefined) label(agent[name], name)
@@ -130,11 +131,11 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   }
 
   /** The classic `log()`: a type of ours when `name` is one and `content` fits it, else a `custom` event. */
-  log(name: string, content: unknown, step_number?: number): Recorded {
+  log(name: string, content: unknown, step_number?: number, capture?: Capture): Recorded {
     const step = step_number === undefined ? {} : { step_number }
     if (Object.hasOwn(VOCABULARY, name) && typeof content === 'object' && content !== null && !Array.isArray(content)) {
       try {
-        return this.record(name, { ...content, ...step })
+        return this.#record(name, { ...content, ...step }, capture)
       } catch (error) {
         if (!(error instanceof MisuseError)) throw error
       }
@@ -153,10 +154,17 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     try {
       result = await run()
     } catch (error) {
-      this.record('llm_result', { error, outcome: 'failure', latency_ms: Math.round(this.#host.clock() - began), parent_event_id: opened.event_id })
+      this.record('llm_result', { error, outcome: 'failure', latency_ms: Math.max(0, Math.round(this.#host.clock() - began)), parent_event_id: opened.event_id })
       throw error
     }
-    this.record('llm_result', { outcome: 'success', latency_ms: Math.round(this.#host.clock() - began), ...read(result), parent_event_id: opened.event_id })
+    const known = { outcome: 'success', latency_ms: Math.max(0, Math.round(this.#host.clock() - began)), parent_event_id: opened.event_id }
+    try {
+      this.record('llm_result', { ...known, ...read(result), parent_event_id: opened.event_id })
+    } catch (error) {
+      // the answer is there and paid for: what `read` could not make of it must not lose it
+      this.record('llm_result', { ...known, error })
+      this.#host.report(error as never)
+    }
     return result
   }
 
@@ -408,6 +416,14 @@ Object.defineProperty(AgentSession.prototype, MODEL_CALLS, {
 function checkEnd({ outcome, reason }: SessionEnd): void {
   if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, '')
   if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, '')
+}
+
+const FACTS: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'session_id', 'user_message', 'on_behalf_of', 'tags', 'instructions'])
+
+/** A misspelt fact would be a person who cannot be found, or a prompt that is not on record. */
+function checkFacts(facts: SessionFacts): void {
+  if (typeof facts !== 'object' || facts === null) throw new MisuseError('bad_session', `session: expected an object of facts, got ${facts === null ? 'null' : typeof facts}`, 'trail.start({ user_id, user_message })')
+  for (const name of Object.keys(facts)) if (!FACTS.has(name)) throw new MisuseError('unknown_fact', `session: expected a fact of a session, got ${JSON.stringify(name)}`, `it has ${[...FACTS].join(', ')}; put anything else into tags or an event`)
 }
 
 /** A ledger's answer that the event itself may not be: it holds back the act whatever the policy. */

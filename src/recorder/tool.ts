@@ -203,7 +203,12 @@ function withoutMeta(schema: JsonSchema): JsonSchema {
   return rest
 }
 
-function checkDefinition({ name, risk }: { name: string; risk?: Risk }): void {
+const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'approval', 'copies'])
+
+function checkDefinition(definition: { name: string; risk?: Risk }): void {
+  // a misspelt `approval` would be an act that nobody was asked about
+  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, approval')
+  const { name, risk } = definition
   if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, '')
   if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, '')
 }

@@ -9,7 +9,7 @@ export function listSpools(folder: string): string[] {
   try {
     names = readdirSync(folder)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
     throw error
   }
   return names.filter((name) => /^[0-9a-f]{32}$/.test(name)).sort().map((name) => join(folder, name))

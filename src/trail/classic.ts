@@ -29,7 +29,7 @@ export class AgentAuditTrail implements AsyncDisposable {
 
   /** An event of any name; content of one of our types is recorded as that type. */
   log(event_type: string, content: Json, step_number?: number): string {
-    return this.#session.log(event_type, content, step_number).event_id
+    return this.#session.log(event_type, content, step_number, 'after').event_id
   }
 
   /** A model call that has happened. */

@@ -16,7 +16,7 @@ import { LOCAL_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
 import { makeTool, RISKS } from '../recorder/tool.ts'
-import { exitCode, type Verdict } from '../verify/verdict.ts'
+import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import { riskiest, why } from '../why/why.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
@@ -207,6 +207,7 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async verify(options: VerifyOptions = {}): Promise<Verdict> {
+    for (const property of options.require ?? []) if (!(PROPERTIES as readonly string[]).includes(property)) throw new MisuseError('bad_property', `verify: expected a property, got ${JSON.stringify(property)}`, `it has ${PROPERTIES.join(', ')}`)
     const verdict = await this.#ledger.call<Verdict>('verify')
     if (options.require !== undefined && exitCode(verdict, options.require) !== 0) {
       const missing = options.require.find((property) => verdict.properties[property].status !== 'proved')

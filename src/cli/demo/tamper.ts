@@ -25,16 +25,19 @@ export interface Tampering {
  */
 export function changeOneByte(file: string, event_id: string): { before: string; after: string } {
   const bytes = readFileSync(file)
-  const entry = bytes.indexOf(`"event_id":"${event_id}"`)
   const name = '"timestamp":"'
-  const found = entry < 0 ? -1 : bytes.indexOf(name, entry)
-  if (found < 0) throw new Error(`demo: the entry of ${event_id} is not in ${file}`)
-  const start = found + name.length
-  const minute = start + 15 // 2026-11-21T08:0·0
-  const before = bytes.toString('latin1', start, start + 19)
-  bytes[minute] = bytes[minute] === 0x30 ? 0x31 : 0x30
+  let change: { before: string; after: string } | undefined
+  // SQLite leaves copies of rows in pages that it split: all of them are changed, the one that counts among them.
+  for (let entry = -1; (entry = bytes.indexOf(`"event_id":"${event_id}"`, entry + 1)) >= 0; ) {
+    const start = bytes.indexOf(name, entry) + name.length
+    const minute = start + 15 // 2026-11-21T08:0·0
+    const before = bytes.toString('latin1', start, start + 19)
+    bytes[minute] = bytes[minute] === 0x30 ? 0x31 : 0x30
+    change = { before, after: bytes.toString('latin1', start, start + 19) }
+  }
+  if (change === undefined) throw new Error(`demo: the entry of ${event_id} is not in ${file}`)
   writeFileSync(file, bytes)
-  return { before, after: bytes.toString('latin1', start, start + 19) }
+  return change
 }
 
 /** Deletes the entry `index`, as whoever has the file can: the triggers that refuse it are dropped first. */
