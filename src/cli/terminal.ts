@@ -142,21 +142,28 @@ export function wrap(text: string, columns: number): string[] {
   for (const paragraph of text.split(/\r\n|\n/)) {
     let line = ''
     for (const word of visible(paragraph).split(/(?<= )/)) {
-      if (width(line) + width(word.trimEnd()) <= columns) {
+      if (width(line) + width(trimmed(word)) <= columns) {
         line += word
         continue
       }
-      if (line.trim() !== '') lines.push(line.trimEnd())
+      if (trimmed(line) !== '') lines.push(trimmed(line))
       line = word
-      while (width(line.trimEnd()) > columns) {
+      while (width(trimmed(line)) > columns) {
         const part = fit(line, columns)
         lines.push(part === '' ? line : part)
         line = part === '' ? '' : line.slice(part.length)
       }
     }
-    lines.push(line.trimEnd())
+    lines.push(trimmed(line))
   }
   return lines
+}
+
+/** Without the spaces at its end; other blanks of a record (U+00A0, U+3000) are content. */
+function trimmed(line: string): string {
+  let end = line.length
+  while (line[end - 1] === ' ') end--
+  return line.slice(0, end)
 }
 
 /** The beginning of `text` that is certainly enough for `columns`: nobody cleans 50 MB to show 80 columns of it. */
