@@ -2,7 +2,7 @@
 
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
-const shared = { pool: 'forks', testTimeout: 120_000, hookTimeout: 60_000 } as const
+const shared = { pool: 'forks', testTimeout: 120_000, hookTimeout: 60_000, setupFiles: ['test/fast-check.ts'] }
 
 const config: ViteUserConfig = defineConfig({
   test: {
