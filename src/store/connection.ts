@@ -15,10 +15,10 @@ export type Access = 'write' | 'read' | 'immutable'
 export class Connection {
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
-  readonly #name: string
+  readonly name: string
 
   constructor(file: string, access: Access, name: string) {
-    this.#name = name
+    this.name = name
     const { DatabaseSync } = nodeSqlite()
     const location = access === 'immutable' ? `${pathToFileURL(file).href}?immutable=1` : file
     // `timeout: 0`: waiting is ours (turns.ts).
@@ -58,7 +58,7 @@ export class Connection {
     this.exec(`PRAGMA ${name} = ${value}`)
     const got = this.pragma(name)
     if (got === expected) return
-    throw new StoreError('setting', `store: ${this.#name}: expected PRAGMA ${name} to be ${expected} (${value}), got ${got}`, 'use the SQLite that comes with Node, and stop other programs that open this file')
+    throw new StoreError('setting', `store: ${this.name}: expected PRAGMA ${name} to be ${expected} (${value}), got ${got}`, 'use the SQLite that comes with Node, and stop other programs that open this file')
   }
 
   /** Closes; twice does nothing. */
@@ -79,7 +79,7 @@ export class Connection {
     try {
       return call()
     } catch (error) {
-      throw storeError(error, this.#name)
+      throw storeError(error, this.name)
     }
   }
 }

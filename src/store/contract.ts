@@ -132,9 +132,8 @@ export interface Store {
   /** Runs `fn` in one transaction under the log's write lock; resolves after the commit reached the disk. Waits fairly for the lock, at most `waitMs` (default 10 s), then a StoreError with `retry`. */
   append<T>(fn: (tx: StoreTx) => Promise<T>): Promise<T>
   /**
-   * Makes what was deleted unreachable on disk: no byte of an erased secret or subject is left in any file of the store (SQLite: overwritten in place, the
-   * write-ahead log emptied). Of segments, whose secret is gone, and of derived rows remnants may stay in free space until the database is
-   * copied. Resolves with what was done; a StoreError `busy` when readers keep old bytes alive for `waitMs`.
+   * Makes what was deleted unreachable on disk: no byte of an erased secret, segment or subject is left in any file of the store (SQLite: overwritten
+   * in place, the write-ahead log emptied). Of derived rows remnants may stay in free space until the database is copied. Resolves with what was done; a StoreError `busy` when readers keep old bytes alive for `waitMs`.
    */
   wipe(): Promise<string>
   /** A consistent copy of the database at `path`, made by the database itself. */

@@ -95,6 +95,8 @@ const TABLES: readonly string[] = [
 ) STRICT`,
   'CREATE UNIQUE INDEX scopes_session ON scopes (log_id, session_id, k)',
 
+  // An erased segment keeps its row and loses its bytes, for the same reason: pages of overflow are freed and zeroed, the cell shrinks where it
+  // is, and no neighbour is moved, whose old copy would outlive its own erasure. New rows are the last ones and move nobody.
   `CREATE TABLE segments (
   log_id INTEGER NOT NULL,
   segment INTEGER NOT NULL,

@@ -2,16 +2,24 @@
 
 import { MisuseError } from '../base/errors.ts'
 import { expectedSchema } from './schema.ts'
-import type { Connection, Row, Value } from './connection.ts'
+import type { Connection, Value } from './connection.ts'
 import type {
   ContentKey, ContentRow, EntryRow, EventFilter, Head, PlaceRow, ScopeRow, SegmentRow, SessionFilter, SessionRow, SpoolRow, StoreTx, StoreView,
   StreamRow, SubjectRow, TileRow,
 } from './contract.ts'
+import { CONTENT, ENTRY, HEAD, PLACE, rowsOf, SCOPE, SEGMENT, SEGMENT_ID, SESSION, SPOOL, STREAM, TILE } from './row.ts'
 
 const TABLES = ['heads', 'entries', 'tiles', 'sessions', 'scopes', 'segments', 'places', 'contents', 'subjects', 'spools', 'streams'] as const
 
 /** The generation of a scope whose secret is gone. Its row stays, overwritten: see schema.ts. */
 const ERASED = ' '.repeat(10)
+
+/** Segments whose content is there. The row of an erased one stays, without bytes: see schema.ts. */
+const LIVING = 'length(bytes) > 0'
+
+const ENTRY_COLUMNS = 'idx AS "index", entry'
+/** What is no number in `generation` becomes a text, which the shape refuses. */
+const SCOPE_COLUMNS = "scope, session_id, k, CASE WHEN generation NOT GLOB '*[^0-9]*' THEN CAST(generation AS INTEGER) ELSE generation END AS generation, wrapped"
 
 /** So few events in a span of time are sorted; more are walked in the order of the log. */
 const SORTED_AT_MOST = 5_000
@@ -49,22 +57,21 @@ export class SqliteView implements StoreView {
   }
 
   async head(): Promise<Head | undefined> {
-    const row = this.db.get('SELECT size, checkpoint FROM heads WHERE log_id = ? ORDER BY size DESC LIMIT 1', this.logId)
-    return row === undefined ? undefined : (row as unknown as Head)
+    return rowsOf(HEAD, this.db, 'SELECT size, checkpoint FROM heads WHERE log_id = ? ORDER BY size DESC LIMIT 1', this.logId)[0]
   }
 
   async entries(from: number, to: number): Promise<EntryRow[]> {
-    return this.db.all('SELECT idx, entry FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx', this.logId, from, to).map(entryRow)
+    return rowsOf(ENTRY, this.db, `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`, this.logId, from, to)
   }
 
   async sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]> {
-    const sql = 'SELECT idx, entry FROM entries WHERE log_id = ? AND session_id = ? AND seq >= ? ORDER BY seq LIMIT ?'
-    return this.db.all(sql, this.logId, session_id, from_seq, limit).map(entryRow)
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND session_id = ? AND seq >= ? ORDER BY seq LIMIT ?`
+    return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, limit)
   }
 
   async findEvents(event_ids: readonly string[]): Promise<EntryRow[]> {
-    const rows = [...new Set(event_ids)].flatMap((id) => this.db.all('SELECT idx, entry FROM entries WHERE log_id = ? AND event_id = ?', this.logId, id))
-    return rows.map(entryRow).sort((a, b) => a.index - b.index)
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND event_id = ?`
+    return [...new Set(event_ids)].flatMap((id) => rowsOf(ENTRY, this.db, sql, this.logId, id)).sort((a, b) => a.index - b.index)
   }
 
   async events(filter: EventFilter): Promise<EntryRow[]> {
@@ -96,8 +103,8 @@ export class SqliteView implements StoreView {
     const conditions = where.map(([condition]) => ` AND ${condition}`).join('')
     const values = where.map(([, value]) => value)
     const of = types === undefined ? '' : ` AND event_type IN (${types.map(() => '?').join(', ')})`
-    const sql = `SELECT idx, entry FROM entries INDEXED BY ${index} WHERE log_id = ?${conditions}${of} ORDER BY ${order} LIMIT ?`
-    return this.db.all(sql, this.logId, ...values, ...(types ?? []), limit).map(entryRow)
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY ${index} WHERE log_id = ?${conditions}${of} ORDER BY ${order} LIMIT ?`
+    return rowsOf(ENTRY, this.db, sql, this.logId, ...values, ...(types ?? []), limit)
   }
 
   /** The lowest seq of the session at or after log index `from`; both ascend together. */
@@ -145,12 +152,12 @@ export class SqliteView implements StoreView {
   }
 
   async tile(level: number, n: number): Promise<Uint8Array | undefined> {
-    return this.db.get('SELECT hashes FROM tiles WHERE log_id = ? AND level = ? AND n = ?', this.logId, level, n)?.['hashes'] as Uint8Array | undefined
+    return rowsOf(TILE, this.db, 'SELECT level, n, hashes FROM tiles WHERE log_id = ? AND level = ? AND n = ?', this.logId, level, n)[0]?.hashes
   }
 
   async tiles(level: number, from: number, to: number): Promise<TileRow[]> {
     const sql = 'SELECT level, n, hashes FROM tiles WHERE log_id = ? AND level = ? AND n >= ? AND n < ? ORDER BY n'
-    return this.db.all(sql, this.logId, level, from, to) as unknown as TileRow[]
+    return rowsOf(TILE, this.db, sql, this.logId, level, from, to)
   }
 
   async tileCount(level: number): Promise<number> {
@@ -158,7 +165,7 @@ export class SqliteView implements StoreView {
   }
 
   async sessions(session_ids: readonly string[]): Promise<SessionRow[]> {
-    return session_ids.flatMap((id) => this.db.all('SELECT session_id, summary FROM sessions WHERE log_id = ? AND session_id = ?', this.logId, id)).map(sessionRow)
+    return session_ids.flatMap((id) => rowsOf(SESSION, this.db, 'SELECT session_id, summary AS row FROM sessions WHERE log_id = ? AND session_id = ?', this.logId, id))
   }
 
   async listSessions(filter: SessionFilter): Promise<SessionRow[]> {
@@ -168,58 +175,58 @@ export class SqliteView implements StoreView {
     if (filter.until !== undefined) where.push(['started_at < ?', [filter.until]])
     if (filter.before !== undefined) where.push(['(started_at, session_id) < (?, ?)', [filter.before.started_at, filter.before.session_id]])
     const index = filter.agent_id === undefined ? 'sessions_newest' : 'sessions_agent'
-    const sql = `SELECT session_id, summary FROM sessions INDEXED BY ${index} WHERE ${where.map(([c]) => c).join(' AND ')} ORDER BY started_at DESC, session_id DESC LIMIT ?`
-    return this.db.all(sql, ...where.flatMap(([, values]) => values), filter.limit).map(sessionRow)
+    const sql = `SELECT session_id, summary AS row FROM sessions INDEXED BY ${index} WHERE ${where.map(([c]) => c).join(' AND ')} ORDER BY started_at DESC, session_id DESC LIMIT ?`
+    return rowsOf(SESSION, this.db, sql, ...where.flatMap(([, values]) => values), filter.limit)
   }
 
   async scopes(session_ids: readonly string[]): Promise<ScopeRow[]> {
-    const sql = `SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND session_id = ? AND generation <> '${ERASED}' ORDER BY k`
-    return session_ids.flatMap((id) => this.db.all(sql, this.logId, id)).map(scopeRow)
+    const sql = `SELECT ${SCOPE_COLUMNS} FROM scopes WHERE log_id = ? AND session_id = ? AND generation <> '${ERASED}' ORDER BY k`
+    return session_ids.flatMap((id) => rowsOf(SCOPE, this.db, sql, this.logId, id))
   }
 
   async scopePage(after: Uint8Array | undefined, limit: number): Promise<ScopeRow[]> {
-    const sql = `SELECT scope, session_id, k, generation, wrapped FROM scopes WHERE log_id = ? AND scope > ? AND generation <> '${ERASED}' ORDER BY scope LIMIT ?`
-    return this.db.all(sql, this.logId, after ?? new Uint8Array(), limit).map(scopeRow)
+    const sql = `SELECT ${SCOPE_COLUMNS} FROM scopes WHERE log_id = ? AND scope > ? AND generation <> '${ERASED}' ORDER BY scope LIMIT ?`
+    return rowsOf(SCOPE, this.db, sql, this.logId, after ?? new Uint8Array(), limit)
   }
 
   async segment(segment: number): Promise<SegmentRow | undefined> {
-    return this.db.get('SELECT segment, scope, bytes FROM segments WHERE log_id = ? AND segment = ?', this.logId, segment) as SegmentRow | undefined
+    return rowsOf(SEGMENT, this.db, `SELECT segment, scope, bytes FROM segments WHERE log_id = ? AND segment = ? AND ${LIVING}`, this.logId, segment)[0]
   }
 
   async segmentPage(after: number, limit: number): Promise<SegmentRow[]> {
-    return this.db.all('SELECT segment, scope, bytes FROM segments WHERE log_id = ? AND segment > ? ORDER BY segment LIMIT ?', this.logId, after, limit) as unknown as SegmentRow[]
+    return rowsOf(SEGMENT, this.db, `SELECT segment, scope, bytes FROM segments WHERE log_id = ? AND segment > ? AND ${LIVING} ORDER BY segment LIMIT ?`, this.logId, after, limit)
   }
 
   async segmentIds(scopes: readonly Uint8Array[]): Promise<{ segment: number; scope: Uint8Array }[]> {
-    const rows = scopes.flatMap((scope) => this.db.all('SELECT segment, scope FROM segments WHERE log_id = ? AND scope = ?', this.logId, scope))
-    return (rows as unknown as { segment: number; scope: Uint8Array }[]).sort((a, b) => a.segment - b.segment)
+    const sql = `SELECT segment, scope FROM segments WHERE log_id = ? AND scope = ? AND ${LIVING}`
+    return scopes.flatMap((scope) => rowsOf(SEGMENT_ID, this.db, sql, this.logId, scope)).sort((a, b) => a.segment - b.segment)
   }
 
   async places(from: number, to: number): Promise<PlaceRow[]> {
-    const sql = 'SELECT idx, ordinal, segment, frame, position, frames FROM places WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx, ordinal'
-    return this.db.all(sql, this.logId, from, to).map(({ idx, ...row }) => ({ index: idx, ...row })) as unknown as PlaceRow[]
+    const sql = 'SELECT idx AS "index", ordinal, segment, frame, position, frames FROM places WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx, ordinal'
+    return rowsOf(PLACE, this.db, sql, this.logId, from, to)
   }
 
   async contents(keys: readonly ContentKey[]): Promise<ContentRow[]> {
     const sql = 'SELECT scope, key, segment, frame, position, frames FROM contents WHERE log_id = ? AND scope = ? AND key = ?'
-    return keys.flatMap(({ scope, key }) => this.db.all(sql, this.logId, scope, key)) as unknown as ContentRow[]
+    return keys.flatMap(({ scope, key }) => rowsOf(CONTENT, this.db, sql, this.logId, scope, key))
   }
 
   async contentPage(after: ContentKey | undefined, limit: number): Promise<ContentRow[]> {
     const sql = 'SELECT scope, key, segment, frame, position, frames FROM contents WHERE log_id = ? AND (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?'
-    return this.db.all(sql, this.logId, after?.scope ?? new Uint8Array(), after?.key ?? new Uint8Array(), limit) as unknown as ContentRow[]
+    return rowsOf(CONTENT, this.db, sql, this.logId, after?.scope ?? new Uint8Array(), after?.key ?? new Uint8Array(), limit)
   }
 
   async subjectScopes(subject: Uint8Array): Promise<Uint8Array[]> {
-    return this.db.all('SELECT DISTINCT scope FROM subjects NOT INDEXED WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map((row) => row['scope'] as Uint8Array)
+    return rowsOf<{ scope: Uint8Array }>({ scope: 'blob' }, this.db, 'SELECT DISTINCT scope FROM subjects NOT INDEXED WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map(({ scope }) => scope)
   }
 
   async spools(): Promise<SpoolRow[]> {
-    return this.db.all('SELECT spool, read_to AS offset FROM spools WHERE log_id = ? ORDER BY spool', this.logId) as unknown as SpoolRow[]
+    return rowsOf(SPOOL, this.db, 'SELECT spool, read_to AS offset FROM spools WHERE log_id = ? ORDER BY spool', this.logId)
   }
 
   async streams(): Promise<StreamRow[]> {
-    return this.db.all('SELECT stream, session_id, spool, owner FROM streams WHERE log_id = ? ORDER BY stream', this.logId) as unknown as StreamRow[]
+    return rowsOf(STREAM, this.db, 'SELECT stream, session_id, spool, owner FROM streams WHERE log_id = ? ORDER BY stream', this.logId)
   }
 
   async check(): Promise<string[]> {
@@ -233,7 +240,7 @@ export class SqliteView implements StoreView {
   }
 
   async counts(): Promise<{ readonly [table: string]: number }> {
-    const living: { readonly [table: string]: string } = { scopes: ` AND generation <> '${ERASED}'`, subjects: ' AND subject <> zeroblob(32)' }
+    const living: { readonly [table: string]: string } = { scopes: ` AND generation <> '${ERASED}'`, segments: ` AND ${LIVING}`, subjects: ' AND subject <> zeroblob(32)' }
     return Object.fromEntries(TABLES.map((table) => [table, Number(this.db.get(`SELECT count(*) AS n FROM ${table} WHERE log_id = ?${living[table] ?? ''}`, this.logId)?.['n'])]))
   }
 }
@@ -337,7 +344,7 @@ export class SqliteTx extends SqliteView implements StoreTx {
     this.#each(scopes, 'DELETE FROM contents WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, 'UPDATE subjects SET subject = zeroblob(32) WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, `UPDATE scopes SET generation = '${ERASED}', wrapped = zeroblob(length(wrapped)) WHERE log_id = ? AND scope = ?`, scope)
-    return this.#each(scopes, 'DELETE FROM segments WHERE log_id = ? AND scope = ?', scope)
+    return this.#each(scopes, `UPDATE segments SET bytes = x'' WHERE log_id = ? AND scope = ? AND ${LIVING}`, scope)
   }
 
   async nextSegment(): Promise<number> {
@@ -345,18 +352,6 @@ export class SqliteTx extends SqliteView implements StoreTx {
   }
 }
 
-function entryRow(row: Row): EntryRow {
-  return { index: Number(row['idx']), entry: row['entry'] as Uint8Array }
-}
-
-function scopeRow(row: Row): ScopeRow {
-  return { ...row, generation: Number(row['generation']) } as unknown as ScopeRow
-}
-
 function formatGeneration(generation: number): string {
   return String(generation).padStart(10, '0')
-}
-
-function sessionRow(row: Row): SessionRow {
-  return { session_id: String(row['session_id']), row: String(row['summary']) }
 }

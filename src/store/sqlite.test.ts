@@ -10,7 +10,7 @@ import { afterEach, describe, expect, it, test } from 'vitest'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { StoreError } from '../base/errors.ts'
 import { Connection, type Row, type Value } from './connection.ts'
-import type { Store } from './contract.ts'
+import type { Store, StoreView } from './contract.ts'
 import { checkFileSystem, checkType, NETWORK_FILE_SYSTEMS } from './file-system.ts'
 import { nodeSqlite, silently } from './node-sqlite.ts'
 import { APPLICATION_ID, SCHEMA } from './schema.ts'
@@ -428,6 +428,38 @@ describe('a failing disk', () => {
   })
 })
 
+describe('a value of another type than its column', () => {
+  // A flipped bit in the head of a record does this. Here the table is told, for a moment, that it is not STRICT.
+  test.each([
+    ['entries', 'entry', 'CAST(entry AS TEXT)', (view: StoreView) => view.entries(0, 9)],
+    ['segments', 'bytes', "'text'", (view: StoreView) => view.segment(1)],
+    ['tiles', 'hashes', '17', (view: StoreView) => view.tile(0, 0)],
+    ['scopes', 'generation', "'00000x0001'", (view: StoreView) => view.scopePage(undefined, 9)],
+    ['heads', 'size', '1.5', (view: StoreView) => view.head()],
+  ] as const)('is a corrupt file, not a crash: %s.%s = %s', async (table, column, value, read) => {
+    const file = join(folder(), 'log.db')
+    const store = await open(file)
+    await store.append(async (tx) => {
+      await tx.insertEntries([row(0)])
+      await tx.insertTiles([{ level: 0, n: 0, hashes: bytes(8_192, 't') }])
+      await tx.insertSegments([{ segment: 1, scope: bytes(16, 's'), bytes: bytes(80, 'b') }])
+      await tx.insertScopes([{ scope: bytes(16, 's'), session_id: id(0, 'session'), k: 0, generation: 1, wrapped: bytes(92, 'w') }])
+      await tx.replaceHead({ size: 1, checkpoint: 'note' })
+    })
+    await store.close()
+    const db = new (nodeSqlite().DatabaseSync)(file)
+    db.enableDefensive?.(false) // where Node has it, it is on
+    for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").all()) db.exec(`DROP TRIGGER ${String(name)}`)
+    db.exec(`PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = '${table}'`)
+    db.close()
+    const loose = new (nodeSqlite().DatabaseSync)(file)
+    loose.exec(`PRAGMA ignore_check_constraints = ON; UPDATE ${table} SET ${column} = ${value}`)
+    loose.close()
+    const again = await open(file, { readOnly: true })
+    await expect(again.read<unknown>(read)).rejects.toEqual(failing('corrupt', new RegExp(`in the column ${column}, got`)))
+  })
+})
+
 describe('erasing', () => {
   test('leaves no secret in the file, however rows were moved', async () => {
     // Found by search: with this order of deletions a store that deletes rows leaves four secrets behind, secure_delete or not.
@@ -450,6 +482,31 @@ describe('erasing', () => {
     const windows = (secret: Uint8Array): Uint8Array[] => upTo(11).map((i) => secret.subarray(8 * i, 8 * i + 12))
     expect(await search!(dead.flatMap(windows))).toBe(0)
     expect(await search!(again.map(({ wrapped }) => wrapped))).toBe(again.length)
+  })
+
+  test('leaves nothing of a segment in the file, however often its neighbours were erased before', async () => {
+    const path = folder()
+    const store = await open(join(path, 'log.db'))
+    let state = 18 * 7_919 // found by search: a store that deletes these rows in this order leaves two of them in the file
+    const random = (below: number): number => ((state = (state * 48_271) % 2_147_483_647) % below)
+    const alive = upTo(1_500).map((i) => ({ segment: i + 1, scope: bytes(16, `s${i}`), bytes: bytes(40 + random(i % 7 === 0 ? 3_000 : 300), `c${i}`) }))
+    await store.append((tx) => tx.insertSegments(alive))
+    const dead: Uint8Array[] = []
+    for (let round = 0; round < 20; round++) {
+      const gone = upTo(Math.floor(alive.length * 0.2)).map(() => alive.splice(random(alive.length), 1)[0]!)
+      expect(await store.append((tx) => tx.deleteScopes(gone.map(({ scope }) => scope)))).toBe(gone.length)
+      dead.push(...gone.map((row) => row.bytes))
+    }
+    await store.wipe()
+    expect((await store.read((view) => view.segmentPage(0, 10_000))).length).toBe(alive.length)
+    expect((await store.read((view) => view.counts()))['segments']).toBe(alive.length)
+    await store.close()
+    const left = new Set<string>()
+    const all = Buffer.concat(readdirSync(path).map((name) => readFileSync(join(path, name)))).toString('latin1')
+    for (let at = 0; at + 16 <= all.length; at++) left.add(all.slice(at, at + 16))
+    const inside = (content: Uint8Array): boolean => upTo(Math.floor(content.length / 16)).some((i) => left.has(Buffer.from(content.subarray(16 * i, 16 * i + 16)).toString('latin1')))
+    expect(alive.every((row) => inside(row.bytes))).toBe(true)
+    expect(dead.filter(inside).length).toBe(0)
   })
 
   test('is not reported as done while a reader keeps the write-ahead log', async () => {
