@@ -5,13 +5,13 @@ import { Absent, type ViewEvent } from '../event/view.ts'
 import { VOCABULARY } from '../event/vocabulary.ts'
 import type { CliTrail } from './api.ts'
 import { keyLines } from './commands/keys.ts'
-import { csvCell, fitColumns } from './commands/sql.ts'
+import { csvCell } from './commands/sql.ts'
 import { doctorLines } from './commands/doctor.ts'
 import type { Context } from './context.ts'
 import { event, EVENTS, FAILED, fakeTrail, idOf, SESSION, SUMMARY, testContext, type Told } from './fixtures.ts'
 import { parseMoment } from './moment.ts'
 import { run } from './program.ts'
-import { render, width } from './terminal.ts'
+import { fitColumns, render, width } from './terminal.ts'
 
 async function counterfoil(args: readonly string[], more: Partial<Context> & { columns?: number; given?: CliTrail } = {}): Promise<Told & { code: number }> {
   const told: Told = { out: '', err: '' }
@@ -124,7 +124,7 @@ describe('what a record says stays in its place', () => {
       expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u2028\u2029]/)
       const lines = out.split('\n').slice(3).filter((line) => line !== '' && !line.startsWith('        │ '))
       expect(lines.filter((line) => /^ {2}#1[23] {2}/.test(line))).toHaveLength(2)
-      expect(lines.filter((line) => !/^ {2}(?:#1[23] {2}|1 call: )/.test(line))).toEqual([])
+      expect(lines.filter((line) => !/^ {2}(?:#1[23] {2}|1 call: | {8}\S)/.test(line))).toEqual([])
     }), { numRuns: 300 })
   })
 
@@ -201,6 +201,18 @@ test('erase asks, and does nothing on no', async () => {
 test('a call without a result is pointed out', async () => {
   const { out } = await counterfoil(['show'], { given: fakeTrail(EVENTS.filter(({ index }) => index !== 22)) })
   expect(out).toContain('1 call: #21 refund has no result on record: whether it happened is not known')
+})
+
+test('a note is wrapped, never cut', async () => {
+  const calls = [13, 14, 15, 16].map((index) => event(index, 1, 'tool_call', { tool_name: `transfer_funds_of_account_${index}`, risk: 'low', tool_input: {} }))
+  const { out } = await counterfoil(['show'], { given: fakeTrail([event(12, 0, 'session_start'), ...calls]) })
+  expect(out.slice(out.indexOf('4 calls: ')).replaceAll(/\s+/g, ' ')).toBe('4 calls: #13 transfer_funds_of_account_13, #14 transfer_funds_of_account_14, #15 transfer_funds_of_account_15, #16 transfer_funds_of_account_16 has no result on record: whether it happened is not known ')
+  expectNarrow(out)
+})
+
+test('a thrown text is told by itself, not by its type', async () => {
+  const { out } = await counterfoil(['show'], { given: fakeTrail([event(12, 0, 'session_start'), event(13, 1, 'tool_call', { tool_name: 'a', risk: 'low', tool_input: {} }), event(14, 1, 'tool_result', { parent_event_id: idOf(13), outcome: 'failure', error_type: 'string', error: 'the till is shut' })]) })
+  expect(out).toContain('tool ←     failed · "the till is shut"')
 })
 
 test('parallel calls: each result names its call', async () => {

@@ -2,10 +2,11 @@
 // of the content fits between them, so that an outcome or a risk is never cut off by a long payload.
 
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { bytes, count, cut, duration, green, grey, plural, red, visible, width, yellow, type Line, type Span, type Style } from './terminal.ts'
+import { compact, fitted, quote } from './fitted.ts'
+import { bytes, count, duration, fits, green, grey, lineWidth, plural, red, yellow, type Line, type Span, type Style } from './terminal.ts'
 
-/** `before` and `after` are shown whole, `content` as far as there is room between them. */
-export interface Summary { readonly kind: string; readonly style?: Style; readonly before: readonly (string | Span)[]; readonly content?: string; readonly after?: readonly (string | Span)[] }
+/** `before` and `after` are shown whole, `content` as far as there is room between them, and `rest` only beside all of the content. */
+export interface Summary { readonly kind: string; readonly style?: Style; readonly before: Line; readonly content?: unknown; readonly after?: Line; readonly rest?: Line }
 
 /** What is known of the session's earlier events when one of them is shown. */
 export interface Known {
@@ -24,12 +25,12 @@ export function summarize(event: ViewEvent, known: Known): Summary {
   return say(event, known)
 }
 
-/** `summary` in at most `columns`, its content cut where it must be. */
-export function fitSummary({ before, content, after = [] }: Summary, columns: number): Line {
-  const rest = (line: Line): number => line.reduce((sum, part) => sum + width(visible(typeof part === 'string' ? part : part.text)), 0)
-  if (content === undefined) return [...before, ...after]
-  const room = columns - rest(before) - rest(after)
-  return [...before, room < 4 ? '…' : cut(content, room), ...after]
+/** `summary` in at most `columns`, its content shortened where it must be. */
+export function fitSummary({ before, content, after = [], rest = [] }: Summary, columns: number): Line {
+  if (content === undefined) return [...before, ...after, ...rest]
+  const room = columns - lineWidth(before) - lineWidth(after)
+  if (fits(compact(content), room - lineWidth(rest))) return [...before, compact(content), ...after, ...rest]
+  return [...before, room < 4 ? '…' : fitted(content, room), ...after]
 }
 
 type Say = (event: ViewEvent, known: Known) => Summary
@@ -60,11 +61,12 @@ const SAY: { readonly [event_type: string]: Say } = {
   tool_call: (event, known) => ({
     kind: 'tool →',
     before: [`${toolName(event)} `],
-    content: compact(event['tool_input']),
+    ...(event['tool_input'] === undefined ? {} : { content: event['tool_input'] }),
     after: trailing([
-      risk(event), typeof event['approval'] === 'number' ? `approval ${place(known.indexOf(event['approval']))}`.trimEnd() : '',
+      risk(event), approvalOf(event, known) === undefined ? '' : `approval ${place(approvalOf(event, known))}`,
       isNumber(event['attempt']) && event['attempt'] > 0 ? yellow(`retry ${event['attempt']}`) : '', ...capture(event),
     ]),
+    rest: trailing([isNumber(event['approval']) && approvalOf(event, known) === undefined ? 'approval' : '']),
   }),
   tool_result: (event, known) => ({
     kind: 'tool ←',
@@ -73,11 +75,9 @@ const SAY: { readonly [event_type: string]: Say } = {
   approval_request: (event) => ({
     kind: 'approval →',
     before: [`${toolName(event)} `],
-    content: compact(event['tool_input']),
-    after: trailing([
-      risk(event), isNumber(event['quorum']) && event['quorum'] > 1 ? `needs ${event['quorum']} people` : '',
-      typeof event['expires_at'] === 'string' ? `open for ${duration(Date.parse(event['expires_at']) - Date.parse(event.timestamp))}` : '',
-    ]),
+    ...(event['tool_input'] === undefined ? {} : { content: event['tool_input'] }),
+    after: trailing([risk(event), isNumber(event['quorum']) && event['quorum'] > 1 ? `needs ${event['quorum']} people` : '']),
+    rest: trailing([typeof event['expires_at'] === 'string' ? `open for ${duration(Date.parse(event['expires_at']) - Date.parse(event.timestamp))}` : '']),
   }),
   approval_decision: (event) => {
     const decision = string(event['decision'])
@@ -150,33 +150,9 @@ function disposal(kind: string): Say {
 
 const ASSURANCE: { readonly [assurance: string]: string } = { oidc: ' (OIDC)', api_key: ' (API key)', terminal: ' (at the terminal)', asserted: ' (as asserted)' }
 
-/** Text as a quotation: what it holds cannot end the quotation and go on as ours. */
-export function quote(text: string): string {
-  return `"${text.replace(/["\\]/g, '\\$&')}"`
-}
-
-/** Any payload's value in one line: text quoted, the rest as JSON, what is absent as `[erased by #877]`. */
-export function compact(value: unknown): string {
-  if (value === undefined || value === null) return ''
-  if (value instanceof Absent) return value.toString()
-  if (value instanceof Uint8Array) return `<${plural(value.length, 'byte')}>`
-  if (typeof value !== 'string') return JSON.stringify(value) ?? ''
-  return reparse(value) ?? quote(value)
-}
-
-/** Tools answer with JSON in a string; written anew it reads like the object it is, and still cannot end early. */
-function reparse(text: string): string | undefined {
-  if (!/^\s*[[{]/.test(text)) return undefined
-  try {
-    return JSON.stringify(JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
-
 function told(value: unknown): Pick<Summary, 'before' | 'content'> {
   if (value instanceof Absent) return { before: [grey(value.toString())] }
-  return value === undefined || value === null ? { before: [] } : { before: [], content: compact(value) }
+  return value === undefined || value === null ? { before: [] } : { before: [], content: value }
 }
 
 /** `parts` that say something, joined by ` · `, and the content behind them. */
@@ -185,7 +161,7 @@ function dots(parts: readonly (string | Span)[], content?: unknown): Pick<Summar
   if (content === undefined || content === null) return { before }
   const separator = before.length > 0 ? [' · '] : []
   if (content instanceof Absent) return { before: [...before, ...separator, grey(content.toString())] }
-  return { before: [...before, ...separator], content: compact(content) }
+  return { before: [...before, ...separator], content }
 }
 
 function trailing(parts: readonly (string | Span)[]): (string | Span)[] {
@@ -203,7 +179,8 @@ function ofCall(event: ViewEvent, known: Known): string {
 }
 
 function outcome(event: ViewEvent): Span | string {
-  const error = typeof event['error_type'] === 'string' ? ` (${event['error_type']})` : ''
+  // a thrown text has no class to name: the text itself follows
+  const error = typeof event['error_type'] === 'string' && event['error_type'] !== 'string' ? ` (${event['error_type']})` : ''
   switch (event.outcome) {
     case 'success': return green('ok')
     case 'failure': return red(`failed${error}`)
@@ -212,6 +189,10 @@ function outcome(event: ViewEvent): Span | string {
     case 'unknown': return grey('outcome unknown')
     case null: return ''
   }
+}
+
+function approvalOf(event: ViewEvent, known: Known): number | undefined {
+  return isNumber(event['approval']) ? known.indexOf(event['approval']) : undefined
 }
 
 function risk(event: ViewEvent): Span | string {

@@ -7,8 +7,8 @@ import { createColors } from 'picocolors'
 
 export type Style = 'bold' | 'grey' | 'red' | 'green' | 'yellow' | 'cyan'
 
-/** A piece of text with a style of ours. The text may be anything, from anybody. */
-export interface Span { readonly text: string; readonly style?: Style }
+/** A piece of text with a style of ours. The text may be anything, from anybody. A line with a `whole` span is not cut: it is there to be copied. */
+export interface Span { readonly text: string; readonly style?: Style; readonly whole?: true }
 
 /** One line of a screen; a string is a span without style. */
 export type Line = readonly (string | Span)[]
@@ -19,6 +19,8 @@ export const red = (text: string): Span => ({ text, style: 'red' })
 export const green = (text: string): Span => ({ text, style: 'green' })
 export const yellow = (text: string): Span => ({ text, style: 'yellow' })
 export const cyan = (text: string): Span => ({ text, style: 'cyan' })
+/** A path, a key or a command that somebody copies: the terminal may break its line, we do not, or what is copied would be wrong. */
+export const whole = (text: string, style?: Style): Span => ({ text, whole: true, ...(style === undefined ? {} : { style }) })
 
 /** How a screen is rendered: `columns` is where lines are cut (Infinity: nowhere). */
 export interface Rendering { readonly color: boolean; readonly columns: number }
@@ -26,9 +28,10 @@ export interface Rendering { readonly color: boolean; readonly columns: number }
 const PLAIN = createColors(false)
 const COLORED = createColors(true)
 
-/** `line` as one line of text, without a line break, at most `columns` wide. The only way from a record to a terminal. */
-export function render(line: Line, { color, columns }: Rendering): string {
+/** `line` as one line of text, without a line break, at most `columns` wide unless it is whole. The only way from a record to a terminal. */
+export function render(line: Line, { color, columns: most }: Rendering): string {
   const paint = color ? COLORED : PLAIN
+  const columns = line.some((part) => typeof part !== 'string' && part.whole) ? Infinity : most
   const spans = line.map((part) => (typeof part === 'string' ? { text: part } : part))
     .map((span: Span) => ({ ...span, text: visible(head(span.text, columns)) }))
   const tooWide = spans.reduce((sum, span) => sum + width(span.text), 0) > columns
@@ -122,6 +125,11 @@ function fit(text: string, columns: number): string {
   return kept
 }
 
+/** Whether `text`, made visible, is at most `columns` wide. */
+export function fits(text: string, columns: number): boolean {
+  return head(text, columns) === text && width(visible(text)) <= columns
+}
+
 /** `text` made visible and cut to `columns`, with `…` where something is missing. */
 export function cut(text: string, columns: number): string {
   const clean = visible(head(text, columns))
@@ -157,6 +165,40 @@ export function wrap(text: string, columns: number): string[] {
     lines.push(trimmed(line))
   }
   return lines
+}
+
+/** `parts` joined by ` · `, in as many lines of at most `columns` as they need; a part that is wider has a line of its own. */
+export function joined(parts: readonly Line[], columns: number): Line[] {
+  const lines: (string | Span)[][] = [[]]
+  let used = 0
+  for (const part of parts) {
+    const wide = lineWidth(part)
+    if (used > 0 && used + 3 + wide > columns) {
+      lines.push([])
+      used = 0
+    }
+    lines.at(-1)!.push(...(used === 0 ? part : [' · ', ...part]))
+    used += (used === 0 ? 0 : 3) + wide
+  }
+  return lines
+}
+
+/** How many columns a line takes when nothing of it is cut. */
+export function lineWidth(line: Line): number {
+  return line.reduce((sum, part) => sum + width(visible(typeof part === 'string' ? part : part.text)), 0)
+}
+
+/** Widths that fit into `room` with `gap` between them: narrow columns are shown whole, the wide ones share what is left; none is under `least`. */
+export function fitColumns(wanted: readonly number[], room: number, gap = 2, least = 1): number[] {
+  let left = room - gap * (wanted.length - 1)
+  const widths: number[] = Array.from({ length: wanted.length }, () => 0)
+  const ascending = wanted.map((columns, i) => ({ columns, i })).sort((a, b) => a.columns - b.columns)
+  for (const [position, { columns, i }] of ascending.entries()) {
+    const share = Math.max(least, Math.floor(left / (ascending.length - position)))
+    widths[i] = Math.min(columns, share)
+    left -= widths[i]
+  }
+  return widths
 }
 
 /** Without the spaces at its end; other blanks of a record (U+00A0, U+3000) are content. */

@@ -2,33 +2,24 @@
 
 import { Absent, type ViewEvent } from '../event/view.ts'
 import type { SessionSummary } from './api.ts'
-import { compact, fitSummary, quoteUnlessPlain, summarize, toolName, type Known } from './summary.ts'
-import { duration, green, grey, plural, red, shortId, width, wrap, yellow, type Line, type Span, bold } from './terminal.ts'
+import { compact } from './fitted.ts'
+import { fitSummary, quoteUnlessPlain, summarize, toolName, type Known } from './summary.ts'
+import { duration, green, grey, joined, plural, red, shortId, width, wrap, yellow, type Line, type Span, bold } from './terminal.ts'
 
 /** Who, on what, when, how long, how it ended; in as many lines as `columns` needs. `start` is the session's first event. */
 export function sessionHeader(session: SessionSummary, start: ViewEvent | undefined, columns: number): Line[] {
   const version = start?.agent_version ?? ''
   const model = start?.model_id ?? ''
-  const parts: Span[] = [
-    bold(version === '' ? session.agent_id : `${session.agent_id} ${version}`), { text: `session ${shortId(session.session_id)}` }, ...person(session.user_id), ...(model === '' ? [] : [{ text: model }]),
-    { text: instant(session.started_at) }, ...(session.ended_at === null ? [] : [{ text: duration(Date.parse(session.ended_at) - Date.parse(session.started_at)) }]), sessionEnd(session),
+  const parts: Line[] = [
+    [bold(version === '' ? session.agent_id : `${session.agent_id} ${version}`)], [`session ${shortId(session.session_id)}`], ...person(session.user_id), ...(model === '' ? [] : [[model]]),
+    [instant(session.started_at)], ...(session.ended_at === null ? [] : [[duration(Date.parse(session.ended_at) - Date.parse(session.started_at))]]), [sessionEnd(session)],
   ]
-  const lines: Span[][] = [[]]
-  let used = 0
-  for (const part of parts) {
-    if (used > 0 && used + 3 + width(part.text) > columns) {
-      lines.push([])
-      used = 0
-    }
-    lines.at(-1)!.push(...(used === 0 ? [part] : [{ text: ' · ' }, part]))
-    used += (used === 0 ? 0 : 3) + width(part.text)
-  }
-  return lines
+  return joined(parts, columns)
 }
 
-function person(user_id: SessionSummary['user_id']): Span[] {
+function person(user_id: SessionSummary['user_id']): Line[] {
   if (user_id === null) return []
-  return user_id instanceof Absent ? [grey(`user ${user_id.toString()}`)] : [{ text: `user ${quoteUnlessPlain(user_id)}` }]
+  return [[user_id instanceof Absent ? grey(`user ${user_id.toString()}`) : `user ${quoteUnlessPlain(user_id)}`]]
 }
 
 /** How a session ended, or that it has not: `success`, `open`, `interrupted`. */
@@ -180,10 +171,12 @@ function offsetText(ms: number): string {
 }
 
 /** What a reader of the timeline should know that no line says: calls that never came back. */
-export function timelineNotes(timeline: Timeline, session: Pick<SessionSummary, 'state'>): Line[] {
+export function timelineNotes(timeline: Timeline, session: Pick<SessionSummary, 'state'>, columns: number): Line[] {
   const calls = timeline.unanswered()
   if (calls.length === 0) return []
   const names = calls.slice(0, 5).map(({ index, what }) => `#${index} ${what}`).join(', ') + (calls.length > 5 ? ', …' : '')
   const running = session.state === 'open' ? 'has no result yet' : 'has no result on record: whether it happened is not known'
-  return [['  ', yellow(`${plural(calls.length, 'call')}: ${names} ${running}`)]]
+  // Continued further in: a tool's name at the beginning of a line must not pass for an event.
+  const lead = `  ${plural(calls.length, 'call')}: `
+  return wrap(`${names} ${running}`, columns - lead.length).map((text, i) => [yellow(i === 0 ? lead : ' '.repeat(lead.length)), yellow(text)])
 }

@@ -40,7 +40,7 @@ export async function show(context: Context, trail: CliTrail, session_id: string
     }
     await screen.drain()
   }
-  const notes = timeline === undefined ? [] : timelineNotes(timeline, session)
+  const notes = timeline === undefined ? [] : timelineNotes(timeline, session, screen.columns)
   if (notes.length > 0) screen.line()
   for (const line of notes) screen.line(...line)
 }

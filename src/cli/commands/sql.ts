@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { MisuseError } from '../../base/errors.ts'
 import { Absent } from '../../event/view.ts'
 import { withTrail, type Context } from '../context.ts'
-import { grey, pad, plural, safeJson, visible, width } from '../terminal.ts'
+import { fitColumns, grey, pad, plural, safeJson, visible, width } from '../terminal.ts'
 
 const SAMPLE = 200 // rows looked at to find the widths of columns
 
@@ -81,19 +81,6 @@ async function printTable({ screen }: Context, columns: readonly string[], rows:
   }
   if (widths === undefined) begin()
   screen.line(grey(plural(count, 'row')))
-}
-
-/** Widths that fit into `room`: narrow columns are shown whole, the wide ones share what is left. */
-export function fitColumns(wanted: readonly number[], room: number): number[] {
-  let left = room - 2 * (wanted.length - 1)
-  const widths: number[] = Array.from({ length: wanted.length }, () => 0)
-  const ascending = wanted.map((columns, i) => ({ columns, i })).sort((a, b) => a.columns - b.columns)
-  for (const [position, { columns, i }] of ascending.entries()) {
-    const share = Math.max(1, Math.floor(left / (ascending.length - position)))
-    widths[i] = Math.min(columns, share)
-    left -= widths[i]
-  }
-  return widths
 }
 
 function cellText(value: unknown): string {

@@ -75,7 +75,8 @@ function tools(trail: DemoTrail, shop: Shop, onMoment: () => Promise<void>): Aud
     trail.tool({
       name: 'refund', description: 'Refund money for an order', input_schema: schema({ order_id: string('the number of the order'), amount: { type: 'integer', description: 'in EUR' } }), risk: 'high',
       // The rules decide before a person is asked: nobody should be bothered with what is forbidden anyway.
-      approval: (input: Refund) => {
+      approval: true,
+      when: (input: Refund) => {
         const refusal = shop.refusal(input)
         trail.record('policy_decision', refusal === undefined ? { policy: POLICY, decision: 'allow' } : { policy: POLICY, decision: 'deny', reason: refusal })
         return refusal === undefined

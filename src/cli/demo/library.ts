@@ -24,8 +24,9 @@ export interface ToolDefinition {
   readonly description: string
   readonly input_schema: { readonly [name: string]: unknown }
   readonly risk?: 'low' | 'medium' | 'high' | 'critical'
-  /** whether this input needs a person's approval; a plain function, not an async one */
-  readonly approval?: (input: never) => boolean
+  readonly approval?: boolean
+  /** whether this input needs a person's approval */
+  readonly when?: (input: never) => boolean
 }
 
 export type Approver = (request: { tool_name: string; tool_input: unknown; risk?: string; reasoning: readonly string[] }) => Promise<{ decision: 'approved' | 'rejected'; approver_id: string; comment?: string; assurance?: 'asserted' | 'terminal' }>
