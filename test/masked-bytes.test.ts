@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readSpool } from '../src/spool/reader.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../src/vault/spool-key.ts'
-import { approver, openTrail, type Trail } from '../src/index.ts'
+import { openTrail, type Approver, type Trail } from '../src/index.ts'
 import { scratch } from './scratch.ts'
 
 const SECRET = 'sk-ant-api03-abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ-AAAAAA'
@@ -19,7 +19,7 @@ function filesUnder(folder: string): string[] {
 /** Tells the trail the secret wherever content can be told. */
 async function tellEverywhere(trail: Trail): Promise<void> {
   const said = `${PLAIN} ${SECRET} ${CARD}`
-  const ask = approver(async () => ({ decision: 'approved', approver_id: 'boss', comment: said }))
+  const ask: Approver = () => Promise.resolve({ decision: 'approved', approver_id: 'boss', comment: said })
   const tool = trail.tool({ name: 'act', approval: ask }, (input: unknown) => { throw new Error(`${said} ${JSON.stringify(input)}`) })
   await trail.session({ user_id: 'u', user_message: said, system_prompt: said, tags: { said }, on_behalf_of: said, session_id: said }, async (session) => {
     session.record('llm_call', { provider: 'p', model_id: 'm', input_messages: Array.from({ length: 300 }, (_, i) => ({ role: 'user', content: `${i} ${said}` })), tool_definitions: [{ said }], parameters: { said }, system_prompt: `${said}!` })

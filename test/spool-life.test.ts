@@ -30,7 +30,7 @@ test('a question about the input can change neither what is shown and recorded n
   const shown: unknown[] = []
   const ran: unknown[] = []
   const asking = openTrail(join(folder, 'b.db'), { agent_id: 'bot', home: join(folder, 'home'), approve: async ({ tool_input }) => { shown.push(structuredClone(tool_input)); (tool_input as { to: string[] }).to = []; return { decision: 'approved', approver_id: 'lead' } } })
-  const tool = asking.tool({ name: 'send', risk: 'high', approval: (input: unknown) => { (input as { to: string[] }).to.pop(); return true } }, (input: { to: string[] }) => { ran.push(input); return 'sent' })
+  const tool = asking.tool({ name: 'send', risk: 'high', approval: true, when: (input) => { input.to.pop(); return true } }, (input: { to: string[] }) => { ran.push(input); return 'sent' })
   await asking.session({}, () => tool({ to: ['alice', 'mallory'] }))
   expect([shown, ran]).toEqual([[{ to: ['alice', 'mallory'] }], [{ to: ['alice', 'mallory'] }]])
   expect((await asking.calls({ tool_name: 'send' }).all()).map(({ event_type, ...call }) => ('tool_input' in call ? call.tool_input : event_type))).toEqual([{ to: ['alice', 'mallory'] }])

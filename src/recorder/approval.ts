@@ -12,15 +12,15 @@ import type { Stream } from './stream.ts'
 /** How long a question stays open when the action names no end. */
 export const APPROVAL_LIFE_MS: number = 10 * 60 * 1000
 
-export interface Action { readonly tool_name: string; readonly tool_input: unknown; readonly risk?: Risk; readonly quorum?: number; readonly expires?: Date; readonly summary?: string }
+export interface Action<In = unknown> { readonly tool_name: string; readonly tool_input: In; readonly risk?: Risk; readonly quorum?: number; readonly expires?: Date; readonly summary?: string }
 
-/** What the person who decides is given. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
-export interface ApprovalRequest extends Action { readonly approval_id: string; readonly session_id: string; readonly user_id?: string; readonly reasoning: readonly string[]; readonly action_digest: string; readonly signal: AbortSignal }
+/** What the person who decides is given. `tool_input` is as it was recorded, before the tool's schema changes it. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
+export interface ApprovalRequest<In = unknown> extends Action<In> { readonly approval_id: string; readonly session_id: string; readonly user_id?: string; readonly reasoning: readonly string[]; readonly action_digest: string; readonly signal: AbortSignal }
 
 export interface Approval { readonly approval_id: string; readonly decision: 'approved' | 'rejected' | 'expired'; readonly approver_id?: string; readonly comment?: string }
 
 /** Asks a person. `assurance` says how we know who answered; default `asserted`. */
-export type Approver = (request: ApprovalRequest) => Promise<{ decision: 'approved' | 'rejected'; approver_id: string; comment?: string; assurance?: 'asserted' | 'terminal' | 'api_key' | 'oidc' }>
+export type Approver<In = unknown> = (request: ApprovalRequest<In>) => Promise<{ decision: 'approved' | 'rejected'; approver_id: string; comment?: string; assurance?: 'asserted' | 'terminal' | 'api_key' | 'oidc' }>
 
 /** The act was not approved, and did not happen. */
 export class ApprovalDenied extends CounterfoilError {
@@ -53,7 +53,7 @@ export interface Asking {
 export async function askApproval(action: Action, asking: Asking): Promise<RecordedApproval> {
   const { stream, approver, clock } = asking
   if (action.quorum !== undefined && action.quorum !== 1) throw new MisuseError('no_quorum', `approval: expected a quorum of 1 on a local trail, got ${action.quorum}`, 'a quorum of several people needs a server')
-  if (approver === undefined) throw new MisuseError('no_approver', `approval: ${action.tool_name} needs an approval and nobody is there to ask`, "pass approve: to openTrail, or an async function as approval: to the tool")
+  if (approver === undefined) throw new MisuseError('no_approver', `approval: ${action.tool_name} needs an approval and nobody is there to ask`, "pass approve: to openTrail, or a function as approval: to the tool")
   const expires = action.expires?.getTime() ?? clock() + APPROVAL_LIFE_MS
   const input = jsonPiece(action.tool_input) ?? { m: 'json' as const, content: 'null' }
   // What is shown is what is on record, whatever becomes of the caller's object while the request is written.
@@ -97,6 +97,7 @@ async function answerOf(action: Action, approver: Approver, asking: Asking, on: 
     })
     const answer: Answer = await Promise.race([asked, late])
     if (answer.decision === 'expired') return answer
+    if (typeof answer === 'boolean') return { decision: 'rejected', comment: `the approver answered ${String(answer)}; a question about the input belongs to when` }
     if (answer.decision !== 'approved' && answer.decision !== 'rejected') return { decision: 'rejected', comment: `the approver answered ${JSON.stringify(answer.decision)}` }
     if (typeof answer.approver_id !== 'string' || answer.approver_id === '') return { decision: 'rejected', comment: 'the answer does not say who decided' }
     if (answer.decision === 'approved' && answer.approver_id === asking.user_id) return { decision: 'rejected', approver_id: answer.approver_id, comment: 'the person the agent works for cannot approve' }

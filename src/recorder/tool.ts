@@ -3,6 +3,7 @@
 import { performance } from 'node:perf_hooks'
 import { MisuseError } from '../base/errors.ts'
 import type { JsonSchema, ObjectSchema } from '../event/public.ts'
+import { quote } from '../event/label.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { errorText, isA, jsonPiece, messageOf } from './content.ts'
@@ -11,10 +12,13 @@ import type { AgentSession } from './session.ts'
 /** The Standard Schema interface (standardschema.dev, version 1): what zod, valibot and arktype schemas have. Only types. */
 export interface StandardSchema<Out> { readonly '~standard': { readonly version: 1; readonly vendor: string; readonly validate: (value: unknown) => unknown; readonly types?: { readonly input: unknown; readonly output: Out } | undefined } }
 
-/** `approval`: an approver, `true` for the trail's, or a question about the input. */
-export interface ToolPolicy { readonly risk?: Risk; readonly approval?: Approver | boolean | ((input: unknown) => boolean) }
+/** `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without. */
+export interface ToolPolicy<In = unknown> { readonly risk?: Risk; readonly approval?: Approver<In> | boolean; readonly when?: (input: In) => boolean }
 
-export interface ToolDefinition<In> extends ToolPolicy { readonly name: string; readonly description?: string; readonly input?: StandardSchema<In>; readonly input_schema?: JsonSchema }
+export interface ToolDefinition<In> extends ToolPolicy<In> { readonly name: string; readonly description?: string; readonly input?: StandardSchema<In>; readonly input_schema?: JsonSchema }
+
+/** What is said of an SDK's tool. `name` is for a tool that does not know its own, as the AI SDK's, which is named by its key in `tools`. */
+export interface RunnablePolicy extends ToolPolicy { readonly name?: string }
 
 /** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
 export interface CallContext { readonly call_id: string; readonly signal: AbortSignal; readonly approval?: Approval }
@@ -30,7 +34,7 @@ export interface Tool<In, Out> {
 }
 
 /** A tool object of an SDK: Anthropic's `betaZodTool`, the AI SDK's `tool()`, OpenAI Agents' `tool()`. */
-export interface RunnableTool { readonly name: string; run?: (...args: never[]) => unknown; execute?: (...args: never[]) => unknown }
+export interface RunnableTool { readonly name?: string; run?: (...args: never[]) => unknown; execute?: (...args: never[]) => unknown }
 
 export const RISKS: readonly string[] = ['low', 'medium', 'high', 'critical']
 
@@ -44,12 +48,12 @@ export function makeTool(definition: object, run: unknown, session: () => AgentS
 
 /** Makes a tool of `run`. The session is looked up at each call, so a tool is made once, at module scope. */
 export function toolOf<In, Out>(given: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
-  const definition = { ...given }
+  const definition: ToolDefinition<In> = { ...given }
   checkDefinition(definition)
   if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, '')
   const act = async (input: unknown, call_id: string | undefined): Promise<Out> => {
     const session = current()
-    return perform(session, definition, input, call_id, async (taken, context) => run((await validated(definition, taken)) as In, context))
+    return perform(new ToolAct(session, definition as ActPolicy, input, call_id), async (taken, context) => run((await validated(definition, taken)) as In, context))
   }
   const tool = ((input: In) => act(input, undefined)) as Tool<In, Out>
   Object.defineProperty(tool, 'name', { value: definition.name })
@@ -68,52 +72,152 @@ export function toolOf<In, Out>(given: ToolDefinition<In>, run: (input: In, cont
 }
 
 /** The SDK's own tool object with its `run` or `execute` on the record; everything else is as it was. */
-export function wrapTool<T extends RunnableTool>(tool: T, policy: ToolPolicy, current: CurrentSession): T {
+export function wrapTool<T extends RunnableTool>(tool: T, policy: RunnablePolicy, current: CurrentSession): T {
   if ((tool as { [ON_RECORD]?: true })[ON_RECORD] === true) return tool // wrapped twice would be recorded twice
   const method = typeof tool.run === 'function' ? 'run' : typeof tool.execute === 'function' ? 'execute' : undefined
   if (method === undefined) throw new MisuseError('bad_tool', 'tool: expected a definition and a function, or a tool object with run() or execute(), got neither', "trail.tool({ name: 'refund', … }, async (input) => …)")
-  const definition = { ...policy, name: String(tool.name), copies: true }
+  const definition = { ...policy, name: policy.name ?? tool.name, copies: true }
+  if (definition.name === undefined) throw new MisuseError('no_tool_name', 'tool: expected the tool to have a name, got none', "pass the one the model knows it by: trail.tool(sdkTool, { name: 'refund' })")
   checkDefinition(definition)
   const original = tool[method] as (...args: unknown[]) => unknown
-  const wrapped = function (this: unknown, ...args: unknown[]): Promise<unknown> {
-    return perform(current(), definition, args[0], callIdOf(args[1]), (taken) => original.call(this === wrappedTool ? tool : this, taken, ...args.slice(1)))
-  }
+  const actOf = (args: readonly unknown[]): ToolAct => new ToolAct(current(), definition as ActPolicy, args[0], callIdOf(args[1]))
+  const runOf = (self: unknown, args: readonly unknown[]) => (taken: unknown): unknown => original.call(self === wrappedTool ? tool : self, taken, ...args.slice(1))
+  const recorded = isGenerator(original)
+    ? function (this: unknown, ...args: unknown[]): AsyncGenerator { return performYielding(actOf(args), runOf(this, args) as (taken: unknown) => AsyncGenerator) }
+    : async function (this: unknown, ...args: unknown[]): Promise<unknown> { return perform(actOf(args), runOf(this, args)) }
   const wrappedTool: T = Object.create(Object.getPrototypeOf(tool) as object, Object.getOwnPropertyDescriptors(tool)) as T
-  Object.defineProperty(wrappedTool, method, { value: wrapped, writable: true, enumerable: true, configurable: true })
+  Object.defineProperty(wrappedTool, method, { value: recorded, writable: true, enumerable: true, configurable: true })
   Object.defineProperty(wrappedTool, ON_RECORD, { value: true })
   return wrappedTool
 }
 
+/** An SDK looks for an iterator on what comes back at once, before anything is on record: so it is asked of the function. */
+function isGenerator(run: unknown): boolean {
+  return Object.prototype.toString.call(run) === '[object AsyncGeneratorFunction]'
+}
+
 const ON_RECORD: unique symbol = Symbol.for('counterfoil.onRecord/1') as never
 
-/** One act: approval where asked for, intent on record as the policy demands, the act, its result. */
-async function perform<Out>(session: AgentSession, definition: ToolPolicy & { readonly name: string; readonly copies?: boolean }, input: unknown, call_id: string | undefined, run: (taken: unknown, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
-  const risk = definition.risk ?? 'low'
-  // The tool gets the value parsed from what was recorded, never the caller's object, which may change while a human thinks.
-  // An SDK's tool was promised what its own schema made of the input (a Date, a Map), so without an approval it gets a copy made in the same moment.
-  const { text, plain } = textOf(input)
-  const copy = definition.copies === true ? copyOf(input) : undefined
-  const recorded = plain ? await approved(session, definition, text, risk, call_id) : undefined
-  const taken = (recorded === undefined && copy !== undefined ? copy.value : JSON.parse(text)) as unknown
-  const intent = session.beginTool(definition.name, text, { risk, call_id, approval: recorded })
-  try {
-    await session.guard(intent, risk, recorded !== undefined)
-  } catch (error) {
-    session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: 'denied', error })
-    throw heldBack(error)
-  }
-  const began = performance.now()
-  const context: ToolContext = { call_id: call_id ?? intent.event_id, session, signal: new AbortController().signal, ...(recorded === undefined ? {} : { approval: recorded.approval }) }
+/** Runs the act; what it returns is its result. */
+async function perform<Out>(act: ToolAct, run: (taken: unknown, context: ToolContext) => Out | Promise<Out>): Promise<Out> {
+  await act.begin()
   let output: Out
   try {
-    if (!plain && (copy === undefined || asksFirst(definition))) throw new InvalidInput(`tool ${definition.name}: the input is not JSON, so what would run is not what was recorded`)
-    output = await session.act(intent.event_id, () => run(taken, context))
+    output = await act.within(() => run(act.taken(), act.context))
   } catch (error) {
-    session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: outcomeOf(error), error, execution_time_ms: performance.now() - began })
+    act.end({ outcome: outcomeOf(error), error })
     throw error
   }
-  session.endTool(intent.event_id, { tool_name: definition.name, call_id, outcome: 'success', output, execution_time_ms: performance.now() - began })
+  act.end({ outcome: 'success', output })
   return output
+}
+
+/** As `perform`, for what yields: everything goes on to the caller, and the last of it is the result, as the AI SDK has it. */
+async function* performYielding(act: ToolAct, run: (taken: unknown) => AsyncGenerator): AsyncGenerator {
+  await act.begin()
+  let output: unknown
+  let outcome: Outcome = 'unknown' // the caller went away before the end
+  let failure: { error?: unknown } = {}
+  try {
+    const source = act.within(() => run(act.taken()))
+    try {
+      let step = await act.within(() => source.next())
+      while (step.done !== true) {
+        output = step.value
+        const sent: unknown = yield output
+        step = await act.within(() => source.next(sent))
+      }
+      outcome = 'success'
+      return step.value
+    } finally {
+      if (outcome !== 'success') await act.within(() => source.return(undefined))
+    }
+  } catch (error) {
+    outcome = outcomeOf(error)
+    failure = { error }
+    throw error
+  } finally {
+    act.end({ outcome, output, ...failure })
+  }
+}
+
+type ActPolicy = ToolPolicy & { readonly name: string; readonly input?: StandardSchema<unknown>; readonly copies?: boolean }
+
+/** One act: approval where asked for, intent on record as the policy demands, then the act, then its result. Its input is taken when it is made. */
+class ToolAct {
+  readonly #session: AgentSession
+  readonly #policy: ActPolicy
+  readonly #call_id: string | undefined
+  readonly #text: string
+  readonly #plain: boolean
+  readonly #copy: { value: unknown } | undefined
+  #recorded: RecordedApproval | undefined
+  #unfit: { error: unknown } | undefined
+  #event_id = ''
+  #began = 0
+
+  // The tool gets the value parsed from what was recorded, never the caller's object, which may change while a human thinks.
+  // An SDK's tool was promised what its own schema made of the input (a Date, a Map), so without an approval it gets a copy made in the same moment.
+  constructor(session: AgentSession, policy: ActPolicy, input: unknown, call_id: string | undefined) {
+    this.#session = session
+    this.#policy = policy
+    this.#call_id = call_id
+    ;({ text: this.#text, plain: this.#plain } = textOf(input))
+    this.#copy = policy.copies === true ? copyOf(input) : undefined
+  }
+
+  /** Resolves when the act may happen; rejects, with that on record, when it must not. */
+  async begin(): Promise<void> {
+    const { name, risk = 'low' } = this.#policy
+    if (!this.#plain && (this.#copy === undefined || asksFirst(this.#policy))) {
+      this.#unfit = { error: new InvalidInput(`tool ${name}: the input is not JSON, so what would run is not what was recorded`) }
+    }
+    if (this.#unfit === undefined && asksFirst(this.#policy)) await this.#ask(risk)
+    const intent = this.#session.beginTool(name, this.#text, { risk, call_id: this.#call_id, approval: this.#recorded })
+    this.#event_id = intent.event_id
+    try {
+      await this.#session.guard(intent, risk, this.#recorded !== undefined)
+    } catch (error) {
+      this.#session.endTool(intent.event_id, { tool_name: name, call_id: this.#call_id, outcome: 'denied', error })
+      throw heldBack(error)
+    }
+    this.#began = performance.now()
+  }
+
+  /** What the function gets. Throws when the input is none. */
+  taken(): unknown {
+    if (this.#unfit !== undefined) throw this.#unfit.error
+    return this.#recorded === undefined && this.#copy !== undefined ? this.#copy.value : (JSON.parse(this.#text) as unknown)
+  }
+
+  get context(): ToolContext {
+    return { call_id: this.#call_id ?? this.#event_id, session: this.#session, signal: new AbortController().signal, ...(this.#recorded === undefined ? {} : { approval: this.#recorded.approval }) }
+  }
+
+  /** Runs a part of the act: what is recorded meanwhile belongs to it. */
+  within<R>(run: () => R): R {
+    return this.#session.act(this.#event_id, run)
+  }
+
+  end(result: { outcome: Outcome; output?: unknown; error?: unknown }): void {
+    this.#session.endTool(this.#event_id, { tool_name: this.#policy.name, call_id: this.#call_id, execution_time_ms: performance.now() - this.#began, ...result })
+  }
+
+  /** Whoever looks at the input (a question, an approver) gets a copy of its own: what they change in it is neither recorded nor run. */
+  async #ask(risk: Risk): Promise<void> {
+    const { name, approval, when } = this.#policy
+    let input: unknown
+    try {
+      input = await validated(this.#policy, JSON.parse(this.#text))
+    } catch (error) {
+      this.#unfit = { error } // it cannot run, so nobody is asked
+      return
+    }
+    if (when !== undefined && !asks(name, when(input))) return
+    const recorded = await this.#session.ask({ tool_name: name, tool_input: JSON.parse(this.#text) as unknown, risk }, typeof approval === 'function' ? approval : undefined, this.#call_id)
+    if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
+    this.#recorded = recorded
+  }
 }
 
 /** `input` as JSON, taken now; `plain` unless JSON cannot say it. */
@@ -137,39 +241,14 @@ function asksFirst({ approval }: ToolPolicy): boolean {
   return approval !== undefined && approval !== false
 }
 
-/** Whoever looks at the input (a question, an approver) gets a copy of its own: what they change in it is neither recorded nor run. */
-async function approved(session: AgentSession, { name, approval }: ToolPolicy & { readonly name: string }, text: string, risk: Risk, call_id: string | undefined): Promise<RecordedApproval | undefined> {
-  if (approval === undefined || approval === false) return undefined
-  let approver: Approver | undefined
-  if (typeof approval === 'function') {
-    if (isApprover(approval)) approver = approval as Approver
-    else if (!asks(name, (approval as (input: unknown) => unknown)(JSON.parse(text)))) return undefined
-  }
-  const recorded = await session.ask({ tool_name: name, tool_input: JSON.parse(text) as unknown, risk }, approver, call_id)
-  if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
-  return recorded
-}
-
 /** The answer of a question about the input. Anything but a boolean is no answer, and no act happens on it. */
 function asks(name: string, answer: unknown): boolean {
   if (typeof answer === 'boolean') return answer
-  if (answer instanceof Promise) answer.catch(() => {}) // it belongs to an approver that was not marked
-  throw new MisuseError('bad_approval', `tool ${name}: expected approval(input) to return true or false, got ${answer instanceof Promise ? 'a promise' : typeof answer}`, 'mark a plain function that asks a person with approver() from counterfoil')
+  if (answer instanceof Promise) answer.catch(() => {})
+  throw new MisuseError('bad_approval', `tool ${name}: expected when(input) to return true or false, got ${answer instanceof Promise ? 'a promise' : typeof answer}`, 'a function that asks a person belongs to approval')
 }
 
-/** Their types cannot tell them apart: an async function asks a person; a plain one is a question about the input (a plain function that returns a promise says so with `approver()`). */
-function isApprover(approval: (...args: never[]) => unknown): boolean {
-  return approval.constructor?.name === 'AsyncFunction' || (approval as { [APPROVER]?: true })[APPROVER] === true
-}
-
-const APPROVER: unique symbol = Symbol.for('counterfoil.approver') as never
-
-/** Marks a plain function that returns a promise as one that asks a person. Async functions need no mark. */
-export function approver(ask: Approver): Approver {
-  return Object.assign((request: Parameters<Approver>[0]) => ask(request), { [APPROVER]: true as const })
-}
-
-async function validated<In>(definition: ToolDefinition<In>, value: unknown): Promise<unknown> {
+async function validated(definition: { readonly name: string; readonly input?: StandardSchema<unknown> }, value: unknown): Promise<unknown> {
   if (definition.input === undefined) return value
   const result = (await definition.input['~standard'].validate(value)) as { value?: unknown; issues?: readonly { message?: string; path?: readonly unknown[] }[] }
   if (result.issues === undefined) return result.value
@@ -203,14 +282,18 @@ function withoutMeta(schema: JsonSchema): JsonSchema {
   return rest
 }
 
-const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'approval', 'copies'])
+const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'approval', 'when', 'copies'])
 
-function checkDefinition(definition: { name: string; risk?: Risk }): void {
+function checkDefinition(definition: { readonly name?: string | undefined; readonly risk?: Risk; readonly approval?: unknown; readonly when?: unknown }): void {
   // a misspelt `approval` would be an act that nobody was asked about
-  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, approval')
-  const { name, risk } = definition
+  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, approval, when')
+  const { name, risk, approval, when } = definition
   if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, '')
   if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, '')
+  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, got ${quote(approval)}`, '')
+  if (when === undefined) return
+  if (typeof when !== 'function') throw new MisuseError('bad_approval', `tool: expected when to be a function, got ${quote(when)}`, '')
+  if (!asksFirst({ approval } as ToolPolicy)) throw new MisuseError('bad_approval', 'tool: expected an approval beside when, got none', "add approval: true, or a function that asks a person")
 }
 
 function callIdOf(context: unknown): string | undefined {

@@ -1,10 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { scratchTrail } from '../../test/scratch.ts'
 import { MisuseError } from '../base/errors.ts'
 import { ApprovalDenied, type ApprovalRequest, type Approver } from '../recorder/approval.ts'
 import type { AgentSession } from '../recorder/session.ts'
-import { approver } from '../recorder/tool.ts'
 import type { ToolCall } from '../event/public.ts'
 import type { Trail } from './types.ts'
 
@@ -146,6 +145,46 @@ describe('a tool', () => {
     expect(await trail.events({ event_type: 'tool_call' }).first()).toMatchObject({ risk: 'medium', call_id: 'toolu_1' })
   })
 
+  test('of an SDK that names tools elsewhere is recorded under the name it is given', async () => {
+    const { trail } = scratchTrail()
+    const weather = trail.tool({ description: 'Weather', execute: async ({ city }: { city: string }) => `rain in ${city}` }, { name: 'weather' })
+    await trail.session({}, async () => expect(await weather.execute({ city: 'Kiel' })).toBe('rain in Kiel'))
+    expect(await calls(trail)).toMatchObject([{ tool_name: 'weather', tool_output: 'rain in Kiel' }])
+  })
+
+  test('of an SDK that yields goes on yielding, and the last of it is its result', async () => {
+    const { trail } = scratchTrail()
+    const steps: string[] = []
+    const sdk = {
+      name: 'count',
+      async *execute({ to }: { to: number }): AsyncGenerator<number> {
+        try {
+          for (let n = 1; n <= to; n++) {
+            trail.record('data_access', { source: `step-${n}` })
+            yield n
+          }
+          if (to > 3) throw new RangeError('too far')
+        } finally {
+          steps.push('closed')
+        }
+      },
+    }
+    const tool = trail.tool(sdk)
+    await trail.session({}, async () => {
+      const seen: number[] = []
+      const running = tool.execute({ to: 3 })
+      expect(running[Symbol.asyncIterator]).toBeTypeOf('function')
+      for await (const n of running) seen.push(n)
+      expect(seen).toEqual([1, 2, 3])
+      await expect((async () => { for await (const n of tool.execute({ to: 4 })) seen.push(n) })()).rejects.toThrow('too far')
+      for await (const n of tool.execute({ to: 5 })) if (n === 2) break
+    })
+    expect(steps).toEqual(['closed', 'closed', 'closed'])
+    expect((await calls(trail)).map(({ outcome, tool_output, error }) => [outcome, tool_output, error])).toEqual([['success', 3, null], ['failure', 4, 'too far'], ['unknown', 2, null]])
+    const [first] = await trail.events({ event_type: 'tool_call' }).all()
+    expect((await trail.events({ event_type: 'data_access' }).all()).slice(0, 3).map(({ parent_event_id }) => parent_event_id)).toEqual([first!.event_id, first!.event_id, first!.event_id])
+  })
+
   test('is refused with a bad definition', () => {
     const { trail } = scratchTrail()
     const make = trail.tool as (...args: unknown[]) => unknown
@@ -153,6 +192,9 @@ describe('a tool', () => {
     expect(() => make.call(trail, { name: '' }, () => 1)).toThrow(MisuseError)
     expect(() => make.call(trail, { name: 'x' })).toThrow(MisuseError)
     expect(() => make.call(trail, 'x', () => 1)).toThrow(MisuseError)
+    expect(() => make.call(trail, { name: 'x', when: () => true }, () => 1)).toThrow('expected an approval beside when')
+    expect(() => make.call(trail, { name: 'x', approval: 'boss' }, () => 1)).toThrow('expected approval to be true, false or a function')
+    expect(() => make.call(trail, { execute: () => 1 })).toThrow("expected the tool to have a name, got none; pass the one the model knows it by")
     expect(() => make.call(trail, { name: 'x', input: { '~standard': { version: 1, vendor: 'v', validate: () => ({ value: 1 }) } } }, () => 1)).toThrow('pass input_schema beside input')
   })
 })
@@ -241,15 +283,52 @@ describe('an approval', () => {
 
   test('may depend on the input; anything but true or false is no answer', async () => {
     const { trail } = scratchTrail({ approve: yes })
-    const when = (answer: (input: { n: number }) => unknown) => trail.tool({ name: 'pay', approval: answer as never }, ({ n }: { n: number }) => n)
+    const when = (answer: (input: { n: number }) => unknown) => trail.tool({ name: 'pay', approval: true, when: answer as never }, ({ n }: { n: number }) => n)
     await trail.session({}, async () => {
       expect(await when(({ n }) => n > 5)({ n: 6 })).toBe(6)
       expect(await when(({ n }) => n > 5)({ n: 4 })).toBe(4)
-      await expect(when(() => undefined)({ n: 6 })).rejects.toThrow('expected approval(input) to return true or false, got undefined')
-      await expect(when(() => Promise.reject(new Error('x')))({ n: 6 })).rejects.toThrow('mark a plain function that asks a person with approver()')
-      expect(await trail.tool({ name: 'pay', approval: approver((request) => yes(request)) }, () => 'asked')({})).toBe('asked')
+      await expect(when(() => undefined)({ n: 6 })).rejects.toThrow('expected when(input) to return true or false, got undefined')
+      await expect(when(() => Promise.reject(new Error('x')))({ n: 6 })).rejects.toThrow('got a promise; a function that asks a person belongs to approval')
+      expect(await trail.tool({ name: 'pay', approval: (request) => yes(request) }, () => 'asked')({})).toBe('asked')
+      await expect(trail.tool({ name: 'pay', approval: (() => true) as never }, () => 1)({})).rejects.toThrow('a question about the input belongs to when')
     })
-    expect((await calls(trail)).map(({ approval_status }) => approval_status)).toEqual(['approved', null, 'approved'])
+    expect((await calls(trail)).map(({ approval_status }) => approval_status)).toEqual(['approved', null, 'approved', 'rejected'])
+  })
+
+  test('written in place knows the input of its tool', async () => {
+    const { trail } = scratchTrail()
+    const asked: string[] = []
+    const pay = trail.tool({
+      name: 'pay', input: z.object({ to: z.string(), amount: z.number() }),
+      when: (input) => (expectTypeOf(input).toEqualTypeOf<{ to: string; amount: number }>(), input.amount > 5),
+      approval: async (request) => {
+        expectTypeOf(request).toEqualTypeOf<ApprovalRequest<{ to: string; amount: number }>>()
+        asked.push(request.tool_input.to)
+        return { decision: 'approved', approver_id: 'boss' }
+      },
+    }, ({ to }) => to)
+    const plain = trail.tool({ name: 'plain', approval: async ({ tool_input }) => (asked.push(tool_input.to), { decision: 'rejected', approver_id: 'boss' }) }, ({ to }: { to: string }) => to)
+    const sdk = trail.tool({ name: 'sdk', run: async (input: { at: Date }) => input }, { approval: async (request) => (expectTypeOf(request.tool_input).toBeUnknown(), { decision: 'rejected', approver_id: 'boss' }) })
+    await trail.session({}, async () => {
+      expect([await pay({ to: 'a', amount: 5 }), await pay({ to: 'b', amount: 6 })]).toEqual(['a', 'b'])
+      await expect(plain({ to: 'c' })).rejects.toThrow(ApprovalDenied)
+      await expect(sdk.run({ at: new Date() })).rejects.toThrow(ApprovalDenied)
+    })
+    expect(asked).toEqual(['b', 'c'])
+  })
+
+  test('is asked of what the schema makes of the input, and for nothing that cannot run', async () => {
+    let asked = 0
+    const { trail } = scratchTrail({ approve: async () => (asked++, { decision: 'approved', approver_id: 'boss' }) })
+    const pay = trail.tool({ name: 'pay', input: z.object({ amount: z.coerce.number().default(9) }), approval: true, when: ({ amount }) => amount > 5 }, ({ amount }) => amount)
+    await trail.session({}, async () => {
+      expect(await pay({} as never)).toBe(9)
+      expect(asked).toBe(1)
+      expect(await pay({ amount: '3' } as never)).toBe(3)
+      await expect(pay({ amount: 'much' } as never)).rejects.toMatchObject({ name: 'InvalidInput' })
+      expect(asked).toBe(1)
+    })
+    expect((await calls(trail)).map(({ approval_status, outcome }) => [approval_status, outcome])).toEqual([['approved', 'success'], [null, 'success'], [null, 'failure']])
   })
 
   test('that nobody is there to give is misuse, and the act does not happen', async () => {

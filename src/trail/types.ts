@@ -10,7 +10,7 @@ import type { Failure } from '../recorder/policy.ts'
 import type { AgentFacts, SessionEnd, SessionFacts } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
 import type { Recorded } from '../recorder/stream.ts'
-import type { CallContext, RunnableTool, Tool, ToolDefinition, ToolPolicy } from '../recorder/tool.ts'
+import type { CallContext, RunnablePolicy, RunnableTool, Tool, ToolDefinition } from '../recorder/tool.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import type { Results } from './results.ts'
@@ -46,7 +46,7 @@ export interface Recorder extends ModelCallSource {
   /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
   tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>
   /** An SDK's tool object, on the record; everything else about it is as it was. */
-  tool<T extends RunnableTool>(tool: T, policy?: ToolPolicy): T
+  tool<T extends RunnableTool>(tool: T, policy?: RunnablePolicy): T
   /** Puts an action before a person and resolves with the answer, which is durable then. */
   approval(action: Action): Promise<Approval>
 }
