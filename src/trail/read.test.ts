@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { scratchTrail } from '../../test/scratch.ts'
+import { MisuseError } from '../base/errors.ts'
 import type { ToolCall } from '../event/public.ts'
 import type { Trail } from './types.ts'
 
@@ -46,7 +47,18 @@ describe('reading back', () => {
     expect(await count({ text: 'NUMBER 4 with a stra' })).toBe(1)
     expect(await count({ text: 'not there' })).toBe(0)
     expect(await count({ session_id: '019ab1c2-0000-7000-8000-000000000000' })).toBe(0)
-    expect(await count({ event_type: 'of a later vocabulary' as never })).toBe(0)
+    expect(await count({ event_type: [] })).toBe(0)
+  })
+
+  test('refuses an event type that there is not, which would find nothing', async () => {
+    const { trail } = scratchTrail()
+    const wrong = (event_type: unknown) => () => trail.events({ event_type: event_type as never })
+    expect(wrong('tool_cal')).toThrow('expected an event type, got "tool_cal"; did you mean tool_call? events of your own have the type custom')
+    expect(wrong(['reasoning', 'toolResult'])).toThrow('did you mean tool_result?')
+    expect(wrong('of a later vocabulary')).toThrow(MisuseError)
+    expect(wrong('__proto__')).toThrow(MisuseError)
+    expect(wrong(5)).toThrow(MisuseError)
+    expect(() => trail.calls({ event_type: 'reasoning' as never })).toThrow('there are llm_call, tool_call')
   })
 
   test('finds calls with what came of them', async () => {

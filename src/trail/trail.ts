@@ -8,7 +8,9 @@ import { checkMasks, defaultMasks, type Mask } from '../event/mask.ts'
 import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { label, quote } from '../event/label.ts'
+import { didYouMean } from '../event/near.ts'
 import type { ViewEvent } from '../event/view.ts'
+import { VOCABULARY } from '../event/vocabulary.ts'
 import { openLedger, type LocalLedger } from '../ledger/handle.ts'
 import type { Erased } from '../ledger/ledger.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
@@ -202,7 +204,7 @@ class LocalTrail implements AsyncDisposable {
   }
 
   calls(query: EventQuery<string> = {}): Results<LLMCall | ToolCall> {
-    const search = searchOf(query)
+    const search = searchOf(query, CALL_TYPES)
     return resultsOf((size, cursor) => this.#ledger.call<Page<LLMCall | ToolCall>>('calls', search, size, cursor))
   }
 
@@ -304,6 +306,8 @@ function parentOf(session: AgentSession | undefined, host: SessionHost): { paren
 }
 
 const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
+const EVENT_TYPES: readonly string[] = Object.keys(VOCABULARY)
+const CALL_TYPES: readonly string[] = ['llm_call', 'tool_call']
 const SESSION_QUERY = new Set(['agent_id', 'user_id', 'outcome', 'since', 'until', 'open', 'text'])
 
 /** A filter that is misspelt would give back everything. */
@@ -312,9 +316,16 @@ function checkQuery<Q extends object>(query: Q, known: ReadonlySet<string>): Q {
   return query
 }
 
-function searchOf(query: EventQuery<string>): EventSearch {
+function searchOf(query: EventQuery<string>, known: readonly string[] = EVENT_TYPES): EventSearch {
   const { event_type, since, until, ...rest } = checkQuery(query, EVENT_QUERY)
+  for (const type of event_type === undefined ? [] : [event_type].flat()) if (!known.includes(type)) throw unknownType(type, known)
   return { ...rest, ...(event_type === undefined ? {} : { event_types: typeof event_type === 'string' ? [event_type] : event_type }), ...times(since, until) }
+}
+
+/** A type that is misspelt would find nothing, and look as if nothing had happened. */
+function unknownType(type: unknown, known: readonly string[]): MisuseError {
+  const meant = didYouMean(String(type), known)
+  return new MisuseError('unknown_event_type', `trail: expected an event type, got ${quote(type)}`, `${meant === '' ? `there are ${known.join(', ')};` : meant} events of your own have the type custom, and their name in name`)
 }
 
 function times(since: Date | undefined, until: Date | undefined): { since?: string; until?: string } {
