@@ -11,7 +11,7 @@ export type { RunnablePolicy, RunnableTool, StandardSchema, Tool, ToolDefinition
 export type { Level, Receipt } from './recorder/sink.ts'
 export type { Recorded } from './recorder/stream.ts'
 export type { Failure } from './recorder/policy.ts'
-export type { AuditEvent, CustomEvents, Envelope, EventInputs, EventType, Json, JsonSchema, LLMCall, ObjectSchema, Place, ReadOnlyEvents, SessionSummary, ToolCall, TrailRow } from './event/public.ts'
+export type { AuditEvent, Envelope, EventInputs, EventType, Json, JsonSchema, LLMCall, ObjectSchema, Place, ReadOnlyEvents, SessionSummary, ToolCall, TrailRow } from './event/public.ts'
 export type { Mask } from './event/mask.ts'
 export { defaultMasks } from './event/mask.ts'
 export { Absent } from './event/view.ts'

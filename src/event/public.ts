@@ -21,11 +21,8 @@ export interface Place {
   call_id?: string
 }
 
-/** Your own event types: `declare module 'counterfoil' { interface CustomEvents { order_escalated: { order_id: string } } }`. */
-export interface CustomEvents {}
-
 /** What can be recorded, by event type. */
-export interface EventInputs extends CustomEvents {
+export interface EventInputs {
   llm_call: { provider: string; model_id: string; input_messages: readonly unknown[]; system_prompt?: string; tool_definitions?: readonly unknown[]; parameters?: Json }
   llm_result: { output_text?: string; output?: readonly unknown[]; tool_calls_requested?: readonly { name: string; input: unknown; call_id?: string }[]; stop_reason?: string; input_tokens?: number; output_tokens?: number; error?: unknown }
   tool_call: { tool_name: string; tool_input: Json; risk?: Risk }
@@ -39,6 +36,8 @@ export interface EventInputs extends CustomEvents {
   config_change: { what: string; before?: Json; after?: Json }
   error: { error: unknown; recoverable?: boolean }
   final_output: { output: string }
+  /** An event of your own; `name` is a label. */
+  custom: { name: string; content?: Json }
 }
 
 /** What every event read back has, beside `event_type` and its own fields. */

@@ -5,11 +5,11 @@ import { ownRefs, type Entry, type Ref } from './entry.ts'
 import { entry, hash, ref, SESSION, STREAM, uuid } from './fixtures.ts'
 import { CallJoiner } from './join.ts'
 import type { RefPlace } from './list.ts'
-import type { AuditEvent, EventType, LLMCall, ToolCall, TrailRow } from './public.ts'
+import type { AuditEvent, EventInputs, EventType, LLMCall, ToolCall, TrailRow } from './public.ts'
 import { foldSession, type SessionState } from './session.ts'
 import { Absent, type ViewEvent } from './view.ts'
 import { callViews, classicRows, personOf, streamCalls, streamRows, summaryOf, viewEvents, type ReadPayloads, type StoredEntry } from './views.ts'
-import type { KnownType } from './vocabulary.ts'
+import { GIVEN, VOCABULARY, type KnownType } from './vocabulary.ts'
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const out: T[] = []
@@ -268,6 +268,16 @@ test('a summary is what the row says', () => {
     session_id: SESSION, agent_id: 'agent', user_id: 'c-4711', started_at: run[0]!.timestamp, ended_at: run[7]!.timestamp, state: 'ended', outcome: 'success', events: 8, steps: 3, tools: { refund: 1 }, input_tokens: 10, output_tokens: 3,
   })
   expect(summaryOf(foldSession(undefined, start, hash(0)), null)).toMatchObject({ ended_at: null, outcome: null, state: 'open', user_id: null })
+})
+
+test('what an author must give by the public types is what the vocabulary says', () => {
+  type Needed<T> = { [N in keyof T]-?: object extends Pick<T, N> ? never : N }[keyof T]
+  type NeededFacts<F> = { [N in keyof F]: F[N] extends `${string}?` ? never : N }[keyof F]
+  type Defaulted = { reasoning: 'kind'; tool_call: 'risk' }
+  type GivenOf<K> = K extends 'error' ? 'error' : K extends keyof typeof GIVEN ? (typeof GIVEN)[K][number] : never // a message is made of the error
+  expectTypeOf<{ [K in keyof EventInputs]: Needed<EventInputs[K]> }>()
+    .toEqualTypeOf<{ [K in keyof EventInputs]: Exclude<NeededFacts<(typeof VOCABULARY)[K]['facts']>, K extends keyof Defaulted ? Defaulted[K] : never> | GivenOf<K> }>()
+  for (const [type, names] of Object.entries(GIVEN)) for (const name of names) expect([...Object.keys(VOCABULARY[type as keyof typeof GIVEN].payloads), 'outcome']).toContain(name)
 })
 
 test('the public types narrow by event type', () => {

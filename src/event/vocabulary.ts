@@ -102,6 +102,15 @@ export const VOCABULARY = {
   custom: { facts: { name: 'label' }, payloads: { content: 'one' } },
 } as const
 
+/**
+ * What the author of an event must give beside its required facts: payloads, and the envelope's `outcome`. Readers ask for none of it, and neither
+ * do recorders of what a provider or a tool said, since that is never refused for its shape.
+ */
+export const GIVEN = {
+  llm_call: ['input_messages'], tool_call: ['tool_input'], tool_result: ['outcome'], reasoning: ['text'], sandbox_crossing: ['target'], state_snapshot: ['state'],
+  error: ['message'], final_output: ['output'],
+} as const
+
 /** Types that say what the ledger did. From a recorder they would be forgeries, and are refused. */
 export const LEDGER_TYPES: ReadonlySet<string> = new Set(['session_interrupted', 'gap', 'access', 'retention', 'hold', 'erasure', 'log_start', 'log_end', 'key_rotation', 'key_compromise', 'integrity_check', 'clock'])
 

@@ -3,7 +3,9 @@
 
 import { MisuseError } from '../base/errors.ts'
 import { decimal, foreignLabel, quote } from '../event/label.ts'
-import { LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import { didYouMean } from '../event/near.ts'
+import { RULES } from '../event/kind.ts'
+import { GIVEN, LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
 import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
 import type { Emitted, Value } from './stream.ts'
 
@@ -21,7 +23,7 @@ const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', t
 /** Sorts `event` for `record(event_type, event)`. MisuseError names what does not belong and what would. */
 export function sortInput(event_type: string, event: { readonly [name: string]: unknown }): Emitted {
   if (!Object.hasOwn(VOCABULARY, event_type)) {
-    throw new MisuseError('unknown_event_type', `recorder: expected an event type of the vocabulary, got ${quote(event_type)}`, `use 'custom' with a name, or one of ${authorTypes().join(', ')}`)
+    throw new MisuseError('unknown_event_type', `recorder: expected an event type of the vocabulary, got ${quote(event_type)}`, unknownNext(event_type))
   }
   if (LEDGER_TYPES.has(event_type)) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, 'only the ledger itself writes it')
   const method = OWN_METHODS[event_type]
@@ -33,7 +35,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
   const place: { step_number?: number; parent_event_id?: string; timestamp?: string } = {}
   let outcome: Outcome | undefined
   for (const [name, value] of Object.entries(event)) {
-    if (value === undefined) continue
+    if (value === undefined && !(name === 'error' && event_type === 'error')) continue // whatever was thrown is an error, undefined too
     if (PLACE.has(name)) Object.assign(place, { [name]: value })
     else if (name === 'outcome') outcome = checkOutcome(value)
     else if (name === 'error') Object.assign(facts, errorInto(event_type, value, payloads))
@@ -43,14 +45,33 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
     else if (type.payloads[name] === 'one') payloads[name] = oneOf(event_type, name, value)
     else if (name !== 'call_id') {
       const known = [...Object.keys(type.facts), ...Object.keys(type.payloads), ...PLACE]
-      throw new MisuseError('unknown_field', `recorder: expected a field of ${event_type}, got ${quote(name)}`, `it has ${known.join(', ')}; put anything else into a 'custom' event`)
+      throw new MisuseError('unknown_field', `recorder: expected a field of ${event_type}, got ${quote(name)}`, `it has ${known.join(', ')}; put anything else into an event of your own: record('custom', { name, content })`)
     }
   }
+  checkGiven(event_type as KnownType, { ...event, ...payloads })
   return { facts: defaults(event_type, facts), payloads, outcome, ...place }
 }
 
+function unknownNext(event_type: unknown): string {
+  const types = authorTypes()
+  const meant = didYouMean(String(event_type), types)
+  return `${meant === '' ? '' : `${meant} `}record an event of your own as 'custom', with its name and content, or one of ${types.filter((type) => type !== 'custom').join(', ')}`
+}
+
+/** What the public types name; of the rest, `context` and `finding` are made from others. */
 function authorTypes(): string[] {
-  return Object.keys(VOCABULARY).filter((type) => OWN_METHODS[type] === undefined && !LEDGER_TYPES.has(type) && type !== 'context')
+  return Object.keys(VOCABULARY).filter((type) => OWN_METHODS[type] === undefined && !LEDGER_TYPES.has(type) && type !== 'context' && type !== 'finding')
+}
+
+/** A required fact that is missing, `checkDraft` finds. */
+function checkGiven(event_type: KnownType, given: { readonly [name: string]: unknown }): void {
+  const needed: readonly string[] = (GIVEN as { readonly [type: string]: readonly string[] })[event_type] ?? []
+  for (const name of needed) {
+    if (given[name] !== undefined) continue
+    const field = name === 'message' ? 'error' : name
+    const all = [...RULES.get(event_type)!.required.filter((fact) => !Object.hasOwn(defaults(event_type, {}), fact)), ...needed].map((each) => (each === name ? field : each))
+    throw new MisuseError('missing_field', `recorder: expected ${event_type}.${field}, got none`, `${event_type} needs ${all.join(', ')}`)
+  }
 }
 
 function defaults(event_type: string, facts: Record<string, unknown>): Record<string, unknown> {
@@ -66,7 +87,7 @@ function checkOutcome(value: unknown): Outcome {
 
 /** An error of any form, as the facts and payloads of the event that reports it. */
 export function errorInto(event_type: string, error: unknown, payloads: Record<string, Value>): { error_type?: string } {
-  if (error === null) return {}
+  if (error === null && event_type !== 'error') return {}
   const { message, error_type, stack } = errorText(error)
   if (event_type === 'error') {
     payloads['message'] = textPiece(message)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { scratch, scratchTrail } from '../../test/scratch.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { modelCallsOf } from '../event/model-call.ts'
+import type { EventInputs } from '../event/public.ts'
 import { currentSession, openTrail } from './trail.ts'
 import type { Session, Trail } from './types.ts'
 
@@ -247,6 +248,47 @@ describe('a record', () => {
       { input_messages: ['hi', 'again'], output_text: null, outcome: 'failure', answered: true },
     ])
     expect(await trail.events({ event_type: 'llm_call' }).first()).toMatchObject({ max_tokens: 5, temperature: '0.5', request_parameters: { stop: ['x'] } })
+  })
+
+  test('of your own has its name and content, where record() puts events', async () => {
+    const { trail } = scratchTrail()
+    await trail.session({}, (session) => {
+      const first = session.record('custom', { name: 'order_escalated', content: { order_id: '7' }, step_number: 3 })
+      session.record('custom', { name: 'order_closed', parent_event_id: first.event_id })
+      expect(() => session.record('order_escalated' as never, {} as never)).toThrow("record an event of your own as 'custom', with its name and content")
+      expect(() => session.record('tool_cal' as never, {} as never)).toThrow('did you mean tool_call?')
+      expect(() => session.record('custom', { content: 1 } as never)).toThrow(MisuseError)
+    })
+    const [first, second] = await trail.events({ event_type: 'custom' }).all()
+    expect(first).toMatchObject({ name: 'order_escalated', content: { order_id: '7' }, step_number: 3 })
+    expect(second).toMatchObject({ name: 'order_closed', parent_event_id: first!.event_id })
+  })
+
+  test('without what its type needs is refused at the call, whatever is missing', async () => {
+    const { trail } = scratchTrail()
+    await trail.session({}, (session) => {
+      const full: { readonly [K in keyof EventInputs]: EventInputs[K] } = {
+        llm_call: { provider: 'p', model_id: 'm', input_messages: [] }, llm_result: {}, tool_call: { tool_name: 't', tool_input: null }, tool_result: { outcome: 'success' }, reasoning: { text: '' },
+        policy_decision: { policy: 'p', decision: 'allow' }, data_access: { source: 's' }, sandbox_crossing: { kind: 'file', target: 't', allowed: true }, state_snapshot: { state: null }, handoff: { to_agent_id: 'b' },
+        config_change: { what: 'w' }, error: { error: undefined }, final_output: { output: '' }, custom: { name: 'n' },
+      }
+      for (const [type, event] of Object.entries(full)) {
+        expect(session.record(type as never, event as never).problem).toBeUndefined()
+        for (const name of Object.keys(event)) {
+          const { [name]: _, ...rest } = event as { readonly [name: string]: unknown }
+          expect(() => session.record(type as never, rest as never), `${type} without ${name}`).toThrow(MisuseError)
+        }
+      }
+      expect(() => session.record('reasoning', {} as never)).toThrow('recorder: expected reasoning.text, got none; reasoning needs text')
+      expect(() => session.record('error', {} as never)).toThrow('recorder: expected error.error, got none; error needs error')
+      expect(() => session.record('tool_call', { tool_name: 't' } as never)).toThrow('tool_call needs tool_name, tool_input')
+    })
+  })
+
+  test.each([undefined, null, 0])('of an error says that %s was thrown', async (thrown) => {
+    const { trail } = scratchTrail()
+    await expect(trail.session({}, () => { throw thrown })).rejects.toBe(thrown)
+    expect(await trail.events({ event_type: 'error' }).all()).toMatchObject([{ error: String(thrown), error_type: typeof thrown }])
   })
 
   test('told through log() is a type of ours when it fits one, else a custom event with its name', async () => {
