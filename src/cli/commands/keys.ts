@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { KeyReport } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
-import { bold, green, grey, wrap, type Line } from '../terminal.ts'
+import { green, grey, whole, width, wrap, type Line } from '../terminal.ts'
 import { instant } from '../timeline.ts'
 
 export function keysCommand(program: Command, context: () => Context): void {
@@ -32,13 +32,15 @@ Examples:
 
 export function keyLines({ folder, origin, vkey, fingerprint, generations, next_renewal }: KeyReport, columns: number): Line[] {
   const row = (label: string, text: string): Line[] => wrap(text, Math.max(20, columns - 15)).map((part, i) => ['  ', grey((i === 0 ? label : '').padEnd(13)), part])
+  // What is copied is beside its label where it fits, else on a line of its own.
+  const copied = (label: string, text: string): Line[] => (15 + width(text) <= columns ? row(label, text) : [['  ', grey(label)], ['  ', whole(text)]])
   return [
-    [bold(origin)], [],
-    ...row('folder', folder),
-    ...row('log key', `fingerprint ${fingerprint}`),
-    ...row('', `public: ${vkey}`),
+    [whole(origin, 'bold')], [],
+    ...copied('folder', folder),
+    ...copied('public key', vkey),
+    ...row('fingerprint', fingerprint),
     ...generations.flatMap((one, i) => row(i === 0 ? 'payload keys' : '', `generation ${one.generation}, made ${instant(one.made_at)}${one.current ? ', in use' : ', being replaced'}`)),
     ...row('renewal', next_renewal === null ? 'not planned' : `due ${instant(next_renewal)}`),
-    ...row('back up', 'this folder, apart from the database; without it nothing can be read or continued'),
+    ...row('back up', 'the folder, apart from the database; without it nothing can be read or continued'),
   ]
 }

@@ -1,0 +1,161 @@
+// The checks of doctor: each looks at one thing and says what to do about it.
+
+import { execFile } from 'node:child_process'
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { NETWORK_FILE_SYSTEMS } from '../store/file-system.ts'
+import type { TrailStatus } from './api.ts'
+import { shellQuoted } from './shell.ts'
+import { LEFT_NEXT, leftBehind } from './spools.ts'
+import { bytes, duration, plural } from './terminal.ts'
+
+/** One thing looked at. `next` is what to do about it, `run` the command for it. */
+export interface Check { readonly name: string; readonly status: 'ok' | 'warn' | 'fail' | 'unknown'; readonly says: string; readonly next?: string; readonly run?: string }
+
+const OLDEST_SQLITE = '3.40.0' // the schema's
+const TOO_EARLY = Date.UTC(2025, 0, 1) // no version is as old
+const CLOCK_SLACK_MS = 5_000
+
+export function checkNode(version: string): Check {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const fits = major > 22 || (major === 22 && minor >= 18)
+  return fits ? { name: 'node', status: 'ok', says: version } : { name: 'node', status: 'fail', says: version, next: 'install Node 22.18 or newer' }
+}
+
+/** SQLite's version, or why it does not load. */
+export async function sqliteVersion(): Promise<string | Error> {
+  try {
+    const { DatabaseSync } = await import('node:sqlite')
+    using database = new DatabaseSync(':memory:')
+    return String(database.prepare('SELECT sqlite_version() AS version').get()?.['version'])
+  } catch (error) {
+    return error as Error
+  }
+}
+
+export function checkSqlite(version: string | Error): Check {
+  if (version instanceof Error) return { name: 'sqlite', status: 'fail', says: `node:sqlite does not load: ${version.message}`, next: 'install a Node that has it: 22.18 or newer from nodejs.org' }
+  return atLeast(version, OLDEST_SQLITE) ? { name: 'sqlite', status: 'ok', says: version } : { name: 'sqlite', status: 'fail', says: `${version}; expected ${OLDEST_SQLITE} or newer`, next: 'install a Node with its own SQLite: from nodejs.org' }
+}
+
+function atLeast(version: string, oldest: string): boolean {
+  const [got, wanted] = [version, oldest].map((text) => text.split('.').map(Number))
+  for (const [i, part] of wanted!.entries()) if ((got![i] ?? 0) !== part) return (got![i] ?? 0) > part
+  return true
+}
+
+/** Entries keep the recorder's times: a clock that is wrong is wrong in them for ever. */
+export function checkClock(now: number, recorded_at?: string): Check {
+  const says = new Date(now).toISOString()
+  const next = "set the clock, and let a time service keep it: entries keep the recorder's times for ever"
+  if (now < TOO_EARLY) return { name: 'clock', status: 'fail', says: `${says} is before this version was made`, next }
+  const ahead = recorded_at === undefined ? 0 : Date.parse(recorded_at) - now
+  if (ahead > CLOCK_SLACK_MS) return { name: 'clock', status: 'warn', says: `${says}; the newest entry is ${duration(ahead)} later: the clock was set back, or was wrong then`, next }
+  return { name: 'clock', status: 'ok', says }
+}
+
+/** Whether a trail can be made and written in `folder`: SQLite makes files beside the database. */
+export function checkFolder(folder: string): Check {
+  const stat = statSync(folder, { throwIfNoEntry: false })
+  if (stat === undefined) return { name: 'folder', status: 'fail', says: `there is none at ${folder}`, next: 'make it', run: `mkdir -p ${shellQuoted(folder)}` }
+  if (!stat.isDirectory()) return { name: 'folder', status: 'fail', says: `${folder} is a file`, next: 'name another path with --trail PATH' }
+  return writable(folder) ? { name: 'folder', status: 'ok', says: 'may be written' } : { name: 'folder', status: 'fail', says: `may not be written by this user: ${folder}`, next: "give the agent's user the right to, or run as that user" }
+}
+
+function writable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The folder of all keys, `home`: whether it can be used, or made at the first use. */
+export function checkState(home: string): Check[] {
+  const stat = statSync(home, { throwIfNoEntry: false })
+  if (stat?.isDirectory()) {
+    const writes: Check = writable(home) ? { name: 'state', status: 'ok', says: home } : { name: 'state', status: 'fail', says: `may not be written by this user: ${home}`, next: 'set COUNTERFOIL_HOME to a folder of the user that runs the agent' }
+    return [writes, checkMode('state', home, 0o700)]
+  }
+  if (stat !== undefined) return [{ name: 'state', status: 'fail', says: `${home} is a file`, next: 'set COUNTERFOIL_HOME to a folder' }]
+  const parent = existing(home)
+  return [writable(parent)
+    ? { name: 'state', status: 'ok', says: `made at the first use: ${home}` }
+    : { name: 'state', status: 'fail', says: `cannot be made, ${parent} may not be written by this user: ${home}`, next: 'set COUNTERFOIL_HOME to a folder of the user that runs the agent' }]
+}
+
+/** The nearest folder above `path` that is there. */
+function existing(path: string): string {
+  let folder = path
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
+  return folder
+}
+
+/** What waits beside a database that is not there. */
+export function checkSpool(path: string, home: string): Check {
+  const { spools, events, why } = leftBehind(path, home)
+  if (spools === 0) return { name: 'spool', status: 'ok', says: 'nothing waits to be put into a log' }
+  if (why !== undefined) return { name: 'spool', status: 'warn', says: `${path}.spool holds what an agent recorded`, next: LEFT_NEXT[why] }
+  return { name: 'spool', status: 'warn', says: `${plural(events, 'event')} ${events === 1 ? 'was' : 'were'} left in ${path}.spool by a process that is gone`, next: 'counterfoil show makes the trail and puts them into it' }
+}
+
+export function checkBacklog({ spools, lost }: Pick<TrailStatus, 'spools' | 'lost'>): Check {
+  const waiting = spools.reduce((sum, spool) => sum + spool.waiting, 0)
+  if (lost > 0) return { name: 'spool', status: 'fail', says: `${plural(lost, 'event')} could not be kept; the log shows the gap`, next: 'look for gaps', run: `counterfoil sql "SELECT * FROM audit_events WHERE event_type = 'gap'"` }
+  if (waiting === 0) return { name: 'spool', status: 'ok', says: 'nothing waits to be put into the log' }
+  return { name: 'spool', status: 'warn', says: `${plural(waiting, 'event')} ${waiting === 1 ? 'waits' : 'wait'} in ${plural(spools.length, 'spool')}`, next: 'they are put into the log when an agent opens the trail again' }
+}
+
+export function checkWitness({ witnessed, size }: Pick<TrailStatus, 'witnessed' | 'size'>, now: number): Check {
+  if (witnessed === null) return { name: 'witness', status: 'unknown', says: 'none: whoever holds the keys and this disk could rewrite what nobody looked at', next: 'keep checkpoints elsewhere: the verdict of counterfoil verify --json holds one' }
+  const behind = size - witnessed.size
+  return { name: 'witness', status: 'ok', says: `cosigned ${duration(Math.max(0, now - Date.parse(witnessed.at)))} ago; ${plural(behind, 'entry', 'entries')} since` }
+}
+
+/** Whether SQLite can keep a log in `folder`, and whether there is room. Where there is no such folder, the nearest above it is looked at. */
+export function checkFileSystem(folder: string): Check {
+  if (process.platform !== 'linux') return { name: 'disk', status: 'unknown', says: 'whether this is a network file system is only looked at on Linux' }
+  const { type, bavail, bsize } = statfsSync(existing(folder))
+  const network = NETWORK_FILE_SYSTEMS.get(type < 0 ? type + 2 ** 32 : type)
+  if (network !== undefined) return { name: 'disk', status: 'fail', says: `this is a network file system (${network}), which loses acknowledged rows`, next: 'keep the trail on a local disk' }
+  const free = bavail * bsize
+  return free < 100e6 ? { name: 'disk', status: 'warn', says: `${bytes(free)} free`, next: 'make room: a full disk stops agents that must record before they act' } : { name: 'disk', status: 'ok', says: `local, ${bytes(free)} free` }
+}
+
+/** Whether nobody but the owner may read `path`; for a folder of others' files, whether nobody else may write into it. */
+export function checkMode(name: string, path: string, wanted: number): Check {
+  if (process.platform === 'win32') return { name: `${name} rights`, status: 'unknown', says: 'file modes say nothing on Windows' }
+  if (!existsSync(path)) return { name: `${name} rights`, status: 'unknown', says: `${path} is not there` }
+  const mode = statSync(path).mode & 0o777
+  const sticky = (statSync(path).mode & 0o1000) !== 0
+  const excess = mode & ~wanted & (sticky ? 0o755 : 0o777)
+  if (excess === 0) return { name: `${name} rights`, status: 'ok', says: octal(mode) }
+  return { name: `${name} rights`, status: name === 'keys' || name === 'state' ? 'fail' : 'warn', says: `${octal(mode)}: others may ${(excess & 0o022) !== 0 ? 'change' : 'read'} ${name === 'folder' ? 'what is in it' : 'it'}`, next: 'take that right away', run: `chmod ${octal(mode & wanted)} ${shellQuoted(path)}` }
+}
+
+const octal = (mode: number): string => mode.toString(8).padStart(4, '0')
+
+export function checkApart(path: string, keys: string): Check {
+  const inside = `${keys}/`.startsWith(`${dirname(path)}/`)
+  return inside
+    ? { name: 'keys apart', status: 'warn', says: 'the keys lie in the folder of the database: one copy takes both, and erasure is not true in copies', next: 'set COUNTERFOIL_HOME to a folder elsewhere' }
+    : { name: 'keys apart', status: 'ok', says: keys }
+}
+
+export async function checkGit(path: string): Promise<Check> {
+  const git = async (...args: string[]): Promise<boolean> => {
+    try {
+      await promisify(execFile)('git', ['-C', dirname(path), ...args], { timeout: 5000 })
+      return true
+    } catch {
+      return false
+    }
+  }
+  if (!(await git('rev-parse', '--is-inside-work-tree'))) return { name: 'git', status: 'ok', says: 'not in a git repository' }
+  if (await git('ls-files', '--error-unmatch', '--', basename(path))) return { name: 'git', status: 'fail', says: 'the database is tracked by git: every commit is a copy that erasure does not reach', next: `ignore ${basename(path)}*, and take it out of the index`, run: `git rm --cached ${shellQuoted(basename(path))}` }
+  if (await git('check-ignore', '-q', '--', basename(path))) return { name: 'git', status: 'ok', says: 'ignored' }
+  return { name: 'git', status: 'warn', says: 'in a git repository and not ignored', next: `add ${basename(path)}* to .gitignore` }
+}
+
