@@ -2,11 +2,13 @@
 // one of their own; nothing below reads `process` by itself.
 
 import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { basename, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { MisuseError, StoreError } from '../base/errors.ts'
-import { listSpools } from '../spool/folder.ts'
+import { stateHome } from '../vault/paths.ts'
 import type { CliTrail, OpenMode } from './api.ts'
-import { render, safeJson, type Line } from './terminal.ts'
+import { plural, render, safeJson, type Line } from './terminal.ts'
 
 /** Exit codes of every command (docs/cli.md). */
 export const EXIT = { fine: 0, tampering: 1, failed: 2, not_proved: 3 } as const
@@ -92,31 +94,50 @@ export function makeScreen(options: { columns: number; color: boolean; errorColu
 export function trailPath(context: Context): string {
   const { env, trail } = context
   const asked = trail ?? (env['COUNTERFOIL_URL'] || env['COUNTERFOIL_DB'] || 'agent_audit.db')
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(asked) && !asked.startsWith('file://')) {
-    const from = trail === undefined ? '$COUNTERFOIL_URL is' : '--trail is'
-    throw new MisuseError('trail_url', `cli: ${from} ${asked}, expected the path of a database`, 'servers come later; name a file with --trail PATH')
-  }
-  return resolve(context.cwd, asked.startsWith('file://') ? new URL(asked).pathname : asked)
+  const from = trail !== undefined ? '--trail' : env['COUNTERFOIL_URL'] ? '$COUNTERFOIL_URL' : '$COUNTERFOIL_DB'
+  if (/^file:/i.test(asked)) return pathOfUrl(asked, from)
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(asked)) throw new MisuseError('trail_url', `cli: ${from} is ${asked}, expected the path of a database`, 'servers come later; name a file with --trail PATH')
+  return resolve(context.cwd, asked)
 }
 
-/** Opens the trail for `run` and closes it whatever happens. A missing database is an error, never a new one. */
+/** The path of a `file:` URL. What the URL has besides would be lost in it: `#1.db` is a part of a name only as `%231.db`. */
+function pathOfUrl(text: string, from: string): string {
+  try {
+    const url = new URL(text)
+    if (/^file:\//i.test(text) && url.search === '' && url.hash === '') return fileURLToPath(url)
+  } catch {
+    // no URL, or of another machine's file
+  }
+  throw new MisuseError('trail_url', `cli: ${from} is ${text}, expected file:///PATH without a host, ? or #`, 'name the file with --trail PATH; in a URL # is %23 and ? is %3F')
+}
+
+/** Opens the trail for `run` and closes it whatever happens. A missing database is an error, never a new one, unless a dead process left its beginning in a spool. */
 export async function withTrail<R>(context: Context, mode: Exclude<OpenMode, 'create'>, run: (trail: CliTrail, path: string) => Promise<R>): Promise<R> {
   const path = trailPath(context)
-  if (!existsSync(path) && listSpools(`${path}.spool`).length > 0) {
-    throw new StoreError('not_drained', `cli: there is no trail at ${path} yet, and ${path}.spool holds what an agent recorded before it ended`, 'open the trail once from code: openTrail puts it into the log')
-  }
-  if (!existsSync(path)) {
-    const named = context.trail !== undefined || context.env['COUNTERFOIL_DB']
-    throw new MisuseError('no_trail', `cli: there is no trail at ${path}`, named
-      ? 'check the path; nothing was created'
-      : `run this in the agent's folder, name the file with --trail PATH or $COUNTERFOIL_DB, or see one made: counterfoil demo --keep ./demo`)
-  }
-  const trail = await context.open(path, mode)
+  const trail = existsSync(path) ? await context.open(path, mode) : await recovered(context, path)
   try {
     return await run(trail, path)
   } finally {
     await trail.close()
   }
+}
+
+/** The trail that a process which is gone would have made: what it left in its spool, put into a log, and said so. */
+async function recovered(context: Context, path: string): Promise<CliTrail> {
+  const { leftBehind, LEFT_NEXT } = await import('./spools.ts') // not needed for --help
+  const { spools, events, why } = leftBehind(path, stateHome({ platform: process.platform, env: context.env, home: homedir() }))
+  if (spools === 0) throw noTrail(context, path)
+  if (why !== undefined) throw new StoreError('not_drained', `cli: there is no trail at ${path}, and ${path}.spool holds what an agent recorded`, LEFT_NEXT[why])
+  const trail = await context.open(path, 'create')
+  context.screen.note(`made ${path}, and put into it what a process that is gone left in ${path}.spool: ${plural(events, 'event')}`)
+  return trail
+}
+
+function noTrail({ trail, env }: Context, path: string): MisuseError {
+  const named = trail !== undefined || env['COUNTERFOIL_DB']
+  return new MisuseError('no_trail', `cli: there is no trail at ${path}`, named
+    ? 'check the path; nothing was created'
+    : `run this in the agent's folder, name the file with --trail PATH or $COUNTERFOIL_DB, or see one made: counterfoil demo --keep ./demo`)
 }
 
 export function trailName(path: string): string {

@@ -2,7 +2,6 @@
 
 import { existsSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
-import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
 import { MisuseError, StoreError } from '../base/errors.ts'
@@ -14,23 +13,20 @@ import { KEK_LIFE_MS, Ledger, type EraseOrder } from '../ledger/ledger.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
-import { listSpools } from '../spool/folder.ts'
-import { ownerState } from '../spool/owner.ts'
-import { readSpool } from '../spool/reader.ts'
-import { spoolFile } from '../spool/scrub.ts'
 import type { Store } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { openKeyring, type Keyring } from '../vault/keyring.ts'
 import { stateHome } from '../vault/paths.ts'
-import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
+import { openSpoolKey } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
 import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
+import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
 
 const PAGE = 500
 
 /** Opens the trail at `path`. Reading without the log's keys shows facts, and no content. */
 export async function openLocalTrail(path: string, mode: OpenMode, home: string = stateHome()): Promise<CliTrail> {
-  if (mode !== 'read' || hasDeadSpools(path)) {
+  if (mode !== 'read' || deadSpoolsOf(path).length > 0) {
     try {
       return await openWriting(path, mode, home)
     } catch (error) {
@@ -51,20 +47,6 @@ async function openWriting(path: string, mode: OpenMode, home: string): Promise<
   if (mode !== 'create' && !existsSync(path)) throw new StoreError('no_trail', `trail: expected a trail at ${path}, got no file`, 'name it with --trail PATH')
   const ledger = await Ledger.open({ open: () => openSqliteStore(path), home, spools: { folder: `${path}.spool`, key: openSpoolKey(home) } })
   return trailOver({ path, home, store: ledger.store, keyring: ledger.keyring, ledger })
-}
-
-function hasDeadSpools(path: string): boolean {
-  return spoolsOf(path).some(({ owner }) => ownerState(owner) === 'dead')
-}
-
-function spoolsOf(path: string): NonNullable<ReturnType<typeof spoolFile>>[] {
-  return listSpools(`${path}.spool`).flatMap((file) => {
-    try {
-      return spoolFile(file) ?? []
-    } catch {
-      return [] // no spool of ours: doctor shows the folder
-    }
-  })
 }
 
 /** This log's keys, if this machine has them. */
@@ -90,7 +72,7 @@ interface Opened { readonly path: string; readonly home: string; readonly store:
 function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
   const reader = new LogReader(store, keyring)
   const writing = (): Ledger => {
-    if (ledger === undefined) throw new MisuseError('read_only', 'cli: this command opened the trail to read', '')
+    if (ledger === undefined) throw new MisuseError('read_only', 'cli: this command opened the trail to read', 'report it: a command that writes must open the trail to write')
     return ledger
   }
   return {
@@ -155,13 +137,13 @@ async function* eventsOf(store: Store, reader: LogReader, { session_id, event_id
     return
   }
   const within = (event: ViewEvent): boolean => event.index >= (from ?? 0) && event.index < (to ?? Infinity)
-  if (session_id !== undefined) {
+  if (session_id !== undefined && from === undefined) {
     for (const event of await reader.session(session_id)) if (within(event)) yield event
     return
   }
   let cursor: string | undefined = String(from ?? 0)
   while (cursor !== undefined) {
-    const page: { items: ViewEvent[]; next: string | null } = await reader.events({}, PAGE, cursor)
+    const page: { items: ViewEvent[]; next: string | null } = await reader.events(session_id === undefined ? {} : { session_id }, PAGE, cursor)
     for (const event of page.items) {
       if (!within(event)) return
       yield event
@@ -254,20 +236,10 @@ function remains(keyring: Keyring): string {
 async function statusOf(path: string, store: Store, keyring: Keyring | undefined, home: string): Promise<TrailStatus> {
   const [head, rows] = await store.read(async (view) => [await view.head(), await view.spools()] as const)
   const offsets = new Map(rows.map(({ spool, offset }) => [spool, offset]))
-  const key = existsSync(join(home, 'spool.key')) ? openSpoolKey(home) : undefined
+  const key = spoolKeyIn(home)
   return {
     origin: head === undefined ? '' : parseTreeHead(parseNote(head.checkpoint).text).origin, size: head?.size ?? 0, keys: keyring?.folder ?? home,
-    spools: spoolsOf(path).map(({ id, path: file }) => ({ path: file, bytes: statSync(file).size, waiting: key === undefined ? 0 : waitingIn(file, key, offsets.get(id) ?? 0) })),
+    spools: spoolsOf(path).map((spool) => ({ path: spool.path, bytes: statSync(spool.path).size, waiting: key === undefined ? 0 : waitingIn(spool, key, offsets.get(spool.id) ?? 0) })),
     lost: 0, witnessed: null,
   }
-}
-
-function waitingIn(file: string, key: Uint8Array, offset: number): number {
-  let count = 0
-  try {
-    for (const _ of readSpool(file, { origin: SPOOL_ORIGIN, key }, offset)) count++
-  } catch {
-    // a spool that does not read is counted up to there
-  }
-  return count
 }
