@@ -9,7 +9,8 @@ import { riskiest, why } from '../../why/why.ts'
 import type { CliTrail } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
 import { findAny } from '../find.ts'
-import { bold, grey, pad, visible, width, wrap, type Line, type Style } from '../terminal.ts'
+import { fitted } from '../fitted.ts'
+import { bold, grey, joined, pad, shortId, visible, width, wrap, type Line, type Style } from '../terminal.ts'
 
 const MAX_SESSIONS = 200
 const MAX_PARENTS = 16
@@ -35,14 +36,17 @@ Examples:
     })
 }
 
+/** What is said about an event. `acts`: of a request for approval, the indexes of the acts that it led to. */
+export interface Explanation { readonly why: Why; readonly acts?: readonly number[] }
+
 /** Prints why as DESIGN §14 shows it, or as data. */
-export function explain({ screen, json }: Context, data: Why): void {
-  if (json) screen.json(data)
-  else for (const line of whyLines(data, screen.columns)) screen.line(...line)
+export function explain({ screen, json }: Context, explanation: Explanation): void {
+  if (json) screen.json(explanation.why)
+  else for (const line of whyLines(explanation, screen.columns)) screen.line(...line)
 }
 
 /** Everything the record says about the event: its session's events and those of the sessions it came from. */
-export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<Why> {
+export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<Explanation> {
   const events: ViewEvent[] = []
   const seen = new Set<string>()
   for (let session_id: string | undefined = event.session_id; session_id !== undefined && !seen.has(session_id) && seen.size < MAX_PARENTS;) {
@@ -54,30 +58,60 @@ export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<
     }
     session_id = parent
   }
-  return why(events, event.event_id)
+  return { why: why(events, event.event_id), ...(event.event_type === 'approval_request' ? { acts: actsByRequest(events).get(event.entry_hash) ?? [] } : {}) }
 }
 
 async function actOf(trail: CliTrail, text: string | undefined): Promise<ViewEvent> {
   const found = text === undefined ? await lastRisky(trail) : await findAny(trail, text)
   if ('event' in found) return found.event
-  const act = riskiest(await eventsOf(trail, found.session_id))
-  if (act === undefined) throw new MisuseError('no_act', 'cli: this session has no tool call', "name another event: counterfoil why '#INDEX'")
+  const act = worthAsking(await eventsOf(trail, found.session_id))
+  if (act === undefined) throw new MisuseError('no_act', 'cli: this session has no tool call and asked for none', "name another event: counterfoil why '#INDEX'")
   return act
 }
 
-/** The newest tool call of risk high or critical; else the newest tool call of all. */
+/** The newest session's act of risk high or critical, done or only asked for; else the newest tool call of all. */
 async function lastRisky(trail: CliTrail): Promise<{ event: ViewEvent }> {
   let other: ViewEvent | undefined
   let looked = 0
-  for await (const { session_id, tools } of trail.sessions()) {
+  for await (const { session_id } of trail.sessions()) {
     if (++looked > MAX_SESSIONS) break
-    if (Object.keys(tools).length === 0) continue
-    const act = riskiest(await eventsOf(trail, session_id))
-    if (act !== undefined && (act['risk'] === 'high' || act['risk'] === 'critical')) return { event: act }
+    const act = worthAsking(await eventsOf(trail, session_id))
+    if (act !== undefined && isHigh(act)) return { event: act }
     other ??= act
   }
   if (other === undefined) throw new MisuseError('no_act', 'cli: this trail has no tool call to explain', "name another event: counterfoil why '#INDEX'")
   return { event: other }
+}
+
+/**
+ * The event of a session that one would ask about first: its last act of high risk; where there is none, the last request of high risk that
+ * never became an act, since a refused refund says more than the lookup before it; else the last act.
+ */
+export function worthAsking(events: readonly ViewEvent[]): ViewEvent | undefined {
+  const act = riskiest(events)
+  if (act !== undefined && isHigh(act)) return act
+  const requests = notDone(events)
+  return requests.findLast(isHigh) ?? act ?? requests.at(-1)
+}
+
+/** The requests for approval that never became an act. */
+export function notDone(events: readonly ViewEvent[]): ViewEvent[] {
+  const acts = actsByRequest(events)
+  return events.filter(({ event_type, entry_hash }) => event_type === 'approval_request' && !acts.has(entry_hash))
+}
+
+const isHigh = (event: ViewEvent): boolean => event['risk'] === 'high' || event['risk'] === 'critical'
+
+/** The requests for approval that became acts, by entry hash, and the indexes of those. */
+function actsByRequest(events: readonly ViewEvent[]): Map<string, number[]> {
+  const place = (event: ViewEvent, seq: unknown): string => `${event.session_id}/${String(seq)}`
+  const requests = new Map(events.filter(({ event_type }) => event_type === 'approval_decision').map((event) => [place(event, event.seq), event['request']]))
+  const acts = new Map<string, number[]>()
+  for (const event of events) {
+    const request = event.event_type === 'tool_call' ? requests.get(place(event, event['approval'])) : undefined
+    if (typeof request === 'string') acts.set(request, [...(acts.get(request) ?? []), event.index])
+  }
+  return acts
 }
 
 async function eventsOf(trail: CliTrail, session_id: string): Promise<ViewEvent[]> {
@@ -92,15 +126,35 @@ const VALUES: ReadonlySet<LineKind> = new Set(['traced', 'untrusted', 'partly', 
 const WIDE = 260
 
 /** Values keep their columns and are shortened; everything else is said whole, on as many lines as it takes. */
-export function whyLines(data: Why, columns: number): Line[] {
-  const [title, ...narrow] = rowsOf(data, columns)
+export function whyLines({ why: data, acts }: Explanation, columns: number): Line[] {
+  const narrow = rowsOf(data, columns).slice(1)
   const values = narrow.filter(({ kind }) => VALUES.has(kind))
   const wide = rowsOf(data, WIDE).slice(1).filter(({ kind }) => !VALUES.has(kind))
   const before = wide.filter(({ kind }) => kind === 'asked' || kind === 'reasoning')
+  const after = wide.slice(before.length)
   const label = Math.max(13, ...narrow.map((row) => width(visible(row.label)) + 2))
   const room = Math.max(20, columns - 2 - label)
   const whole = (row: Row): Line[] => wrap(row.text, room).map((text, i) => line({ ...row, label: i === 0 ? row.label : '', text }, label))
-  return [[bold(title?.text ?? '')], [], ...before.flatMap(whole), ...values.map((row) => line(row, label)), ...wide.slice(before.length).flatMap(whole)]
+  return [
+    ...heading(data.event, columns), [], ...before.flatMap(whole), ...values.map((row) => line(row, label)),
+    ...after.filter(({ kind }) => kind !== 'unknown').map((row) => (acts !== undefined && row.kind === 'happened' ? { ...row, label: 'answered' } : row)).flatMap(whole),
+    ...(acts === undefined ? [] : whole(actRow(data, acts))), ...after.filter(({ kind }) => kind === 'unknown').flatMap(whole),
+  ]
+}
+
+/** What was done, its arguments whole or left out and counted; then how risky, where and when. */
+function heading({ event_type, tool_name, input, risk, index, elapsed_ms, session_id }: Why['event'], columns: number): Line[] {
+  const name = visible(tool_name ?? event_type)
+  const lead = event_type === 'approval_request' ? `asked to do: ${name}` : name
+  const what = input === null ? lead : `${lead} ${fitted(input, Math.max(20, columns - width(lead) - 1))}`
+  const place = `#${index}${elapsed_ms === null ? '' : `, ${(elapsed_ms / 1000).toFixed(3)} s into session ${shortId(session_id)}`}`
+  return joined([[bold(what)], ...(risk === null ? [] : [[bold(risk)]]), [bold(place)]], columns)
+}
+
+function actRow({ approval }: Why, acts: readonly number[]): Row {
+  const index = acts[0] ?? approval.decisions.at(-1)?.index ?? null
+  const reason = approval.status === 'rejected' || approval.status === 'expired' ? `: it was ${approval.status}` : approval.status === 'pending' ? ': nobody has answered' : ''
+  return { label: 'act', text: acts.length === 0 ? `none on record${reason}` : acts.map((act) => `#${act}`).join(', '), index, kind: 'happened' }
 }
 
 function line({ label, text, kind }: Row, columns: number): Line {

@@ -5,14 +5,14 @@ import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { ViewEvent } from '../../event/view.ts'
-import { riskiest } from '../../why/why.ts'
 import type { CliTrail } from '../api.ts'
-import { explain, explanationOf } from '../commands/why.ts'
+import { explain, explanationOf, notDone, worthAsking } from '../commands/why.ts'
 import { show } from '../commands/show.ts'
 import { verdictLines } from '../commands/verify.ts'
 import type { Context } from '../context.ts'
-import { compact } from '../fitted.ts'
-import { bold, cyan, duration, green, grey, pad, plural, red, wrap, yellow, type Line } from '../terminal.ts'
+import { compact, fitted } from '../fitted.ts'
+import { shellQuoted } from '../shell.ts'
+import { bold, cyan, duration, green, grey, joined, lineWidth, pad, plural, red, whole, wrap, yellow, type Line } from '../terminal.ts'
 import { runAgent } from './agent.ts'
 import type { Approver, Library } from './library.ts'
 import { ORDER, OTHER_ORDER, PRICE, Shop, type Books } from './shop.ts'
@@ -63,10 +63,16 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<D
   const facts = await withTrail(library, trail, home, async (open) => {
     heading(context, options, 'show')
     if (!context.json) await show(context, open, run.session_id)
-    const act = await riskiestAct(open, run.session_id)
+    const { act, refused } = await toExplain(open, run.session_id)
     if (act !== undefined) {
       heading(context, options, `why '#${act.index}'`)
       if (!context.json) explain(context, await explanationOf(open, act))
+    }
+    if (refused !== undefined) {
+      const own = refused.index === act?.index
+      say(context, [])
+      for (const line of wrap(`What was asked for in #${refused.index} ${approved ? '' : 'was not approved and '}never became an act${own ? ': this explains the request.' : '. What led to the request:'}`, context.screen.columns - 2)) say(context, ['  ', grey(line)])
+      if (!own) say(context, ['  ', whole(`${options.command} why '#${refused.index}'`, 'cyan')])
     }
     heading(context, options, 'verify')
     const started = context.now()
@@ -102,7 +108,10 @@ function introduce(context: Context, { apiKey, folder, kept, model }: DemoOption
     ? 'Its model is scripted: a small server on this machine speaks the real API and plays it, so no key and no network are needed. The script falls for an instruction hidden in a letter, so that you see what the record shows of it. With ANTHROPIC_API_KEY set, a real model answers.'
     : `Its model is real (${model ?? 'the default'}), through the API and at your cost. One of the letters it reads has an instruction hidden in it.`
   for (const line of wrap(`${lines} The SDK is Anthropic's own; the tools read and change real files and a real database.`, context.screen.columns - 2)) say(context, ['  ', grey(line)])
-  if (kept) say(context, ['  ', grey(`everything is kept in ${folder}`)])
+  if (kept) {
+    say(context, ['  ', grey('everything is kept in')])
+    say(context, ['  ', whole(folder, 'grey')])
+  }
   say(context, [])
 }
 
@@ -114,7 +123,8 @@ async function decide(context: Context, { answer }: DemoOptions, { tool_name, to
     return { decision: yes ? 'approved' : 'rejected', approver_id: userName(), assurance: 'terminal' }
   }
   const yes = answer === 'yes'
-  say(context, ['  ', yellow('approval: '), what, ' · ', yes ? green('approved') : red('rejected'), grey(answer === undefined ? ' (no terminal)' : ` (--approve ${answer})`)])
+  const parts = [[yellow('approval: '), `${tool_name} ${fitted(tool_input, context.screen.columns - 13 - tool_name.length)}`], [yes ? green('approved') : red('rejected'), grey(answer === undefined ? ' (no terminal)' : ` (--approve ${answer})`)]]
+  for (const line of joined(parts, context.screen.columns - 2)) say(context, ['  ', ...line])
   return { decision: yes ? 'approved' : 'rejected', approver_id: 'command-line', comment: answer === undefined ? 'there was no terminal to ask in' : `answered in advance by --approve ${answer}` }
 }
 
@@ -128,13 +138,13 @@ function userName(): string {
 
 // --------------------------------------------------------------------------------------------------------------- what to show
 
-/** The act to explain: the refund that was stopped, if there is one; else the riskiest there was. */
-async function riskiestAct(trail: CliTrail, session_id: string): Promise<ViewEvent | undefined> {
+/** What to explain: the refund that the rules stopped, if there is one; else what `why` would choose. `refused`: a request that never became an act. */
+async function toExplain(trail: CliTrail, session_id: string): Promise<{ act: ViewEvent | undefined; refused: ViewEvent | undefined }> {
   const events: ViewEvent[] = []
   for await (const event of trail.events({ session_id })) events.push(event)
   const denied = events.find((event) => event.event_type === 'policy_decision' && event['decision'] === 'deny')
   const stopped = denied === undefined ? undefined : events.find((event) => event.event_type === 'tool_call' && event['risk'] === 'high' && event.index > denied.index)
-  return stopped ?? riskiest(events)
+  return { act: stopped ?? worthAsking(events), refused: notDone(events).at(-1) }
 }
 
 async function firstEvent(trail: CliTrail, session_id: string): Promise<ViewEvent> {
@@ -224,7 +234,12 @@ function farewell(context: Context, { command, kept }: DemoOptions, { trail, hom
   say(context, [bold('Next')])
   say(context, [])
   const next: [string, string][] = kept
-    ? [[`export COUNTERFOIL_HOME='${home}' COUNTERFOIL_DB='${trail}'`, ''], [`${command} show --full`, 'every payload'], [`${command} sql "SELECT event_type, count(*) FROM audit_events GROUP BY 1"`, ''], [`${command} erase last --reason "trying it"`, 'then show and verify again']]
+    ? [[`export COUNTERFOIL_HOME=${shellQuoted(home)}`, ''], [`export COUNTERFOIL_DB=${shellQuoted(trail)}`, ''], [`${command} show --full`, 'every payload'], [`${command} sql "SELECT event_type, count(*) FROM audit_events GROUP BY 1"`, ''], [`${command} erase last --reason "trying it"`, 'show and verify again after it']]
     : [[`${command} demo --keep ./demo`, 'the same, kept to look around in'], [`${command} init`, 'your own agent on the record'], [`${command} --help`, '']]
-  for (const [line, what] of next) say(context, ['  ', cyan(line), what === '' ? '' : grey(`   ${what}`)])
+  for (const [line, what] of next) {
+    const beside: Line = what === '' ? [] : [grey(`   # ${what}`)]
+    const fits = 2 + lineWidth([line, ...beside]) <= context.screen.columns
+    if (!fits && what !== '') say(context, ['  ', grey(`# ${what}`)])
+    say(context, ['  ', whole(line, 'cyan'), ...(fits ? beside : [])])
+  }
 }
