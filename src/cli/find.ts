@@ -73,5 +73,5 @@ async function eventAt(trail: CliTrail, text: string): Promise<ViewEvent> {
 
 async function eventOf(trail: CliTrail, event_id: string): Promise<ViewEvent> {
   for await (const event of trail.events({ event_id })) return event
-  throw new MisuseError('not_found', `cli: the event ${event_id} is not there any more`, '')
+  throw new MisuseError('not_found', `cli: the event ${event_id} is not there any more`, 'counterfoil verify says whether the record is whole')
 }

@@ -15,6 +15,7 @@ import { tailCommand } from './commands/tail.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { whyCommand } from './commands/why.ts'
 import { EXIT, type Context } from './context.ts'
+import { packageVersion } from './package.ts'
 import { bold, red, safeJson, yellow } from './terminal.ts'
 
 interface GlobalOptions { trail?: string; db?: string; json?: true; color: boolean }
@@ -24,14 +25,15 @@ export async function run(args: readonly string[], surroundings: (options: { col
   // Color is asked for before parsing: help and errors of the parser are printed by the same screen.
   const first = surroundings({ color: !args.includes('--no-color'), json: args.includes('--json'), trail: undefined })
   const made: { context?: Context } = {}
-  const program = build(() => made.context!, {
+  const version = packageVersion()
+  const program = build(() => made.context!, first.json ? safeJson({ version }) : version, {
     writeOut: (text) => first.screen.text(text),
-    writeErr: (text) => note(first, text),
+    writeErr: (text) => first.json || note(first, text),
     getOutHelpWidth: () => Math.min(first.screen.columns, 100),
     getErrHelpWidth: () => Math.min(first.screen.columns, 100),
     getOutHasColors: () => false,
     getErrHasColors: () => false,
-    outputError: (text) => first.screen.note(red('counterfoil: '), text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')),
+    outputError: (text) => first.json || first.screen.note(red('counterfoil: '), text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')),
   })
   program.hook('preAction', (command) => {
     const { trail, db, json, color } = command.opts<GlobalOptions>()
@@ -44,7 +46,12 @@ export async function run(args: readonly string[], surroundings: (options: { col
   } catch (error) {
     const context = made.context ?? first
     await context.screen.drain()
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.failed
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.fine
+      if (first.json) tellJson(first, usageError(error, program, args))
+      await first.screen.drain()
+      return EXIT.failed
+    }
     tell(context, error)
     await context.screen.drain()
     return error instanceof VerifyError ? EXIT.tampering : EXIT.failed
@@ -52,9 +59,10 @@ export async function run(args: readonly string[], surroundings: (options: { col
 }
 
 /** The program with all its commands; `context` gives what an action runs in. `output` is where help and the parser's errors go. */
-function build(context: () => Context, output: OutputConfiguration): Command {
+function build(context: () => Context, version: string, output: OutputConfiguration): Command {
   const program = new Command('counterfoil')
     .description('The audit trail for AI agents: what an agent did and why, provably unchanged.')
+    .version(version, '-V, --version', 'show the version')
     .option('--trail <path>', 'the trail; default $COUNTERFOIL_DB, then ./agent_audit.db')
     .option('--db <path>', 'the same as --trail')
     .option('--json', 'for programs: one JSON value a line (docs cli)')
@@ -86,15 +94,34 @@ Examples:
 
 /** An error for people: what was wrong and what to do next; with --json as one object. The stack only with COUNTERFOIL_DEBUG. */
 function tell(context: Context, error: unknown): void {
-  const { message, code, next, stack } = (error instanceof Error ? error : new Error(String(error))) as Error & { code?: unknown; next?: unknown }
-  if (context.json) {
-    context.screen.note(safeJson({ error: { code: typeof code === 'string' ? code : 'unexpected', message, ...(typeof next === 'string' ? { next } : {}) } }))
-    return
-  }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  if (context.json) return tellJson(context, told(error))
   const [head = '', ...rest] = message.split('\n')
   context.screen.note(red('counterfoil: '), error instanceof VerifyError ? bold(head) : head)
   for (const line of rest) context.screen.note(line)
   if (context.env['COUNTERFOIL_DEBUG']) for (const line of (stack ?? '').split('\n')) context.screen.note(yellow(line))
+}
+
+/** An error with `--json`. `message` does not hold `next`. */
+interface Told { readonly code: string; readonly message: string; readonly next: string }
+
+function tellJson(context: Context, error: Told): void {
+  context.screen.note(safeJson({ error }))
+}
+
+function told(error: unknown): Told {
+  const { message, code, next } = (error instanceof Error ? error : new Error(String(error))) as Error & { code?: unknown; next?: unknown }
+  if (typeof code === 'string' && typeof next === 'string' && next !== '') return { code, message: message.endsWith(`; ${next}`) ? message.slice(0, -next.length - 2) : message, next }
+  return { code: typeof code === 'string' ? code : 'unexpected', message, next: 'set COUNTERFOIL_DEBUG=1 and run it again without --json: it shows where this comes from' }
+}
+
+/** What the parser refused: its codes are `commander.unknownOption`, ours `unknown_option`. */
+function usageError({ code, message }: CommanderError, program: Command, args: readonly string[]): Told {
+  const verb = program.commands.find((command) => args.includes(command.name()))?.name()
+  const next = `counterfoil ${verb === undefined ? '' : `${verb} `}--help`
+  if (code === 'commander.help') return { code: 'no_command', message: 'cli: expected a command, got none', next }
+  const name = code.replace(/^commander\./, '').replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  return { code: name === 'error' ? 'bad_argument' : name, message: `cli: ${message.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')}`, next }
 }
 
 function note(context: Context, text: string): void {

@@ -1,11 +1,11 @@
 // counterfoil docs TOPIC: the pages that came with this version.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { MisuseError } from '../../base/errors.ts'
 import type { Context } from '../context.ts'
+import { packageFolder } from '../package.ts'
 import { bold, grey, pad } from '../terminal.ts'
 
 export function docsCommand(program: Command, context: () => Context): void {
@@ -32,9 +32,7 @@ Examples:
 }
 
 /** Page name to path: `docs/*.md` of the package, and its readme, news and security pages. */
-export function findPages(from: string = dirname(fileURLToPath(import.meta.url))): Map<string, string> {
-  let root = from
-  while (!existsSync(join(root, 'package.json')) && dirname(root) !== root) root = dirname(root)
+export function findPages(root: string = packageFolder()): Map<string, string> {
   const top = ['README.md', 'NEWS.md', 'SECURITY.md'].filter((name) => existsSync(join(root, name))).map((name) => join(root, name))
   const folder = join(root, 'docs')
   const pages = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.md')).sort().map((name) => join(folder, name)) : []

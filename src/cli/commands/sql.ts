@@ -24,7 +24,7 @@ Examples:
       WHERE json_extract(content, '$.outcome') = 'failure'"`)
     .action(async (query: string, { csv, full }: { csv?: true; full?: true }) => {
       const ctx = context()
-      if (csv && ctx.json) throw new MisuseError('two_formats', 'cli: expected --csv or --json, got both', '')
+      if (csv && ctx.json) throw new MisuseError('two_formats', 'cli: expected --csv or --json, got both', 'leave one of them out')
       await withTrail(ctx, 'read', async (trail) => {
         const { columns, rows } = await trail.sql(query)
         if (ctx.json) await printJson(ctx, columns, rows)
