@@ -1,3 +1,7 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { VerifyError } from '../base/errors.ts'
@@ -128,6 +132,14 @@ describe('what a record says stays in its place', () => {
     }), { numRuns: 300 })
   })
 
+  test('the fields of an event stand in the order of docs/cli.md', async () => {
+    const documented = /\| `show`, `tail` \|[^`]*`([^`]+)`, then the facts and payloads[^`]*`([^`]+)`/.exec(readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8'))!.slice(1).map((names) => names.split(', '))
+    for (const args of [['show'], ['tail', '--no-follow']]) {
+      const { out } = await counterfoil([...args, '--json'], { given: fakeTrail([event(21, 1, 'tool_call', { zebra: 1, tool_input: {}, apple: 2, risk: 'low', tool_name: 'refund' })]) })
+      expect(Object.keys(JSON.parse(out) as object)).toEqual([...documented[0]!, 'tool_name', 'risk', 'tool_input', 'apple', 'zebra', ...documented[1]!])
+    }
+  })
+
   test('JSON is one value a line, and says what is absent', async () => {
     const { out } = await counterfoil(['show', '--json'], { given: fakeTrail([event(12, 0, 'session_start', { user_message: new Absent('erased', 877) })]) })
     expect(out.trimEnd().split('\n').map((line) => JSON.parse(line) as ViewEvent)[0]?.['user_message']).toEqual({ absent: 'erased', by: 877 })
@@ -169,6 +181,29 @@ describe('exit codes', () => {
     expect([code, err]).toEqual([2, 'counterfoil: cli: --trail is https://audit.example.com, expected the path of a database; servers come later; name a file with --trail PATH\n'])
   })
 
+  test.each([['--version'], ['-V']])('%s is the version of the package', async (option) => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+    expect(await counterfoil([option])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+    expect(await counterfoil(['show', option])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+    expect(JSON.parse((await counterfoil([option, '--json'])).out)).toEqual({ version })
+  })
+
+  test('a file: URL is decoded, and one that would name another file is refused', async () => {
+    const opened: string[] = []
+    const folder = mkdtempSync(join(tmpdir(), 'counterfoil-url-'))
+    const path = join(folder, 'a b#1é.db')
+    writeFileSync(path, '')
+    const open = async (file: string): Promise<CliTrail> => { opened.push(file); return fakeTrail() }
+    for (const url of [pathToFileURL(path).href, pathToFileURL(path).href.replace('file:///', 'FILE:/')]) expect(await counterfoil(['show', '--trail', url], { open })).toMatchObject({ code: 0 })
+    expect(await counterfoil(['show'], { open, trail: undefined as never, env: { COUNTERFOIL_DB: pathToFileURL(path).href } })).toMatchObject({ code: 0 })
+    expect(opened).toEqual([path, path, path])
+    for (const url of ['file:a.db', 'file://elsewhere/a.db', `file://${folder}/a b#1.db`, `file://${folder}/a.db?mode=ro`, 'file:///%2f']) {
+      const { code, err } = await counterfoil(['show', '--trail', url], { open })
+      expect([code, err]).toEqual([2, expect.stringContaining('expected file:///PATH')])
+    }
+    rmSync(folder, { recursive: true })
+  })
+
   test('3 when a required property is not proved', async () => {
     const { out, code } = await counterfoil(['verify', '--require', 'unchanged,witnessed'])
     expect(code).toBe(3)
@@ -189,6 +224,25 @@ describe('exit codes', () => {
     const { err } = await counterfoil(['show', 'ffffffff', '--json'])
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'not_found' } })
   })
+
+  test.each([
+    [['shwo'], 'unknown_command'], [['show', '--everything'], 'unknown_option'], [['show', 'a', 'b'], 'excess_arguments'], [['sql'], 'missing_argument'], [['erase', 'last'], 'missing_mandatory_option_value'],
+    [['sessions', '-n', '0'], 'invalid_argument'], [['keys', 'destroy'], 'bad_argument'], [[], 'no_command'], [['help', 'nothing'], 'no_command'], [['sessions', '--since', 'soon'], 'bad_time'], [['sql', 'SELECT 1', '--csv'], 'two_formats'],
+    [['show', '--trail', '/nowhere/a.db'], 'no_trail'], [['erase', '--reason', 'x'], 'erase_what'], [['show', 'abc'], 'bad_id'], [['show', '#99'], 'not_found'], [['docs', 'nothing'], 'no_topic'],
+  ])('with --json, %j is one line of JSON that says what to do next, once', async (args, code) => {
+    const told = await counterfoil([...args, '--json'])
+    expect([told.code, told.out]).toEqual([2, ''])
+    expect(told.err).toMatch(/^[^\n]+\n$/)
+    const { error } = JSON.parse(told.err) as { error: { code: string; message: string; next: string } }
+    expect(error).toEqual({ code, message: expect.stringMatching(/^\S+: ./), next: expect.stringMatching(/./) })
+    expect(error.message).not.toContain(error.next)
+    expect(Object.keys(error)).toEqual(['code', 'message', 'next'])
+  })
+
+  test('an error nobody foresaw has a next step too', async () => {
+    const { err } = await counterfoil(['show', '--json'], { open: async () => { throw new Error('out of cheese') } })
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'unexpected', message: 'out of cheese', next: expect.stringContaining('COUNTERFOIL_DEBUG=1') } })
+  })
 })
 
 test('erase asks, and does nothing on no', async () => {
@@ -201,6 +255,38 @@ test('erase asks, and does nothing on no', async () => {
 test('a call without a result is pointed out', async () => {
   const { out } = await counterfoil(['show'], { given: fakeTrail(EVENTS.filter(({ index }) => index !== 22)) })
   expect(out).toContain('1 call: #21 refund has no result on record: whether it happened is not known')
+})
+
+describe('why, where nothing was done', () => {
+  const refused = [
+    ...EVENTS.filter(({ index }) => index < 20),
+    event(20, 33.015, 'approval_decision', { request: 'hash-19', decision: 'rejected', approver: 'ab'.repeat(16), identity: { subject: 'lead-2', role: 'approver' }, outcome: 'denied' }),
+    event(21, 41.2, 'session_end', { outcome: 'success' }),
+  ]
+
+  test('a refused request of high risk is explained rather than the harmless act before it, and it says that there was no act', async () => {
+    const { out } = await counterfoil(['why'], { given: fakeTrail(refused) })
+    expect(out).toMatch(/^asked to do: refund \{"order_id":"1182","amount":42\} · high\n#19, /)
+    expect(out).toContain('  act          none on record: it was rejected\n')
+    expect(out).not.toContain('happened')
+  })
+
+  test('a request that became an act names it, and the act is what why is about', async () => {
+    expect((await counterfoil(['why', '#19'])).out).toContain('  act          #21\n')
+    expect((await counterfoil(['why', '7f3a91c2'])).out).toMatch(/^refund /)
+  })
+})
+
+test('what is copied is whole in one line, on any screen', () => {
+  const folder = `/home/ada/${'long/'.repeat(30)}keys`
+  const vkey = `counterfoil.local/8f31c2+1a2b3c4d+${'A'.repeat(120)}`
+  const lines = keyLines({ folder, origin: `counterfoil.local/${'8'.repeat(90)}`, vkey, fingerprint: '1a2b', generations: [], next_renewal: null }, 40).map((line) => render(line, { color: false, columns: 40 }))
+  for (const value of [folder, vkey]) expect(lines).toContain(`  ${value}`)
+  expect(lines[0]).toBe(`counterfoil.local/${'8'.repeat(90)}`)
+  const run = `chmod 0700 '${folder}'`
+  const doctor = doctorLines(`${folder}/audit.db`, [{ name: 'keys rights', status: 'fail', says: `0755: others may read ${folder}`, next: 'run', run }], [{ path: folder, bytes: 1, keep: 'keys' }], 40).map((line) => render(line, { color: false, columns: 40 }))
+  expect(doctor[0]).toBe(`${folder}/audit.db`)
+  for (const value of [folder, run]) expect(doctor.map((line) => line.trim())).toContain(value)
 })
 
 test('a note is wrapped, never cut', async () => {

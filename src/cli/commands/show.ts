@@ -5,6 +5,7 @@ import { MisuseError } from '../../base/errors.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import type { CliTrail, SessionSummary } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
+import { inOrder } from '../event-json.ts'
 import { findSession } from '../find.ts'
 import { sessionHeader, Timeline, timelineNotes } from '../timeline.ts'
 
@@ -33,7 +34,7 @@ export async function show(context: Context, trail: CliTrail, session_id: string
   let timeline: Timeline | undefined
   for await (const event of trail.events({ session_id })) {
     if (json) {
-      screen.json(event)
+      screen.json(inOrder(event))
     } else {
       timeline ??= begin(context, session, event, full)
       for (const line of timeline.lines(event)) screen.line(...line)

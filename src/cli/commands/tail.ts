@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import type { ViewEvent } from '../../event/view.ts'
 import type { CliTrail } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
+import { inOrder } from '../event-json.ts'
 import { findSession } from '../find.ts'
 import { fitSummary, summarize, type Known } from '../summary.ts'
 import { bold, grey, shortId, type Line } from '../terminal.ts'
@@ -35,7 +36,7 @@ async function tail({ screen, json, signal }: Context, trail: CliTrail, session_
   let next = 0
   const print = async (event: ViewEvent): Promise<void> => {
     next = event.index + 1
-    if (json) screen.json(event)
+    if (json) screen.json(inOrder(event))
     else screen.line(...tailLine(event, known, screen.columns))
     known.remember(event)
     await screen.drain()
