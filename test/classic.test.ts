@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import Anthropic from '@anthropic-ai/sdk'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startModelServer, type ModelServer, type Script } from '../src/cli/model-server.ts'
-import { AgentAuditTrail, type Json } from '../src/index.ts'
+import { AgentAuditTrail, openTrail, type Json } from '../src/index.ts'
 
 const run = promisify(execFile)
 const SYSTEM = 'You are a customer service agent. Refund at most 50 EUR.'
@@ -186,6 +186,31 @@ describe('the classic loop', () => {
     await trail.close()
     expect(Object.keys(rows[1]!)).toEqual(theirs('SELECT * FROM audit_events LIMIT 1').flatMap((row) => Object.keys(row)))
     expect(rows[1]).toMatchObject({ event_id, event_type: 'note', step_number: 4, content: '{"text":"hello"}', agent_id: 'a', session_id: trail.session_id })
+  })
+
+  test('takes every name, number and null that the classic class took', async () => {
+    const path = join(folder, 'odd.db')
+    const trail = new AgentAuditTrail(path, 'Support Bot ü', 'my model (v2)', null)
+    trail.logLlmCall([{ role: 'user', content: 'hi' }], null, null, { input: 10.4, output: 2 ** 60 }, 1.2)
+    trail.logLlmCall(null, 'hello', [], null, null)
+    trail.logToolCall('send mail!', undefined as never, null, null, -1)
+    trail.logToolCall('地图', { a: 1 }, 'found', 'late', Number.NaN)
+    trail.log('Bestellung geprüft', { ok: true }, 2.5)
+    const rows = (await trail.getSessionTrail()).map(({ event_type, step_number, agent_id, model_id, content }) => ({ event_type, step_number, agent_id, model_id, content: JSON.parse(content) as Row }))
+    await trail.close()
+    expect(rows).toMatchObject([
+      { event_type: 'session_start', agent_id: 'other', model_id: 'other', content: { tags: { agent_id: 'Support Bot ü', model_id: 'my model (v2)' } } },
+      { event_type: 'llm_call', step_number: 1, content: { input_messages: [{ content: 'hi' }], output_text: null, tool_calls_requested: [], input_tokens: 10, output_tokens: null } },
+      { event_type: 'llm_call', content: { input_messages: [], output_text: 'hello', tool_calls_requested: [], input_tokens: null } },
+      { event_type: 'tool_call', content: { tool_name: 'other', tool_input: null, error: null } },
+      { event_type: 'tool_call', content: { tool_name: 'other', tool_input: { a: 1 }, tool_output: 'found', error: 'late' } },
+      { event_type: 'other', step_number: 3, content: { name: 'Bestellung geprüft', content: { ok: true } } },
+    ])
+    await using again = openTrail(path, { agent_id: 'reader' })
+    expect(await again.events({ event_type: 'llm_call' }).first()).toMatchObject({ model_id: 'other', model_name: 'my model (v2)' })
+    expect(await again.events({ event_type: 'llm_result' }).first()).toMatchObject({ usage: { input: 10.4, output: 2 ** 60 } })
+    expect((await again.events({ event_type: 'tool_call' }).all()).map((event) => (event as { names?: unknown }).names)).toEqual([{ tool_name: 'send mail!' }, { tool_name: '地图' }])
+    expect((await again.verify()).problems).toEqual([])
   })
 
   test.skipIf(spawnSync('sqlite3', ['--version']).status !== 0)('the sqlite3 shell sees the same rows in the same order, content as facts and commitments', async () => {
