@@ -53,7 +53,7 @@ describe('reading back', () => {
   test('refuses an event type that there is not, which would find nothing', async () => {
     const { trail } = scratchTrail()
     const wrong = (event_type: unknown) => () => trail.events({ event_type: event_type as never })
-    expect(wrong('tool_cal')).toThrow('expected an event type, got "tool_cal"; did you mean tool_call? events of your own have the type custom')
+    expect(wrong('tool_cal')).toThrow('expected an event type, got "tool_cal"; did you mean tool_call? (your own events have the type custom')
     expect(wrong(['reasoning', 'toolResult'])).toThrow('did you mean tool_result?')
     expect(wrong('of a later vocabulary')).toThrow(MisuseError)
     expect(wrong('__proto__')).toThrow(MisuseError)
@@ -82,7 +82,34 @@ describe('reading back', () => {
     expect(await found({ outcome: 'timeout' })).toEqual([4])
     expect(await found({ since: times[1]!, until: times[3]! })).toEqual([2, 1])
     expect(await found({ text: 'number 3' })).toEqual([3])
+    const one = { session_id: ids[3]! }
+    for (const more of [{}, { agent_id: 'odd' }, { user_id: 'user-0' }, { outcome: 'success' as const }, { open: false }, { text: 'number 3' }, { since: times[3]!, until: times[4]! }]) expect(await found({ ...one, ...more })).toEqual([3])
+    for (const more of [{ agent_id: 'even' }, { user_id: 'user-1' }, { outcome: 'timeout' as const }, { open: true }, { text: 'number 4' }, { since: times[4]! }, { until: times[3]! }]) expect(await found({ ...one, ...more })).toEqual([])
+    expect((await trail.sessions(one).all())[0]).toEqual((await trail.sessions().all())[2])
+    expect(await found({ session_id: '019ab1c2-0000-7000-8000-000000000000' })).toEqual([])
+    expect(await found({ session_id: (await trail.events({ event_type: 'log_start' }).first())!.session_id })).toEqual([])
     expect(await trail.sessions().first()).toMatchObject({ agent_id: 'odd', user_id: 'user-2', state: 'open', outcome: null, ended_at: null, steps: 2, tools: { look: 1, send: 1 } })
+  })
+
+  test('looks a session up by its id, and reads no other for it', async () => {
+    const { trail, ids } = await filled()
+    const asked: string[] = []
+    const ledger = (trail as unknown as { ledger(): { call(method: string, ...args: unknown[]): Promise<unknown> } }).ledger()
+    const call = ledger.call.bind(ledger)
+    ledger.call = (method, ...args) => (asked.push(method), call(method, ...args))
+    expect(await trail.sessions({ session_id: ids[0]! }).count()).toBe(1)
+    expect(asked).toEqual(['summary'])
+  })
+
+  test('finds the session of an id of the author\'s own by its text, and says so', async () => {
+    const { trail } = scratchTrail()
+    const session = await trail.start({ session_id: 'ticket 7' })
+    const own = await trail.start({ session_id: '6f1c9e6e-2f51-4d0f-9f7e-0d8f3c1b2a49' })
+    for (const wrong of [() => trail.resume('ticket 7'), async () => trail.sessions({ session_id: 'ticket 7' }), async () => trail.events({ session_id: 'ticket 7' })]) {
+      await expect(wrong()).rejects.toThrow('trail.sessions({ text: "ticket 7" }) finds its session')
+    }
+    expect(await trail.sessions({ text: 'ticket 7' }).all()).toMatchObject([{ session_id: session.session_id }])
+    expect((await trail.resume('6f1c9e6e-2f51-4d0f-9f7e-0d8f3c1b2a49')).session_id).toBe(own.session_id)
   })
 
   test('pages through everything in pages of any size, each item once', async () => {

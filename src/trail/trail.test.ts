@@ -285,7 +285,7 @@ describe('a record', () => {
     })
   })
 
-  test.each([undefined, null, 0])('of an error says that %s was thrown', async (thrown) => {
+  test.each<unknown>([undefined, null, 0])('of an error says that %s was thrown', async (thrown) => {
     const { trail } = scratchTrail()
     await expect(trail.session({}, () => { throw thrown })).rejects.toBe(thrown)
     expect(await trail.events({ event_type: 'error' }).all()).toMatchObject([{ error: String(thrown), error_type: typeof thrown }])

@@ -141,7 +141,7 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async resume(session_id: string): Promise<AgentSession> {
-    if (!isUuid(session_id)) throw new MisuseError('bad_session_id', `trail: expected a session_id as trail.start() gave it, got ${JSON.stringify(session_id)}`, '')
+    checkSessionId(session_id)
     const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
     if (known === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
     const { user_id, root_session_id } = known
@@ -193,9 +193,23 @@ class LocalTrail implements AsyncDisposable {
   }
 
   sessions(query: SessionQuery = {}): Results<SessionSummary> {
-    const { since, until, ...rest } = checkQuery(query, SESSION_QUERY)
+    const { since, until, session_id, ...rest } = checkQuery(query, SESSION_QUERY)
     const search: SessionSearch = { ...rest, ...times(since, until) }
+    if (session_id !== undefined) {
+      checkSessionId(session_id)
+      return resultsOf(async () => ({ items: await this.#theSession(session_id, search), next: null }))
+    }
     return resultsOf((size, cursor) => this.#ledger.call<Page<SessionSummary>>('sessions', search, size, cursor))
+  }
+
+  /** One session, looked up and not searched for, where it is as `search` says. */
+  async #theSession(session_id: string, { agent_id, user_id, outcome, since, until, open, text }: SessionSearch): Promise<SessionSummary[]> {
+    const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
+    if (known === undefined || known.agent_id === '') return [] // the ledger's own is none
+    const { root_session_id: _, ...summary } = known
+    const isSo = (agent_id ?? summary.agent_id) === summary.agent_id && (user_id ?? summary.user_id) === summary.user_id && (outcome ?? summary.outcome) === summary.outcome
+      && (since === undefined || summary.started_at >= since) && (until === undefined || summary.started_at < until) && (open === undefined || open === (summary.state !== 'ended'))
+    return isSo && (text === undefined || (await this.events({ session_id, text }).first()) !== undefined) ? [summary] : []
   }
 
   events(query: EventQuery<string> = {}): Results<ViewEvent> {
@@ -308,7 +322,7 @@ function parentOf(session: AgentSession | undefined, host: SessionHost): { paren
 const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
 const EVENT_TYPES: readonly string[] = Object.keys(VOCABULARY)
 const CALL_TYPES: readonly string[] = ['llm_call', 'tool_call']
-const SESSION_QUERY = new Set(['agent_id', 'user_id', 'outcome', 'since', 'until', 'open', 'text'])
+const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'open', 'text'])
 
 /** A filter that is misspelt would give back everything. */
 function checkQuery<Q extends object>(query: Q, known: ReadonlySet<string>): Q {
@@ -318,14 +332,23 @@ function checkQuery<Q extends object>(query: Q, known: ReadonlySet<string>): Q {
 
 function searchOf(query: EventQuery<string>, known: readonly string[] = EVENT_TYPES): EventSearch {
   const { event_type, since, until, ...rest } = checkQuery(query, EVENT_QUERY)
+  if (rest.session_id !== undefined) checkSessionId(rest.session_id)
   for (const type of event_type === undefined ? [] : [event_type].flat()) if (!known.includes(type)) throw unknownType(type, known)
   return { ...rest, ...(event_type === undefined ? {} : { event_types: typeof event_type === 'string' ? [event_type] : event_type }), ...times(since, until) }
+}
+
+/** An id of the author's own is content, which only a search can find. */
+function checkSessionId(session_id: unknown): void {
+  if (typeof session_id === 'string' && isUuid(session_id)) return
+  const next = `take the session_id of a session; one that you gave yourself, and that is no lower-case UUID, is content: trail.sessions({ text: ${quote(session_id)} }) finds its session`
+  throw new MisuseError('bad_session_id', `trail: expected a session_id as trail.start() gave it, got ${quote(session_id)}`, next)
 }
 
 /** A type that is misspelt would find nothing, and look as if nothing had happened. */
 function unknownType(type: unknown, known: readonly string[]): MisuseError {
   const meant = didYouMean(String(type), known)
-  return new MisuseError('unknown_event_type', `trail: expected an event type, got ${quote(type)}`, `${meant === '' ? `there are ${known.join(', ')};` : meant} events of your own have the type custom, and their name in name`)
+  const next = meant === '' ? `there are ${known.join(', ')}` : meant
+  return new MisuseError('unknown_event_type', `trail: expected an event type, got ${quote(type)}`, known === CALL_TYPES ? next : `${next} (your own events have the type custom, and their name in name)`)
 }
 
 function times(since: Date | undefined, until: Date | undefined): { since?: string; until?: string } {

@@ -52,7 +52,8 @@ export interface Recorder extends ModelCallSource {
 }
 
 export interface EventQuery<K> { readonly session_id?: string; readonly event_type?: K | readonly K[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly text?: string }
-export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly text?: string }
+/** With a `session_id` one session is looked up. */
+export interface SessionQuery { readonly session_id?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly text?: string }
 
 export interface VerifyOptions { readonly require?: readonly Property[] }
 
