@@ -46,6 +46,23 @@ test('events of a session from an index on are those of the whole session, and t
   await open.close()
 })
 
+test('one session is looked up, not searched for among all', async () => {
+  const [path, home] = [join(folder, 'a.db'), join(folder, 'home')]
+  const trail = openTrail(path, { agent_id: 'bot', home })
+  const { session_id } = await trail.start({ user_id: 'c-1' })
+  await trail.start({})
+  const [, expected] = await trail.sessions().all()
+  await trail.close()
+  const open = await openLocalTrail(path, 'read', home)
+  const search = vi.spyOn(LogReader.prototype, 'sessions')
+  const found = []
+  for await (const session of open.sessions({ session_id })) found.push(session)
+  expect(found).toEqual([expected])
+  expect(search).not.toHaveBeenCalled()
+  search.mockRestore()
+  await open.close()
+})
+
 describe('a spool without a database', () => {
   /** What a process leaves that was killed before its log was there. */
   function leave(path: string, home: string): void {

@@ -6,6 +6,7 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
+import type { SessionSummary } from '../event/public.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
@@ -76,7 +77,7 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     return ledger
   }
   return {
-    sessions: ({ session_id, ...query } = {}) => (session_id === undefined ? pages((cursor) => reader.sessions(searchOf(query), PAGE, cursor)) : filtered(pages((cursor) => reader.sessions(searchOf(query), PAGE, cursor)), (one) => one.session_id === session_id)),
+    sessions: ({ session_id, ...query } = {}) => (session_id === undefined ? pages((cursor) => reader.sessions(searchOf(query), PAGE, cursor)) : sessionOf(reader, session_id)),
     events: (query = {}) => eventsOf(store, reader, query),
     findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
     newest: (count, session_id) => reader.newest(count, session_id),
@@ -124,8 +125,12 @@ async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: 
   }
 }
 
-async function* filtered<T>(items: AsyncIterable<T>, keep: (item: T) => boolean): AsyncGenerator<T> {
-  for await (const item of items) if (keep(item)) yield item
+/** One session, looked up and not searched for; the ledger's own is none. */
+async function* sessionOf(reader: LogReader, session_id: string): AsyncGenerator<SessionSummary> {
+  const found = await reader.summary(session_id)
+  if (found === undefined || found.agent_id === '') return
+  const { root_session_id: _, ...summary } = found
+  yield summary
 }
 
 async function* eventsOf(store: Store, reader: LogReader, { session_id, event_id, from, to }: EventQuery): AsyncGenerator<ViewEvent> {
