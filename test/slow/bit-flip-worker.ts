@@ -4,7 +4,7 @@
 // pages is left out: it would see most of this, and an attacker who goes through SQL leaves it nothing to see.
 // file: random bits of the closed file.
 
-import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { CounterfoilError } from '../../src/base/errors.ts'
 import { evidenceOf } from '../../src/ledger/evidence.ts'
@@ -50,6 +50,7 @@ function failure(error: unknown): { said: 'typed' | 'crash'; why: string; index?
   return { said: 'typed', why: error.code, ...(index === undefined ? {} : { index }) }
 }
 
+const UNUSED = 'the unused part of a page'
 const tally: { [name: string]: number } = {}
 const odd: string[] = []
 const add = (name: string): void => { tally[name] = (tally[name] ?? 0) + 1 }
@@ -154,26 +155,37 @@ function bound(target: StoreView, name: string | symbol): unknown {
 
 async function file(): Promise<void> {
   const whole = readFileSync(where.db)
-  const size = statSync(where.db).size
   const random = dice(Number(seed) * 31 + Number(part))
   const kind = mapOf(where.db, whole)
+  const idle: Flip[] = []
   for (let i = 0; i < Number(count); i++) {
-    const at = random(size)
-    const bit = random(8)
-    write(at, whole[at]! ^ (1 << bit))
-    const said: string[] = []
-    for (const [who, got] of Object.entries(await openAndLook())) {
+    const flip = { at: random(whole.length), bit: random(8) }
+    if (kind(flip.at) !== UNUSED) await together([flip])
+    else if (idle.push(flip) === 8) await together(idle.splice(0))
+  }
+  if (idle.length > 0) await together(idle)
+
+  /** Bits where nothing should lie are flipped eight at a time: when nobody reports the eight, nobody reported one. When somebody does, each by itself. */
+  async function together(flips: readonly Flip[]): Promise<void> {
+    for (const { at, bit } of flips) write(at, whole[at]! ^ (1 << bit))
+    const said = await openAndLook()
+    for (const { at } of flips) write(at, whole[at]!)
+    if (flips.length > 1 && Object.values(said).some((got) => got.said !== 'whole')) for (const flip of flips) await together([flip])
+    else for (const flip of flips) tell(flip, said)
+  }
+
+  function tell({ at, bit }: Flip, said: Awaited<ReturnType<typeof openAndLook>>): void {
+    for (const [who, got] of Object.entries(said)) {
       if (got.said === 'crash') odd.push(`byte ${at} bit ${bit} ${who}: ${got.why}`)
-      said.push(got.said)
       add(`${who}: ${got.said === 'whole' ? 'not reported' : got.said === 'typed' ? `does not open: ${got.why}` : 'reported'}`)
-      if (got.said === 'whole') {
-        add(`not reported, ${who}: ${kind(at)}`)
-        if (kind(at).startsWith('?')) odd.push(`byte ${at} bit ${bit} ${who}: ${kind(at)}`)
-      }
+      if (got.said !== 'whole') continue
+      add(`not reported, ${who}: ${kind(at)}`)
+      if (kind(at).startsWith('?')) odd.push(`byte ${at} bit ${bit} ${who}: ${kind(at)}`)
     }
-    write(at, whole[at]!)
   }
 }
+
+interface Flip { readonly at: number; readonly bit: number }
 
 function write(at: number, byte: number): void {
   const fd = openSync(where.db, 'r+')
@@ -230,7 +242,7 @@ function mapOf(path: string, bytes: Buffer): (at: number) => string {
       const cell = bytes.readUInt16BE(pointer)
       if (offset >= cell && offset < cell + cellBytes(bytes, start + cell, bytes[head]!, pageSize)) return `a cell of ${name}`
     }
-    return 'the unused part of a page'
+    return UNUSED
   }
 }
 

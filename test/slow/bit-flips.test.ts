@@ -10,7 +10,8 @@ import { afterAll, expect, it } from 'vitest'
 import { appendAll, appendRun, copyOf, openLog, place, smallLog, Telling, text, type Place } from '../sample-log.ts'
 
 const PARTS = 2
-/** All of it takes some ten minutes on two idle cores: CI looks at every 10th byte and at fewer bits of the file. */
+/** All of it takes under ten minutes on two idle cores: CI looks at every 10th byte and at fewer bits of the file. */
+const PATIENCE = 1_800_000
 const EVERY = Number(process.env['EVERY'] ?? 1)
 const FLIPS = Number(process.env['FLIPS'] ?? 20_000)
 // in memory where there is such a place: nothing here asks what a disk keeps
@@ -58,7 +59,7 @@ it('reports a flipped bit in the bytes of every stored value of a log of 46 even
   expect(Object.keys(tally).filter((name) => name.includes('not reported') && whyValue(name) === '?')).toEqual([])
   expect(Object.keys(tally).filter((name) => /first bad index (before|after|somewhere)/.test(name))).toEqual([])
   expect(tally['entries.entry keys: reported, first bad index exact']).toBeGreaterThan(25_000 / EVERY)
-})
+}, PATIENCE)
 
 /** Bytes of the file that no statement about the log rests on. */
 const UNUSED: readonly (readonly [pattern: RegExp, why: string])[] = [
@@ -86,4 +87,4 @@ it('reports flipped bits of a file of 300 events, or they lie where nothing is',
   // with keys, whatever lies in a cell of evidence is reported
   expect(Object.keys(tally).filter((name) => /^not reported, keys: a cell of (?!spools|streams|logs)/.test(name))).toEqual([])
   expect(Object.keys(tally).filter((name) => name.startsWith('not reported') && !UNUSED.some(([pattern]) => pattern.test(name)))).toEqual([])
-})
+}, PATIENCE)
