@@ -1,7 +1,7 @@
 // The approval of an act: what was put before whom, who decided, and whether the act is the one that was approved.
 
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { textOf } from './message.ts'
+import { absentOf, textOf } from './message.ts'
 import type { Approval, Decision } from './result.ts'
 import { sameJson } from './same.ts'
 import type { Session } from './session.ts'
@@ -23,11 +23,12 @@ export function approvalOf(session: Session, event: ViewEvent, position: number,
     shown: request === undefined ? null : textOf(request.shown),
     quorum: typeof request?.quorum === 'number' ? request.quorum : null,
     same_input: readable ? sameJson(request.tool_input ?? null, input ?? null) && (event.tool_name === undefined || event.tool_name === request.tool_name) : null,
+    absent: request === undefined || readable ? null : absentOf(request.tool_input, input),
     decisions: decisions.map((decision) => decisionOf(session, decision)),
   }
 }
 
-const NONE: Approval = { status: 'none_asked', request_index: null, shown: null, quorum: null, same_input: null, decisions: [] }
+const NONE: Approval = { status: 'none_asked', request_index: null, shown: null, quorum: null, same_input: null, absent: null, decisions: [] }
 
 // The act names the decision by its seq. Without that, a request of the same call id before the act.
 function findRequest(session: Session, event: ViewEvent, position: number): ViewEvent | undefined {
@@ -62,13 +63,12 @@ function decisionOf(session: Session, event: ViewEvent): Decision {
   const is_requester =
     typeof event.approver === 'string' && typeof user === 'string' && event.approver === user ? true
     : who !== null && nameOf(start?.identity ?? event.user_id) !== null ? who === nameOf(start?.identity ?? event.user_id)
-    : typeof event.approver === 'string' && typeof user === 'string' ? false
-    : null
+    : null // that the references differ says nothing: each may be made for its one event
   return {
     index: event.index, decision: String(event.decision), who,
     assurance: typeof event.assurance === 'string' ? event.assurance : null,
     time_to_decide_ms: typeof event.time_to_decide_ms === 'number' ? event.time_to_decide_ms : null,
-    comment: textOf(event.comment), is_requester,
+    comment: textOf(event.comment), absent: absentOf(event.identity, event.comment), is_requester,
   }
 }
 

@@ -12,7 +12,7 @@ const REFUND = { order_id: '1182', amount: 42 }
 function session(input: unknown = REFUND, answer: unknown = { status: 'returned', amount: 42 }): ViewEvent[] {
   const prompt = { system_prompt_hash: '5f1e'.repeat(16) }
   return [
-    viewEvent(12, 'session_start', { session_id: '0000-7f3a91c2', user_message: 'Where is my refund for order 1182?', user: 'u', ...prompt }),
+    viewEvent(12, 'session_start', { session_id: '0000-7f3a91c2', user_message: 'Where is my refund for order 1182?', identity: { subject: 'c-4711' }, ...prompt }),
     viewEvent(13, 'llm_result', { model_id: 'claude-opus-4-6', tool_calls_requested: [] }),
     viewEvent(16, 'tool_call', { tool_name: 'lookup_order', call_id: 'c1', tool_input: {} }),
     viewEvent(17, 'tool_result', { call_id: 'c1', parent_event_id: 'event-16', tool_output: answer }),
@@ -20,7 +20,7 @@ function session(input: unknown = REFUND, answer: unknown = { status: 'returned'
     viewEvent(19, 'reasoning', { kind: 'model_reported', text: 'The customer asks for a refund.' }),
     viewEvent(20, 'policy_decision', { policy: 'refund_limit', decision: 'allow' }),
     viewEvent(21, 'approval_request', { tool_name: 'refund', tool_input: input }),
-    viewEvent(22, 'approval_decision', { seq: 9, request: 'hash-21', decision: 'approved', approver: 'l', identity: 'lead-2', assurance: 'oidc', time_to_decide_ms: 28_144 }),
+    viewEvent(22, 'approval_decision', { seq: 9, request: 'hash-21', decision: 'approved', identity: 'lead-2', assurance: 'oidc', time_to_decide_ms: 28_144 }),
     viewEvent(23, 'tool_call', { tool_name: 'refund', call_id: 'c2', risk: 'high', approval: 9, tool_input: input }),
     viewEvent(24, 'tool_result', { parent_event_id: 'event-23', outcome: 'success', execution_time_ms: 893 }),
   ].map((event) => ({ ...event, session_id: '0000-7f3a91c2' }))

@@ -1,6 +1,7 @@
 // `why` as lines for a terminal. Everything that comes from the record passes `visible` or `quote`; what is too wide is shortened, the
 // quotation before the statement.
 
+import { Absent } from '../event/view.ts'
 import type { Approval, Decision, Part, Reasoning, Source, Unknown, Value, Why } from './result.ts'
 import { columns, fit, quote, visible } from './visible.ts'
 
@@ -20,7 +21,7 @@ const MIN_NAME = 6
 /** The lines of `why`, each at most `width` columns with two of indent and the label's column. The title's label is empty. */
 export function rowsOf(why: Why, width = 80): Row[] {
   const room = Math.max(NARROWEST, width) - 2 - labelWidth(why, width)
-  const rows = [...asked(why), ...why.reasoning.map((one, i) => reasoning(one, i === 0, room)), ...values(why, room, width), ...prompt(why), ...approval(why.approval), ...happened(why), ...unknown(why.not_known)]
+  const rows = [...about(why), ...asked(why), ...why.reasoning.map((one, i) => reasoning(one, i === 0, room)), ...values(why, room, width), ...prompt(why), ...approval(why), ...happened(why), ...unknown(why.not_known), ...next(why)]
   return [title(why, Math.max(NARROWEST, width)), ...rows.map((row) => ({ ...row, text: fit(row.text, room) }))]
 }
 
@@ -39,20 +40,36 @@ function labelWidth(why: Why, width: number): number {
 function title({ event }: Why, width: number): Row {
   const place = [...(event.risk === null ? [] : [event.risk]), `#${event.index}${event.elapsed_ms === null ? '' : `, ${(event.elapsed_ms / 1000).toFixed(3)} s into session ${event.session_id.slice(-8)}`}`]
   const tail = ` · ${place.join(' · ')}`
-  const input = event.input === null ? '' : ` ${typeof event.input === 'string' ? quote(event.input.slice(0, 400)) : visible(JSON.stringify(event.input).slice(0, 4000)).replaceAll('\\\\', '\\')}`
+  const input = event.input === null ? '' : ` ${event.input instanceof Absent ? event.input.toString() : typeof event.input === 'string' ? quote(event.input.slice(0, 400)) : visible(JSON.stringify(event.input).slice(0, 4000)).replaceAll('\\\\', '\\')}`
   return { label: '', text: fit(visible(event.tool_name ?? event.event_type) + input, width - columns(tail)) + tail, index: event.index, kind: 'title' }
 }
 
-function asked({ asked_for: asked, event }: Why): Row[] {
-  if (event.event_type !== 'tool_call' && asked === null) return []
-  if (asked === null) return [{ label: 'asked for', text: 'not asked for by any model call on record', index: null, kind: 'asked' }]
-  const verb = asked.by === 'output' ? 'written by' : 'by'
+function about({ about, event }: Why): Row[] {
+  return about === null ? [] : [{ label: 'no act', text: visible(about.says), index: about.act_index ?? event.index, kind: 'asked' }]
+}
+
+function next({ about, event }: Why): Row[] {
+  if (about === null || about.explained) return []
+  return [{ label: 'next', text: about.act_index === null ? `counterfoil show ${event.session_id.slice(-8)}` : `counterfoil why '#${about.act_index}'`, index: about.act_index, kind: 'unknown' }]
+}
+
+function asked({ asked_for: asked, unread_answers: unread, event, about, approval }: Why): Row[] {
+  const askable = event.event_type === 'tool_call' || about?.explained === true || (event.event_type.startsWith('approval_') && approval.request_index !== null)
+  if (asked === null) return !askable ? [] : [{ label: 'asked for', text: notAsked(unread), index: unread[0]?.index ?? null, kind: 'asked' }]
+  const verb = asked.by === 'output' ? 'written by' : asked.by === 'parent' && asked.absent !== null && event.call_id === null ? 'the act names as its parent what was said by' : 'by'
   const model = asked.model_id === null ? '' : ` (${visible(asked.model_id)})`
   const how = asked.by === 'name_and_input' ? '; linked by tool name and equal input' : ''
-  const differs = asked.same_input === false ? '; with other input than this' : asked.same_input === null ? '; whether with this input cannot be read' : ''
+  const unreadable = asked.absent ?? (event.input instanceof Absent ? event.input.toString() : null)
+  const differs = asked.same_input === false ? '; with other input than this' : asked.same_input !== null ? '' : unreadable === null ? '; whether with this input cannot be read' : `; with what input: ${unreadable}`
   const rows: Row[] = [{ label: 'asked for', text: `${verb} the model in #${asked.index}${model}${how}${differs}`, index: asked.index, kind: 'asked' }]
   if (asked.said !== null) rows.push({ label: '', text: `beside it: ${quote(asked.said.slice(0, 400))}`, index: asked.index, kind: 'asked' })
   return rows
+}
+
+function notAsked(unread: Why['unread_answers']): string {
+  if (unread.length === 0) return 'not asked for by any model call on record'
+  const which = unread.slice(-3).map(({ index, absent }) => `#${index} ${absent}`).join(', ')
+  return `not known: what the model asked for in ${which}${unread.length > 3 ? ` and ${unread.length - 3} more` : ''} cannot be read`
 }
 
 function reasoning(one: Reasoning, first: boolean, room: number): Row {
@@ -80,7 +97,7 @@ function tail(text: string, width: number): string {
 }
 
 function values(why: Why, room: number, width: number): Row[] {
-  const texts = why.values.map((value) => valueText(value, VALUE))
+  const texts = why.values.map((value) => valueText(value, why, VALUE))
   const widest = Math.max(0, ...texts.map(columns))
   return why.values.flatMap((value, i) => {
     const text = texts[i] ?? ''
@@ -93,11 +110,11 @@ function values(why: Why, room: number, width: number): Row[] {
 function valueRows(why: Why, value: Value, lead: string, room: number, label: string): Row[] {
   const { source } = value
   const kind = lineKind(value)
-  const stacked = columns(lead) + columns(statement(value, Number.POSITIVE_INFINITY)) > room
+  const stacked = columns(lead) + columns(statement(value, Number.POSITIVE_INFINITY, why)) > room
   const indent = ' '.repeat(stacked ? 2 : columns(lead))
   const left = room - indent.length
-  const says = statement(value, left)
-  const rows: Row[] = [{ label, text: stacked ? valueText(value, room) : lead + says, index: source?.index ?? null, kind }]
+  const says = statement(value, left, why)
+  const rows: Row[] = [{ label, text: stacked ? valueText(value, why, room) : lead + says, index: source?.index ?? null, kind }]
   const more = (text: string, index: number | null): void => void rows.push({ label: '', text: indent + text, index, kind })
   if (stacked) more(says, source?.index ?? null)
   if (source !== null) {
@@ -113,21 +130,26 @@ function valueRows(why: Why, value: Value, lead: string, room: number, label: st
   return rows
 }
 
-function valueText(value: Value, width: number): string {
-  if (value.reason === 'absent') return '[not readable]'
+function valueText(value: Value, { event }: Why, width: number): string {
+  if (value.reason === 'absent') return value.path === '' && event.input instanceof Absent ? event.input.toString() : '[not readable]'
   return typeof value.value === 'string' ? shortQuote(quote(value.value), width) : String(value.value)
 }
 
 function lineKind({ status, source }: Value): LineKind {
-  return status === 'traced' && source?.trust === 'untrusted' ? 'untrusted' : status
+  return status === 'unknown' ? 'nowhere' : status === 'traced' && source?.trust === 'untrusted' ? 'untrusted' : status
 }
 
-function statement(value: Value, width: number): string {
+// Nothing is called the model's own unless the model asked for exactly this and everything before it was looked at.
+function statement(value: Value, width: number, { asked_for }: Why): string {
+  const first = value.complete ? 'first in' : 'first readable in'
   switch (value.status) {
-    case 'traced': return value.source === null ? '' : `first in ${place(value.source, width - 9)}`
-    case 'nowhere': return "nowhere before: the model's own, or in another form"
-    case 'partly': return `not whole; ${value.parts.filter(({ source }) => source !== null).length} of ${value.parts.length} parts of it:`
-    case 'untraced': return value.reason === 'too_short' ? 'too short to trace' : value.reason === 'absent' ? 'no value to read' : `not traced: ${(value.reason ?? '').replaceAll('_', ' ')}`
+    case 'traced': return value.source === null ? '' : `${first} ${place(value.source, width - columns(first) - 1)}`
+    case 'nowhere':
+      if (value.as_asked === false) return 'nowhere before: not what the model asked for'
+      return asked_for !== null && value.as_asked === true ? "nowhere before: the model's own, or in another form" : 'nowhere before, or in another form'
+    case 'unknown': return 'unknown: in nothing that can be read before'
+    case 'partly': return `${value.complete ? 'not whole' : 'not whole in what can be read'}; ${value.parts.filter(({ source }) => source !== null).length} of ${value.parts.length} parts of it:`
+    case 'untraced': return value.reason === 'too_short' ? 'too short to trace' : value.reason === 'masked' ? 'unknown: masked before it was recorded' : value.reason === 'absent' ? 'no value to read' : `not traced: ${(value.reason ?? '').replaceAll('_', ' ')}`
   }
 }
 
@@ -191,11 +213,12 @@ function prompt({ prompt, rules }: Why): Row[] {
   const decided = rules.length === 0 ? 'no rule decided' : `${rules.length} ${rules.length === 1 ? 'rule' : 'rules'} decided: ${rules.map((rule) => `${visible(rule.policy)} ${visible(rule.decision)} (#${rule.index})`).join(', ')}`
   if (prompt === null) return [{ label: 'prompt', text: `none on record; ${decided}`, index: null, kind: 'prompt' }]
   const name = prompt.hash ?? prompt.fingerprint
-  const changed = prompt.changes.length === 0 ? 'unchanged' : `changed since #${prompt.first_index} by ${prompt.changes.slice(-3).map(({ index }) => `#${index}`).join(', ')}`
-  return [{ label: 'prompt', text: `${name === null ? '' : `${visible(name.slice(0, 4))}… `}in force since #${prompt.since_index}, ${changed}; ${decided}`, index: prompt.since_index, kind: 'prompt' }]
+  const changed = prompt.changes.length === 0 ? (prompt.compared ? 'unchanged' : 'whether it changed cannot be read') : `changed since #${prompt.first_index} by ${prompt.changes.slice(-3).map(({ index }) => `#${index}`).join(', ')}`
+  return [{ label: 'prompt', text: `${name === null ? '' : `${visible(name.slice(0, 4))}… `}${prompt.absent === null ? '' : `${prompt.absent} `}in force since #${prompt.since_index}, ${changed}; ${decided}`, index: prompt.since_index, kind: 'prompt' }]
 }
 
-function approval(approval: Approval): Row[] {
+function approval({ approval, about }: Why): Row[] {
+  if (approval.status === 'none_asked' && about !== null && !about.explained) return []
   const row = (text: string, index: number | null, label = 'approved'): Row => ({ label, text, index, kind: 'approval' })
   if (approval.status === 'none_asked') return [row('none asked for', null)]
   if (approval.status === 'required_missing') return [row('required, and none on record', approval.request_index)]
@@ -207,12 +230,13 @@ const ASSURANCE: Readonly<Record<string, string>> = { oidc: 'OIDC', api_key: 'AP
 
 function decision(one: Decision, approval: Approval): string {
   const verb = one.decision === 'approved' ? '' : `${visible(one.decision)} by `
-  const who = one.who === null ? 'somebody unnamed' : visible(one.who)
+  const who = one.who === null ? (one.absent ?? 'somebody unnamed') : visible(one.who)
+  const comment = one.comment !== null ? `: ${quote(one.comment.slice(0, 200))}` : one.absent !== null && one.who !== null ? `: ${one.absent}` : ''
   const how = one.assurance === null ? '' : ` (${ASSURANCE[one.assurance] ?? visible(one.assurance)})`
-  const shown = approval.same_input === true ? 'exactly this' : approval.same_input === false ? 'SOMETHING ELSE' : 'an input that cannot be read'
+  const shown = approval.same_input === true ? 'exactly this' : approval.same_input === false ? 'SOMETHING ELSE' : (approval.absent ?? 'an input that cannot be read')
   const time = one.time_to_decide_ms === null ? 'shown' : `${duration(one.time_to_decide_ms)} after being shown`
   const requester = one.is_requester === null ? 'whether the requester is not known' : one.is_requester ? 'the requester' : 'not the requester'
-  return `#${one.index} ${verb}${who}${how}, ${time} ${shown}; ${requester}${one.comment === null ? '' : `: ${quote(one.comment.slice(0, 200))}`}`
+  return `#${one.index} ${verb}${who}${how}, ${time} ${shown}; ${requester}${comment}`
 }
 
 function happened({ happened, event }: Why): Row[] {
@@ -220,7 +244,7 @@ function happened({ happened, event }: Why): Row[] {
   const error = happened.error === null && happened.error_type === null ? '' : `: ${happened.error_type === null ? '' : `${visible(happened.error_type)} `}${happened.error === null ? '' : quote(happened.error)}`
   const more = happened.more.length === 0 ? '' : `; further results ${happened.more.slice(0, 3).map((index) => `#${index}`).join(', ')}`
   const time = happened.time_ms === null ? '' : `, ${duration(happened.time_ms)}`
-  return [{ label: 'happened', text: `#${happened.index} ${visible(happened.outcome ?? 'outcome not recorded')}${time}${more}${error}`, index: happened.index, kind: 'happened' }]
+  return [{ label: 'happened', text: `#${happened.index} ${visible(happened.outcome ?? 'outcome not recorded')}${time}${more}${error}${happened.absent === null ? '' : `; what came back: ${happened.absent}`}`, index: happened.index, kind: 'happened' }]
 }
 
 function unknown(list: readonly Unknown[]): Row[] {

@@ -8,6 +8,8 @@
 //         for a number, digits grouped by commas: 1500 in "1,500"; for a string that is a plain number, a numeral of that value.
 // date, date_without_year   for a value as 2024-05-26: "May 26, 2024", "26th of May 2024", "2024/5/26"; "May 26". English names of months only.
 //
+// A value of which something was masked cannot be looked up: two that were different may look the same now.
+//
 // A string needs 3 characters (2 if all are digits, or some of a script without spaces) and a letter or digit, a number 2 digits; what is
 // shorter would be found anywhere.
 
@@ -31,7 +33,7 @@ export interface Needle {
 }
 
 /** Why a value cannot be looked up. */
-export type Untraceable = 'too_short' | 'no_letter_or_digit' | 'boolean' | 'null' | 'absent' | 'not_a_plain_number'
+export type Untraceable = 'too_short' | 'no_letter_or_digit' | 'boolean' | 'null' | 'absent' | 'not_a_plain_number' | 'masked'
 
 const MIN_CHARACTERS = 3
 const MIN_DIGITS = 2 // and characters, in scripts without spaces, where two are a word
@@ -43,7 +45,12 @@ export function needleOf(value: unknown): Needle | Untraceable {
   if (typeof value === 'boolean') return 'boolean'
   if (typeof value === 'number' || typeof value === 'bigint') return numberNeedle(String(value))
   if (typeof value !== 'string') return 'absent'
-  return stringNeedle(value)
+  return isMasked(value) ? 'masked' : stringNeedle(value)
+}
+
+/** Whether something was cut out of a text before it was recorded. */
+export function isMasked(text: string): boolean {
+  return text.includes('[masked:') && /\[masked:[^\]\s]{1,64}\]/.test(text)
 }
 
 function numberNeedle(written: string): Needle | Untraceable {

@@ -13,25 +13,28 @@ export interface Said {
   readonly call_id?: string
 }
 
+/** Told while reading: of each part that is not there, and of each that holds no text to look into. */
+export interface Gone { absent(what: Absent): void; opaque(what: string): void }
+
 /** A tool that a message asks for. */
 export interface Request { readonly name: string; readonly call_id: string | null; readonly input: unknown }
 
 type Fields = { readonly [name: string]: unknown }
 
-/** What a message says, in order. `absent` is called for each part that is not there. */
-export function readMessage(message: unknown, absent: (what: Absent) => void): { said: Said[]; requests: Request[] } {
+/** What a message says, in order. */
+export function readMessage(message: unknown, gone: Gone): { said: Said[]; requests: Request[] } {
   const said: Said[] = []
   const requests: Request[] = []
-  const reader = new Reader(said, requests, absent)
-  if (message instanceof Absent) absent(message)
+  const reader = new Reader(said, requests, gone)
+  if (message instanceof Absent) gone.absent(message)
   else if (typeof message === 'string') reader.take('user_message', message)
   else if (isFields(message)) reader.message(message)
   return { said, requests }
 }
 
 /** What a model's output blocks say and ask for. */
-export function readOutput(blocks: readonly unknown[], absent: (what: Absent) => void): { said: Said[]; requests: Request[] } {
-  return readMessage({ role: 'assistant', content: blocks }, absent)
+export function readOutput(blocks: readonly unknown[], gone: Gone): { said: Said[]; requests: Request[] } {
+  return readMessage({ role: 'assistant', content: blocks }, gone)
 }
 
 /** A value as text to look in: a string as it stands, JSON written out without escapes, bytes as UTF-8 if they are; null for anything else. */
@@ -48,15 +51,20 @@ export function textOf(value: unknown): string | null {
   return written(value, 0)
 }
 
+/** Why the first of these that is not there is not, as `[erased by #9]`; null if all are. */
+export function absentOf(...values: readonly unknown[]): string | null {
+  return values.find((value) => value instanceof Absent)?.toString() ?? null
+}
+
 class Reader {
   readonly #said: Said[]
   readonly #requests: Request[]
-  readonly #absent: (what: Absent) => void
+  readonly #gone: Gone
 
-  constructor(said: Said[], requests: Request[], absent: (what: Absent) => void) {
+  constructor(said: Said[], requests: Request[], gone: Gone) {
     this.#said = said
     this.#requests = requests
-    this.#absent = absent
+    this.#gone = gone
   }
 
   message(message: Fields): void {
@@ -70,8 +78,9 @@ class Reader {
   }
 
   take(kind: SourceKind, value: unknown, name?: string, call_id?: string): void {
-    if (value instanceof Absent) this.#absent(value)
+    if (value instanceof Absent) this.#gone.absent(value)
     const text = textOf(value)
+    if (text === null && value instanceof Uint8Array) this.#gone.opaque('bytes that are no text')
     if (text === null || text === '') return
     const json = typeof value === 'string' || value instanceof Uint8Array ? {} : { json: value }
     this.#said.push({ kind, text, ...json, ...(name !== undefined && { name }), ...(call_id !== undefined && { call_id }) })
@@ -95,12 +104,12 @@ class Reader {
       return this.#content(block.content ?? block.output ?? block.result, 'tool_answer', idOf(block.toolName), answered)
     }
     if (/^(tool.use|server_tool_use|mcp_tool_use|tool-call|function_call)$/.test(type) || isFields(block.functionCall)) return this.#request(block)
-    if (/^(image|image_url|input_image|input_audio|audio|file|input_file)$/.test(type) || block.inlineData !== undefined) return
+    if (/^(image|image_url|input_image|input_audio|audio|file|input_file)$/.test(type) || block.inlineData !== undefined) return this.#gone.opaque(`content of type ${type || 'inlineData'}`)
     if (type === 'redacted_thinking') return
     if (type === '' && Object.keys(block).some((key) => !GEMINI_TEXT.has(key))) return this.take(kind, block, name, call_id)
     const text = block.text ?? block.thinking ?? block.refusal ?? (type.endsWith('text') ? block.content : undefined) ?? documentText(block.source)
     if (text !== undefined && text !== null) return this.take(kind, text, name, call_id)
-    if (type === 'document') return
+    if (type === 'document') return this.#gone.opaque('content of type document')
     this.take(kind, block, name, call_id)
   }
 

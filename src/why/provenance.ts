@@ -17,6 +17,8 @@ export interface Horizon {
   readonly act: number
   /** the input as the model asked for it; undefined when no request is on record */
   readonly requested: { readonly input: unknown } | undefined
+  /** what was put to the model is on record */
+  readonly complete: boolean
 }
 
 /** The values of `input` with their sources, and how many values were too many. */
@@ -31,17 +33,22 @@ function valueOf(session: Session, leaf: Leaf, horizon: Horizon): Value {
   const text = typeof leaf.value === 'string' ? leaf.value : ''
   const base = { path: leaf.path, value: shown(leaf.value), characters: text.length, as_asked, source: null, earlier: null, outside: null, parts: [], reason: null }
   const needle = needleOf(leaf.value)
-  if (typeof needle === 'string') return { ...base, status: 'untraced', reason: needle }
+  if (typeof needle === 'string') {
+    const parts = needle === 'masked' && isLong(text) ? partsOf(session, text, end) : []
+    return { ...base, status: parts.some((part) => part.source !== null) ? 'partly' : 'untraced', reason: needle, parts, complete: false }
+  }
   const found = session.texts.find(needle, end)
   const first = found.exact ?? found.loose
   if (first) {
     const earlier = earliest(found) === first ? undefined : earliest(found)
-    const others = own(first.text) ? earliest(session.texts.find(needle, end, (said) => !own(said))) : undefined
+    const others = unoriginal(first.text) ? earliest(session.texts.find(needle, end, (said) => said.kind !== first.text.kind && !own(said))) : undefined
     const outside = others?.order === earlier?.order ? undefined : others
-    return { ...base, status: 'traced', source: source(session, first, end), earlier: source(session, earlier, end), outside: source(session, outside, end) }
+    const complete = session.complete((earlier ?? first).text.position)
+    return { ...base, complete, status: 'traced', source: source(session, first, end), earlier: source(session, earlier, end), outside: source(session, outside, end) }
   }
   const parts = isLong(text) ? partsOf(session, text, end) : []
-  return { ...base, status: parts.some((part) => part.source !== null) ? 'partly' : 'nowhere', parts }
+  const complete = horizon.complete && session.complete(end)
+  return { ...base, complete, status: parts.some((part) => part.source !== null) ? 'partly' : complete ? 'nowhere' : 'unknown', parts }
 }
 
 function earliest({ exact, loose }: { exact?: Found; loose?: Found }): Found | undefined {
@@ -51,6 +58,11 @@ function earliest({ exact, loose }: { exact?: Found; loose?: Found }): Found | u
 // The model's words, and inputs of calls, which are mostly its words again.
 function own({ kind }: Text): boolean {
   return kind === 'model' || kind === 'earlier_call'
+}
+
+// A definition lists what may be said (an enum, a default, an example), so that it stands before whoever said it.
+function unoriginal(text: Text): boolean {
+  return own(text) || text.kind === 'tool_definition'
 }
 
 // A sentence that is on record needs no further look; of the others, the identifiers in them.

@@ -37,10 +37,11 @@ export interface Source {
 }
 
 /**
- * `traced`: found whole. `partly`: a long text of which parts were found. `nowhere`: in nothing on record before the act was asked
- * for: the model's own, or written in another form. `untraced`: not looked for, `reason` says why.
+ * `traced`: found whole. `partly`: a long text of which parts were found. `nowhere`: everything before the act was asked for is there to
+ * read, and it is in none of that: if `as_asked`, the model's own or written in another form. `unknown`: found in nothing that can be read,
+ * and not everything can. `untraced`: not looked for, `reason` says why.
  */
-export type ValueStatus = 'traced' | 'partly' | 'nowhere' | 'untraced'
+export type ValueStatus = 'traced' | 'partly' | 'nowhere' | 'unknown' | 'untraced'
 
 /** A sentence or an identifier inside a long text. */
 export interface Part { readonly kind: 'sentence' | 'identifier'; readonly text: string; readonly offset: number; readonly source: Source | null }
@@ -53,12 +54,14 @@ export interface Value {
   readonly value: string | number | boolean | null
   readonly characters: number
   readonly status: ValueStatus
-  readonly reason: 'too_short' | 'no_letter_or_digit' | 'boolean' | 'null' | 'absent' | 'not_a_plain_number' | null
+  readonly reason: 'too_short' | 'no_letter_or_digit' | 'boolean' | 'null' | 'absent' | 'not_a_plain_number' | 'masked' | null
+  /** everything that could hold it was looked at: of a value found, everything before `source`. If not, `source` is the first that can be read */
+  readonly complete: boolean
   /** first appearance: in the value's own spelling if there is one, else in another */
   readonly source: Source | null
   /** an appearance before `source`, in another spelling */
   readonly earlier: Source | null
-  /** where `source` is the model's own words or an earlier call's input: the first appearance, in any spelling, in anybody else's words; null if that is `earlier` */
+  /** where `source` is the model's own words, an earlier call's input or a tool's definition: the first appearance, in any spelling, in anybody else's words; null if that is `earlier` */
   readonly outside: Source | null
   readonly parts: readonly Part[]
   /** the model asked for another value here, or for none: it was changed between the request and the act. Null when no request is on record. */
@@ -72,13 +75,18 @@ export interface AskedFor {
   /** the call it answers; null when that is not on record */
   readonly call_index: number | null
   readonly model_id: string | null
-  /** what links them: named by the recorder, the provider's call id, or the same tool with the same input */
-  readonly by: 'requested_by' | 'call_id' | 'name_and_input' | 'output'
+  /** what links them: named by the recorder, or as the act's parent; the provider's call id; the same tool with the same input; the same text */
+  readonly by: 'requested_by' | 'parent' | 'call_id' | 'name_and_input' | 'output'
   /** whether the act's input is the one asked for; null when one of them cannot be read */
   readonly same_input: boolean | null
   /** what the model wrote beside the request; null if nothing */
   readonly said: string | null
+  /** why what it asked for or wrote cannot be read, as `[erased by #9]`; null if it can */
+  readonly absent: string | null
 }
+
+/** An answer of a model that may have asked for the act, and why that cannot be read. */
+export interface UnreadAnswer { readonly index: number; readonly absent: string }
 
 export interface Reasoning {
   readonly index: number
@@ -96,6 +104,10 @@ export interface Prompt {
   readonly since_index: number
   readonly first_index: number
   readonly changes: readonly { readonly index: number; readonly event_type: string }[]
+  /** why its text cannot be read; null if it can, or only its hash is on record */
+  readonly absent: string | null
+  /** each prompt stated could be compared with the one before it; if not, there may be more changes */
+  readonly compared: boolean
 }
 
 export interface Rule { readonly index: number; readonly policy: string; readonly version: string | null; readonly decision: string; readonly reason: string | null }
@@ -108,6 +120,8 @@ export interface Decision {
   readonly assurance: string | null
   readonly time_to_decide_ms: number | null
   readonly comment: string | null
+  /** why who decided, or the comment, cannot be read; null if they can */
+  readonly absent: string | null
   /** whether the approver is the user the session works for; null when that cannot be told */
   readonly is_requester: boolean | null
 }
@@ -120,6 +134,8 @@ export interface Approval {
   readonly quorum: number | null
   /** whether the act's input is what was put before the approver; null when it cannot be told */
   readonly same_input: boolean | null
+  /** why that cannot be told; null if it can */
+  readonly absent: string | null
   readonly decisions: readonly Decision[]
 }
 
@@ -131,11 +147,19 @@ export interface Happened {
   readonly error: string | null
   /** at most 160 characters of what came back */
   readonly answer: string | null
+  /** why what came back cannot be read; null if it can */
+  readonly absent: string | null
   /** other results on record for the same act */
   readonly more: readonly number[]
 }
 
 export interface Unknown { readonly text: string; readonly index: number | null }
+
+/**
+ * What an event that is no act has to do with acts. `act_index` is the act that a result or an approval belongs to, else the one nearest to
+ * ask about. `explained`: what is said beside this is about that act.
+ */
+export interface About { readonly says: string; readonly act_index: number | null; readonly act_event_id: string | null; readonly explained: boolean }
 
 /** What the record says about one act. */
 export interface Why {
@@ -145,14 +169,19 @@ export interface Why {
     readonly session_id: string
     readonly event_type: string
     readonly tool_name: string | null
-    /** a JSON value, or `{"absent": reason}` */
+    readonly call_id: string | null
+    /** a JSON value, or an Absent, which in JSON is `{"absent": reason}` */
     readonly input: unknown
     readonly risk: Risk | null
     readonly timestamp: string
     /** since the session's first event on hand */
     readonly elapsed_ms: number | null
   }
+  /** null where the event is an act */
+  readonly about: About | null
   readonly asked_for: AskedFor | null
+  /** while no firm link says who asked: the answers that may have */
+  readonly unread_answers: readonly UnreadAnswer[]
   readonly reasoning: readonly Reasoning[]
   readonly values: readonly Value[]
   readonly prompt: Prompt | null

@@ -2,12 +2,19 @@
 // every call are read once.
 
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { isFields, readMessage, readOutput, readRequest, type Request, type Said, textOf } from './message.ts'
+import { type Gone, isFields, readMessage, readOutput, readRequest, type Request, type Said, textOf } from './message.ts'
+import { type Missing, missingOf } from './missing.ts'
 import type { SourceKind, Trust } from './result.ts'
 import { type Text, TextIndex } from './text-index.ts'
 
 /** What an answer of a model asked for. `by_output`: read from its content blocks, not from `tool_calls_requested`. */
-export interface Answer { readonly position: number; readonly requests: readonly Request[]; readonly by_output: boolean }
+export interface Answer {
+  readonly position: number
+  readonly requests: readonly Request[]
+  readonly by_output: boolean
+  /** why what it asked for cannot be read */
+  readonly absent: Absent | null
+}
 
 export class Session {
   readonly events: readonly ViewEvent[]
@@ -16,10 +23,15 @@ export class Session {
   readonly answers: readonly Answer[]
   /** payloads that are not there, by the position of the first event that has them */
   readonly absent: readonly { readonly position: number; readonly what: Absent }[]
+  /** content that holds no text, by the position of the first event that has it */
+  readonly opaque: readonly { readonly position: number; readonly what: string }[]
+  /** what was not looked at */
+  readonly missing: readonly Missing[]
   readonly #positions = new Map<string, number>()
   readonly #children = new Map<string, number[]>()
   readonly #answers: Answer[] = []
   readonly #absent: { position: number; what: Absent }[] = []
+  readonly #opaque: { position: number; what: string }[] = []
   readonly #toolNames = new Map<string, string>()
   readonly #declarations: ViewEvent[] = []
   readonly #read = new Set<object>()
@@ -30,12 +42,14 @@ export class Session {
     this.texts = new TextIndex(limit)
     this.answers = this.#answers
     this.absent = this.#absent
+    this.opaque = this.#opaque
     for (const [position, event] of this.events.entries()) {
       this.#positions.set(event.event_id, position)
       const parent = event.parent_event_id
       if (parent !== null && parent !== undefined) this.#children.set(parent, [...(this.#children.get(parent) ?? []), position])
       this.#readEvent(event, position)
     }
+    this.missing = missingOf(this)
   }
 
   position(event_id: string): number | undefined {
@@ -48,6 +62,11 @@ export class Session {
 
   at(position: number): ViewEvent {
     return this.events[position] as ViewEvent
+  }
+
+  /** Everything that the events before `end` said is there to read. */
+  complete(end: number): boolean {
+    return (this.missing[0]?.position ?? end) >= end
   }
 
   /** Whom a text comes from, as declared up to the event at `end`. */
@@ -113,7 +132,7 @@ export class Session {
   }
 
   #one(position: number, kind: SourceKind, value: unknown, name?: string): void {
-    this.#say(position, null, { kind, ...readWhole(value, (what) => this.#missing(position, what)), ...(name !== undefined && { name }) })
+    this.#say(position, null, { kind, ...readWhole(value, this.#gone(position)), ...(name !== undefined && { name }) })
   }
 
   #say(position: number, message: number | null, said: Omit<Said, 'text'> & { readonly text?: string }, answers?: string): void {
@@ -134,21 +153,23 @@ export class Session {
   #messages(position: number, list: unknown): void {
     for (const [number, message] of this.#listOf(position, list).entries()) {
       if (!this.#firstTime(message)) continue
-      const { said, requests } = readMessage(message, (what) => this.#missing(position, what))
+      const { said, requests } = readMessage(message, this.#gone(position))
       for (const request of requests) if (request.call_id !== null) this.#toolNames.set(request.call_id, request.name)
       for (const one of said) this.#say(position, number, one)
     }
   }
 
   #answer(event: ViewEvent, position: number): void {
-    const output = readOutput(this.#listOf(position, event.output), (what) => this.#missing(position, what))
+    const output = readOutput(this.#listOf(position, event.output), this.#gone(position))
+    const unread = this.#absent.findLast((one) => one.position === position)?.what ?? null
     for (const said of output.said) this.#say(position, null, said)
     this.#one(position, 'model', event.output_text)
     const named = this.#listOf(position, event.tool_calls_requested).flatMap((call) => readRequest(call) ?? [])
     for (const { input } of named) this.#one(position, 'model', input)
     const requests = named.length > 0 ? named : output.requests
     for (const request of requests) if (request.call_id !== null) this.#toolNames.set(request.call_id, request.name)
-    this.#answers.push({ position, requests, by_output: named.length === 0 })
+    const absent = event.tool_calls_requested instanceof Absent ? event.tool_calls_requested : named.length > 0 ? null : unread
+    this.#answers.push({ position, requests, by_output: named.length === 0, absent })
   }
 
   #toolResult(event: ViewEvent, position: number): void {
@@ -157,14 +178,14 @@ export class Session {
     const name = call !== undefined && this.at(call).event_type === 'tool_call' ? this.at(call).tool_name : event.tool_name
     const answers = call_id ?? (call === undefined ? undefined : this.at(call).event_id)
     for (const value of [event.tool_output, event.error]) {
-      const missing = (what: Absent): void => this.#missing(position, what)
-      const said = isBlocks(value) ? readMessage({ role: 'tool', content: value }, missing).said : [readWhole(value, missing)]
+      const gone = this.#gone(position)
+      const said = isBlocks(value) ? readMessage({ role: 'tool', content: value }, gone).said : [readWhole(value, gone)]
       for (const one of said) this.#say(position, null, { kind: 'tool_answer', ...one, ...(typeof name === 'string' && { name }) }, answers)
     }
   }
 
   #listOf(position: number, list: unknown): readonly unknown[] {
-    if (list instanceof Absent) this.#missing(position, list)
+    if (list instanceof Absent) this.#gone(position).absent(list)
     return Array.isArray(list) ? list : []
   }
 
@@ -175,8 +196,8 @@ export class Session {
     return true
   }
 
-  #missing(position: number, what: Absent): void {
-    this.#absent.push({ position, what })
+  #gone(position: number): Gone {
+    return { absent: (what) => void this.#absent.push({ position, what }), opaque: (what) => void this.#opaque.push({ position, what }) }
   }
 }
 
@@ -185,10 +206,11 @@ function isBlocks(value: unknown): value is readonly unknown[] {
   return Array.isArray(value) && value.length > 0 && value.every((block) => isFields(block) && typeof block.type === 'string' && /text|image|document/.test(block.type))
 }
 
-function readWhole(value: unknown, absent: (what: Absent) => void): { text?: string; json?: unknown } {
-  if (value instanceof Absent) absent(value)
+function readWhole(value: unknown, gone: Gone): { text?: string; json?: unknown } {
+  if (value instanceof Absent) gone.absent(value)
   if (value === null || value === undefined) return {}
   const text = textOf(value)
+  if (text === null && value instanceof Uint8Array) gone.opaque('bytes that are no text')
   if (text === null) return {}
   return typeof value === 'string' || value instanceof Uint8Array ? { text } : { text, json: value }
 }

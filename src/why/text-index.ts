@@ -31,6 +31,7 @@ export class TextIndex {
   readonly #limit: number
   #characters = 0
   #left = 0
+  #firstLeft: number | undefined
 
   constructor(limit: number = MAX_CHARACTERS) {
     this.#limit = limit
@@ -39,6 +40,11 @@ export class TextIndex {
   /** Characters that were not taken in because there were too many. */
   get charactersLeftOut(): number {
     return this.#left
+  }
+
+  /** Position of the first event of which something was not taken in. */
+  get firstLeftOut(): number | undefined {
+    return this.#firstLeft
   }
 
   get texts(): readonly Text[] {
@@ -53,6 +59,7 @@ export class TextIndex {
     if (seen.has(text.text)) return
     if (this.#characters + text.text.length > this.#limit) {
       this.#left += text.text.length
+      this.#firstLeft ??= text.position
       return
     }
     seen.add(text.text)

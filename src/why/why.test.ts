@@ -14,7 +14,7 @@ function refund(change: { readonly [index: number]: { readonly [field: string]: 
   const later = [...messages, { role: 'assistant', content: [{ type: 'tool_use', id: 'c1', name: 'lookup_order', input: { order_id: '1182' } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c1', content: '{"status":"returned","amount":42}' }] }]
   const prompt = { system_prompt_hash: '5f1e'.repeat(16) }
   const events = [
-    viewEvent(12, 'session_start', { user_message: first, user: 'ref-user', ...prompt }),
+    viewEvent(12, 'session_start', { user_message: first, user: 'ref-user', identity: { subject: 'c-4711' }, ...prompt }),
     viewEvent(13, 'llm_call', { input_messages: messages, model_id: 'claude-opus-4-6', ...prompt }),
     viewEvent(14, 'llm_result', { parent_event_id: 'event-13', model_id: 'claude-opus-4-6', tool_calls_requested: [{ name: 'lookup_order', input: { order_id: '1182' }, call_id: 'c1' }] }),
     viewEvent(15, 'tool_call', { tool_name: 'lookup_order', call_id: 'c1', risk: 'low', tool_input: { order_id: '1182' } }),
@@ -39,7 +39,7 @@ describe('the refund of the README', () => {
   test('is explained from its entries', () => {
     const said = act(refund())
     expect(said.event).toMatchObject({ index: 23, tool_name: 'refund', risk: 'high', elapsed_ms: 11_000 })
-    expect(said.asked_for).toEqual({ index: 18, event_id: 'event-18', call_index: 17, model_id: 'claude-opus-4-6', by: 'call_id', same_input: true, said: 'I will refund it.' })
+    expect(said.asked_for).toEqual({ index: 18, event_id: 'event-18', call_index: 17, model_id: 'claude-opus-4-6', by: 'call_id', same_input: true, said: 'I will refund it.', absent: null })
     expect(said.reasoning).toEqual([{ index: 19, by: 'model', form: 'full', text: 'The customer asks for a refund.', absent: null }])
     expect(value(said, 'order_id').source).toMatchObject({ index: 12, kind: 'user_message', trust: 'user', match: 'exact', offset: 29, context: 'Where is my refund for order 1182?' })
     expect(value(said, 'amount').source).toMatchObject({ index: 16, kind: 'tool_answer', name: 'lookup_order', trust: 'untrusted', context: '{"status":"returned","amount":42}', context_json: true })
@@ -147,7 +147,7 @@ describe('asked for', () => {
   })
 
   test('in an answer that cannot be read: the equality is not known', () => {
-    expect(act(refund({ 23: { tool_input: new Absent('erased', 40) } }))).toMatchObject({ asked_for: { same_input: null }, event: { input: { absent: 'erased', by: 40 } } })
+    expect(act(refund({ 23: { tool_input: new Absent('erased', 40) } }))).toMatchObject({ asked_for: { same_input: null }, event: { input: new Absent('erased', 40) } })
   })
 })
 
@@ -334,7 +334,8 @@ describe('approval', () => {
   test('by the requester is seen: by reference, else by name, else not known', () => {
     expect(act(refund({ 22: { approver: 'ref-user' } })).approval.decisions[0]?.is_requester).toBe(true)
     expect(act(refund({ 12: { user: undefined, identity: { user_id: 'lead-2' } } })).approval.decisions[0]?.is_requester).toBe(true)
-    expect(act(refund({ 12: { user: undefined } })).approval.decisions[0]?.is_requester).toBeNull()
+    expect(act(refund({ 12: { user: undefined, identity: undefined } })).approval.decisions[0]?.is_requester).toBeNull()
+    expect(act(refund({ 12: { identity: undefined } })).approval.decisions[0]?.is_requester, 'references may be made for one event each').toBeNull()
   })
 
   test('needs its quorum of different people', () => {

@@ -3,17 +3,18 @@
 
 import { Absent, type ViewEvent } from '../event/view.ts'
 import type { Risk } from '../event/vocabulary.ts'
+import { aboutOf, calledBy } from './about.ts'
 import { approvalOf, requestOf } from './approval.ts'
-import { textOf } from './message.ts'
+import { callOf, type FoundRequest, findRequest, inputOf, unreadAnswers } from './asked.ts'
+import { absentOf, textOf } from './message.ts'
 import { promptOf } from './prompt.ts'
 import { type Horizon, shorten, valuesOf } from './provenance.ts'
-import type { AskedFor, Happened, Reasoning, Rule, Source, Unknown, Value, Why } from './result.ts'
-import { sameJson } from './same.ts'
+import type { Happened, Reasoning, Rule, Source, Unknown, UnreadAnswer, Value, Why } from './result.ts'
 import { Session } from './session.ts'
 
 /**
- * What the record says about the event `event_id`: a `tool_call`, or an approval of one, a `final_output`, an `llm_call`; for any other
- * event what applies. `events` are one session's, in any order, and may include those of its parent sessions. Throws a RangeError if the
+ * What the record says about the event `event_id`. A `tool_result` is explained as its call, an approval as what it is about; of any other
+ * event that is no act, `about` says what it has to do with acts. `events` are one session's, in any order, and may include those of its parent sessions. Throws a RangeError if the
  * event is not among them. Linear in what was said; to ask about many acts of one session use `reader`.
  */
 export function why(events: readonly ViewEvent[], event_id: string): Why {
@@ -34,95 +35,56 @@ export function riskiest(events: readonly ViewEvent[]): ViewEvent | undefined {
 }
 
 function explain(session: Session, event_id: string): Why {
-  const position = session.position(event_id)
-  if (position === undefined) throw new RangeError(`why: expected an event_id among ${session.events.length} events, got ${event_id}`)
-  const event = session.at(position)
+  const at = session.position(event_id)
+  if (at === undefined) throw new RangeError(`why: expected an event_id among ${session.events.length} events, got ${event_id}`)
+  const asked = session.at(at)
+  const about = aboutOf(session, asked, at)
+  const event = (asked.event_type === 'tool_result' ? calledBy(session, asked, at) : undefined) ?? asked
+  const position = session.position(event.event_id) ?? at
   const input = inputOf(session, event)
   const request = findRequest(session, event, position, input)
   const call = request === undefined ? undefined : callOf(session, request.position)
   const since = call ?? request?.position ?? previousAct(session, position)
+  const unlinked = givenTo(session, event, position, request, call)
   const horizon: Horizon = {
     asked: request === undefined ? position : (call ?? request.position - 1) + 1,
     act: position,
     requested: request?.requested,
+    complete: unlinked === null,
   }
   const { values, left } = valuesOf(session, input, horizon)
   const reasoning = reasoningOf(session, request === undefined ? position : since, position)
   const approval = approvalOf(session, event, position, input)
   const happened = happenedOf(session, event, position)
+  const unread_answers = unreadAnswers(session, event, position, request)
   return {
     event: {
-      index: event.index, event_id, session_id: event.session_id, event_type: event.event_type,
-      tool_name: typeof event.tool_name === 'string' ? event.tool_name : null,
-      input: input instanceof Absent ? input.toJSON() : (input ?? null), risk: (event.risk as Risk | undefined) ?? null,
-      timestamp: event.timestamp, elapsed_ms: elapsed(session, event),
+      index: asked.index, event_id, session_id: asked.session_id, event_type: asked.event_type,
+      tool_name: typeof event.tool_name === 'string' ? event.tool_name : null, call_id: callIdOf(session, event),
+      input: input ?? null, risk: (event.risk as Risk | undefined) ?? null,
+      timestamp: asked.timestamp, elapsed_ms: elapsed(session, asked),
     },
+    about,
     asked_for: request === undefined ? null : request.asked_for,
-    reasoning, values,
+    unread_answers, reasoning, values,
     prompt: promptOf(session, call ?? position, event.session_id),
     rules: rulesOf(session, event, since, position),
     approval, happened,
-    not_known: notKnown(session, event, { position, horizon, values, left, reasoning, asked: request !== undefined, happened }),
+    not_known: notKnown(session, event, { position, unlinked, unread_answers, values, left, reasoning, request, happened }),
   }
 }
 
-// What is looked up: the input of a tool, what an approval is about, or the text of an answer.
-function inputOf(session: Session, event: ViewEvent): unknown {
-  if (event.event_type === 'approval_decision') return requestOf(session, event)?.tool_input
-  return event.tool_input ?? (event.event_type === 'final_output' ? event.output : event.event_type === 'handoff' ? event.instructions : undefined)
+// A decision is about the call that its request was for.
+function callIdOf(session: Session, event: ViewEvent): string | null {
+  const { call_id } = event.event_type === 'approval_decision' ? (requestOf(session, event) ?? event) : event
+  return typeof call_id === 'string' ? call_id : null
 }
 
-// ------------------------------------------------------------------------------------------------------------- asked for
-
-interface FoundRequest { readonly position: number; readonly asked_for: AskedFor; readonly requested: { readonly input: unknown } | undefined }
-
-function findRequest(session: Session, event: ViewEvent, position: number, input: unknown): FoundRequest | undefined {
-  const about = event.event_type === 'approval_decision' ? (requestOf(session, event) ?? event) : event
-  if (about.event_type === 'final_output') return wroteIt(session, about, position)
-  if (about.event_type !== 'tool_call' && about.event_type !== 'approval_request') return undefined
-  const before = session.answers.filter((answer) => answer.position < position).reverse()
-  const named = before.find((answer) => about.requested_by !== undefined && session.at(answer.position).seq === about.requested_by && session.at(answer.position).session_id === about.session_id)
-  const sameId = (call: { call_id: string | null }): boolean => call.call_id !== null && call.call_id === about.call_id
-  const sameAct = (call: { name: string; input: unknown }): boolean => call.name === about.tool_name && sameJson(call.input, input)
-  const candidates = [
-    ['requested_by', named, named?.requests.find(sameId) ?? named?.requests.find(sameAct) ?? named?.requests.find(({ name }) => name === about.tool_name)],
-    ...[['call_id', sameId] as const, ['name_and_input', sameAct] as const].map(([by, same]) => {
-      const answer = before.find(({ requests }) => requests.some(same))
-      return [by, answer, answer?.requests.find(same)] as const
-    }),
-  ] as const
-  for (const [by, answer, call] of candidates) {
-    if (answer === undefined) continue
-    const readable = call !== undefined && !(call.input instanceof Absent) && !(input instanceof Absent)
-    const same_input = readable ? sameJson(call.input ?? null, input ?? null) : null
-    return { position: answer.position, asked_for: askedFor(session, answer.position, by, same_input), requested: readable ? { input: call.input } : undefined }
-  }
-  return undefined
-}
-
-// A final output is asked for by nobody; the model that wrote it is the nearest whose text it is.
-function wroteIt(session: Session, event: ViewEvent, position: number): FoundRequest | undefined {
-  const text = textOf(event.output)
-  if (text === null || text === '') return undefined
-  const answer = session.answers.findLast((one) => one.position < position && textOf(session.at(one.position).output_text) === text)
-  return answer && { position: answer.position, asked_for: askedFor(session, answer.position, 'output', true), requested: { input: event.output } }
-}
-
-function askedFor(session: Session, position: number, by: AskedFor['by'], same_input: boolean | null): AskedFor {
-  const result = session.at(position)
-  const call = callOf(session, position)
-  const said = by === 'output' ? null : textOf(result.output_text)
-  const model = typeof result.model_id === 'string' ? result.model_id : call === undefined ? null : session.at(call).model_id
-  return {
-    index: result.index, event_id: result.event_id, call_index: call === undefined ? null : session.at(call).index,
-    model_id: model, by, same_input, said: said === null || said.trim() === '' ? null : said,
-  }
-}
-
-function callOf(session: Session, result: number): number | undefined {
-  const parent = session.at(result).parent_event_id
-  const position = parent === null ? undefined : session.position(parent)
-  return position !== undefined && position < result && session.at(position).event_type === 'llm_call' ? position : undefined
+// Where no call of a model is on record, what it was given is not either. Null where it is.
+function givenTo(session: Session, event: ViewEvent, position: number, request: FoundRequest | undefined, call: number | undefined): string | null {
+  if (request !== undefined) return call === undefined ? 'what the model was given: the call that it answers is not on record' : null
+  const calls = session.events.slice(0, position).some(({ event_type, session_id }) => event_type === 'llm_call' && session_id === event.session_id)
+  return calls ? null : 'what a model was given: no call of one is on record before it'
 }
 
 // ------------------------------------------------------------------------------------------------------ reasoning and rules
@@ -178,11 +140,11 @@ function happenedOf(session: Session, event: ViewEvent, position: number): Happe
   if (first === undefined) return null
   const time = first.execution_time_ms ?? first.latency_ms ?? first.time_to_decide_ms
   const answer = textOf(first.tool_output ?? first.output_text ?? first.decision)
-  const error = first.error instanceof Absent ? first.error.toString() : textOf(first.error)
+  const error = textOf(first.error)
   return {
     index: first.index, outcome: first.outcome ?? null, time_ms: typeof time === 'number' ? time : null,
     error_type: typeof first.error_type === 'string' ? first.error_type : null, error: error === null ? null : shorten(error),
-    answer: answer === null ? null : shorten(answer), more: more.map(({ index }) => index),
+    answer: answer === null ? null : shorten(answer), absent: absentOf(first.tool_output, first.output_text, first.error), more: more.map(({ index }) => index),
   }
 }
 
@@ -199,14 +161,17 @@ function resultsByCallId(session: Session, event: ViewEvent, position: number): 
   return found
 }
 
-const UNTRACEABLE = [['too_short', 'too short to trace'], ['no_letter_or_digit', 'no letter or digit to trace'], ['not_a_plain_number', 'not a plain number']] as const
+const UNTRACEABLE = [['too_short', 'too short to trace'], ['no_letter_or_digit', 'no letter or digit to trace'], ['not_a_plain_number', 'not a plain number'], ['masked', 'masked before it was recorded']] as const
 
 function answersTo(session: Session, request: ViewEvent): number[] {
   if (request.event_type !== 'approval_request') return []
   return [...session.events.keys()].filter((at) => session.at(at).event_type === 'approval_decision' && session.at(at).request === request.entry_hash)
 }
 
-interface Known { position: number; horizon: Horizon; values: readonly Value[]; left: number; reasoning: readonly Reasoning[]; asked: boolean; happened: Happened | null }
+interface Known {
+  position: number; unlinked: string | null; unread_answers: readonly UnreadAnswer[]; values: readonly Value[]; left: number
+  reasoning: readonly Reasoning[]; request: FoundRequest | undefined; happened: Happened | null
+}
 
 function notKnown(session: Session, event: ViewEvent, known: Known): Unknown[] {
   const list: Unknown[] = []
@@ -217,14 +182,18 @@ function notKnown(session: Session, event: ViewEvent, known: Known): Unknown[] {
     if (source.kind === 'tool_answer' && source.trust === 'untrusted') say(`whether the answer of ${source.name ?? 'a tool'} was true`, source.index)
     if (source.kind === 'data' && source.trust === 'untrusted') say(`whether the data of ${source.name ?? 'a source'} was true`, source.index)
   }
-  if (event.tool_input instanceof Absent) say(`what the input was: ${event.tool_input.toString()}`, event.index)
+  const input = inputOf(session, event)
+  if (input instanceof Absent) say(`what the ${event.event_type === 'final_output' ? 'answer' : 'input'} was: ${input.toString()}`, event.index)
   for (const [reason, words] of UNTRACEABLE) {
     const paths = known.values.filter((value) => value.reason === reason).map((value) => value.path || 'the input')
     if (paths.length > 0) say(`where ${paths.join(', ')} came from: ${words}`)
   }
   if (known.left > 0) say(`where ${known.left} more values came from: only the first ${known.values.length} were looked up`)
   const isAct = event.event_type === 'tool_call'
-  if (isAct && !known.asked) say('who asked for it: no model call on record does')
+  const { request, unread_answers: unread } = known
+  if (request?.asked_for.by === 'parent' && request.requested === undefined && request.asked_for.absent !== null) say(`what the model asked for: ${request.asked_for.absent}`, request.asked_for.index)
+  if (isAct && request === undefined && unread.length === 0) say('who asked for it: no model call on record does')
+  for (const { index, absent } of unread) say(`whether the model asked for it in #${index}: ${absent}`, index)
   if (isAct && known.reasoning.length === 0) say('what was reasoned before it: nothing is on record')
   for (const { index, form, text, absent } of known.reasoning) {
     if (absent !== null) say(`what was reasoned: ${absent}`, index)
@@ -232,18 +201,10 @@ function notKnown(session: Session, event: ViewEvent, known: Known): Unknown[] {
     else if (form === 'summarised') say('what the model reasoned word for word: the provider gave a summary', index)
     else if (text === null) say('what was reasoned: no text is on record', index)
   }
-  for (const { position, what } of session.absent) if (position < known.horizon.act) say(`what stood in content that is not here: ${what.toString()}`, session.at(position).index)
-  for (const gap of session.events.slice(0, known.position)) {
-    if (gap.event_type === 'gap') say(`what happened in ${countOf(gap)} not on record (${String(gap.cause)})`, gap.index)
-  }
+  if (known.unlinked !== null && known.values.some(({ status, complete }) => status === 'unknown' || (status === 'partly' && !complete))) say(known.unlinked)
+  for (const { position, what } of session.missing) if (position < known.position) say(what, session.at(position).index)
   if (isAct && known.happened === null) say('whether it was done: no result is on record')
-  if (session.texts.charactersLeftOut > 0) say(`what stood in ${session.texts.charactersLeftOut} characters: the session is too long to look at whole`)
   return list
-}
-
-function countOf(gap: ViewEvent): string {
-  const count = typeof gap.from === 'number' && typeof gap.to === 'number' ? gap.to - gap.from + 1 : undefined
-  return count === undefined ? 'events' : count === 1 ? '1 event' : `${count} events`
 }
 
 function sourcesOf(values: readonly Value[]): Source[] {

@@ -7,10 +7,10 @@ import type { Run, Step } from './steps.ts'
 export type Call = Extract<Step, { type: 'tool_call' }>
 
 /** What was counted of all that was compared. */
-export interface Tally { calls: number; values: number; traced: number; partly: number; nowhere: number; untraced: number; parts: number; parts_found: number; earlier: number; mismatches: unknown[]; sources: Record<string, number> }
+export interface Tally { calls: number; values: number; traced: number; partly: number; nowhere: number; unknown: number; untraced: number; parts: number; parts_found: number; earlier: number; mismatches: unknown[]; sources: Record<string, number> }
 
 export function newTally(): Tally {
-  return { calls: 0, values: 0, traced: 0, partly: 0, nowhere: 0, untraced: 0, parts: 0, parts_found: 0, earlier: 0, mismatches: [], sources: {} }
+  return { calls: 0, values: 0, traced: 0, partly: 0, nowhere: 0, unknown: 0, untraced: 0, parts: 0, parts_found: 0, earlier: 0, mismatches: [], sources: {} }
 }
 
 /** Compares what `why` said of step `i`, a tool call, and counts it. `stepAt` gives the step on record at an index of the log. */
@@ -44,6 +44,7 @@ function share(part: number, all: number): string {
 function differences(run: Run, stepAt: (index: number) => Step | undefined, call: Call, value: Value): { said: unknown; expected: unknown }[] {
   const whole = leafAt(call.tool_input, value.path)
   if (value.status === 'untraced') return tooShort(whole) ? [] : [{ said: value.status, expected: 'a look' }]
+  if (value.status === 'unknown' || !value.complete) return [{ said: 'not everything was looked at', expected: 'a whole look' }]
   if (tooShort(whole)) return [{ said: value.status, expected: 'untraced' }]
   const pairs: [Source | null, Hit | null][] = []
   const looked = lookUp(run, call.message, whole)
