@@ -36,17 +36,14 @@ Examples:
     })
 }
 
-/** What is said about an event. `acts`: of a request for approval, the indexes of the acts that it led to. */
-export interface Explanation { readonly why: Why; readonly acts?: readonly number[] }
-
 /** Prints why as DESIGN §14 shows it, or as data. */
-export function explain({ screen, json }: Context, explanation: Explanation): void {
-  if (json) screen.json(explanation.why)
-  else for (const line of whyLines(explanation, screen.columns)) screen.line(...line)
+export function explain({ screen, json }: Context, data: Why): void {
+  if (json) screen.json(data)
+  else for (const line of whyLines(data, screen.columns)) screen.line(...line)
 }
 
 /** Everything the record says about the event: its session's events and those of the sessions it came from. */
-export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<Explanation> {
+export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<Why> {
   const events: ViewEvent[] = []
   const seen = new Set<string>()
   for (let session_id: string | undefined = event.session_id; session_id !== undefined && !seen.has(session_id) && seen.size < MAX_PARENTS;) {
@@ -58,7 +55,7 @@ export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<
     }
     session_id = parent
   }
-  return { why: why(events, event.event_id), ...(event.event_type === 'approval_request' ? { acts: actsByRequest(events).get(event.entry_hash) ?? [] } : {}) }
+  return why(events, event.event_id)
 }
 
 async function actOf(trail: CliTrail, text: string | undefined): Promise<ViewEvent> {
@@ -96,22 +93,17 @@ export function worthAsking(events: readonly ViewEvent[]): ViewEvent | undefined
 
 /** The requests for approval that never became an act. */
 export function notDone(events: readonly ViewEvent[]): ViewEvent[] {
-  const acts = actsByRequest(events)
-  return events.filter(({ event_type, entry_hash }) => event_type === 'approval_request' && !acts.has(entry_hash))
+  const done = requestsDone(events)
+  return events.filter(({ event_type, entry_hash }) => event_type === 'approval_request' && !done.has(entry_hash))
 }
 
 const isHigh = (event: ViewEvent): boolean => event['risk'] === 'high' || event['risk'] === 'critical'
 
-/** The requests for approval that became acts, by entry hash, and the indexes of those. */
-function actsByRequest(events: readonly ViewEvent[]): Map<string, number[]> {
+/** Which requests became acts, by entry hash: an act names the decision that allowed it by its seq. */
+function requestsDone(events: readonly ViewEvent[]): Set<unknown> {
   const place = (event: ViewEvent, seq: unknown): string => `${event.session_id}/${String(seq)}`
   const requests = new Map(events.filter(({ event_type }) => event_type === 'approval_decision').map((event) => [place(event, event.seq), event['request']]))
-  const acts = new Map<string, number[]>()
-  for (const event of events) {
-    const request = event.event_type === 'tool_call' ? requests.get(place(event, event['approval'])) : undefined
-    if (typeof request === 'string') acts.set(request, [...(acts.get(request) ?? []), event.index])
-  }
-  return acts
+  return new Set(events.filter(({ event_type }) => event_type === 'tool_call').map((event) => requests.get(place(event, event['approval']))))
 }
 
 async function eventsOf(trail: CliTrail, session_id: string): Promise<ViewEvent[]> {
@@ -126,7 +118,7 @@ const VALUES: ReadonlySet<LineKind> = new Set(['traced', 'untrusted', 'partly', 
 const WIDE = 260
 
 /** Values keep their columns and are shortened; everything else is said whole, on as many lines as it takes. */
-export function whyLines({ why: data, acts }: Explanation, columns: number): Line[] {
+export function whyLines(data: Why, columns: number): Line[] {
   const narrow = rowsOf(data, columns).slice(1)
   const values = narrow.filter(({ kind }) => VALUES.has(kind))
   const wide = rowsOf(data, WIDE).slice(1).filter(({ kind }) => !VALUES.has(kind))
@@ -137,8 +129,7 @@ export function whyLines({ why: data, acts }: Explanation, columns: number): Lin
   const whole = (row: Row): Line[] => wrap(row.text, room).map((text, i) => line({ ...row, label: i === 0 ? row.label : '', text }, label))
   return [
     ...heading(data.event, columns), [], ...before.flatMap(whole), ...values.map((row) => line(row, label)),
-    ...after.filter(({ kind }) => kind !== 'unknown').map((row) => (acts !== undefined && row.kind === 'happened' ? { ...row, label: 'answered' } : row)).flatMap(whole),
-    ...(acts === undefined ? [] : whole(actRow(data, acts))), ...after.filter(({ kind }) => kind === 'unknown').flatMap(whole),
+    ...after.map((row) => (data.event.event_type === 'approval_request' && row.kind === 'happened' ? { ...row, label: 'answered' } : row)).flatMap(whole),
   ]
 }
 
@@ -149,12 +140,6 @@ function heading({ event_type, tool_name, input, risk, index, elapsed_ms, sessio
   const what = input === null ? lead : `${lead} ${fitted(input, Math.max(20, columns - width(lead) - 1))}`
   const place = `#${index}${elapsed_ms === null ? '' : `, ${(elapsed_ms / 1000).toFixed(3)} s into session ${shortId(session_id)}`}`
   return joined([[bold(what)], ...(risk === null ? [] : [[bold(risk)]]), [bold(place)]], columns)
-}
-
-function actRow({ approval }: Why, acts: readonly number[]): Row {
-  const index = acts[0] ?? approval.decisions.at(-1)?.index ?? null
-  const reason = approval.status === 'rejected' || approval.status === 'expired' ? `: it was ${approval.status}` : approval.status === 'pending' ? ': nobody has answered' : ''
-  return { label: 'act', text: acts.length === 0 ? `none on record${reason}` : acts.map((act) => `#${act}`).join(', '), index, kind: 'happened' }
 }
 
 function line({ label, text, kind }: Row, columns: number): Line {
