@@ -351,7 +351,7 @@ function putBack(sql: Sql, from: Place, session_id: string): void {
   sql('ATTACH ? AS before', from.db)
   sql('CREATE TEMP TABLE gone AS SELECT scope FROM before.scopes WHERE session_id = ?', session_id)
   sql('INSERT INTO main.places SELECT * FROM before.places WHERE segment IN (SELECT segment FROM before.segments WHERE scope IN (SELECT scope FROM gone))')
-  for (const table of ['scopes', 'subjects']) sql(`DELETE FROM main.${table} WHERE scope IN (SELECT scope FROM gone)`) // the erased row stands there still
+  for (const table of ['scopes', 'subjects', 'segments']) sql(`DELETE FROM main.${table} WHERE scope IN (SELECT scope FROM gone)`) // the erased row stands there still
   for (const table of ['contents', 'subjects', 'scopes', 'segments']) sql(`INSERT INTO main.${table} SELECT * FROM before.${table} WHERE scope IN (SELECT scope FROM gone)`)
   sql('DETACH before')
 }
