@@ -1,6 +1,6 @@
 // A log's keys, and what stands beside them so that a restored database is noticed (DESIGN §6 "Keys", "Rollback"):
 //
-//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved
+//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned
 //
 // A log whose keys are not there is an error, never a reason for new ones. Protection by a passphrase is not here yet.
 
@@ -159,6 +159,15 @@ export class Keyring {
 
   writeProved(note: string): void {
     this.#files.replace('proved', note)
+  }
+
+  /** The newest checkpoint note that witnesses cosigned, as it was written; the caller checks every signature. */
+  readCosigned(): string | undefined {
+    return this.#files.read('cosigned')
+  }
+
+  writeCosigned(note: string): void {
+    this.#files.replace('cosigned', note)
   }
 
   #parse<T>(name: string, parse: (text: string) => T): T {
