@@ -3,7 +3,9 @@
 
 import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
+import type { Policy } from '../log/policy.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
+import type { CosignReport } from './cosign.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
 export type OpenMode = 'read' | 'write' | 'create'
@@ -17,7 +19,9 @@ export interface CliTrail {
   findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]>
   /** The newest events, at most `count`, ascending by index. */
   newest(count: number, session_id?: string): Promise<ViewEvent[]>
-  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void }): Promise<Verdict>
+  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy }): Promise<Verdict>
+  /** Has the policy's witnesses cosign the newest checkpoint, and keeps it beside the keys. */
+  cosign(policy: Policy, timeoutMs: number): Promise<CosignReport>
   sql(query: string): Promise<SqlResult>
   erase(what: { session_id: string } | { user_id: string }, why: { reason: string; legal_basis?: string }): Promise<Erased>
   /** What an erasure would take: sessions with child sessions. Nothing is changed. */

@@ -22,6 +22,7 @@ import { openSpoolKey } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
 import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
 import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
+import { cosign } from './cosign.ts'
 
 const PAGE = 500
 
@@ -81,12 +82,13 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     events: (query = {}) => eventsOf(store, reader, query),
     findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
     newest: (count, session_id) => reader.newest(count, session_id),
-    async verify({ progress }) {
+    async verify({ progress, policy }) {
       const remembered = rememberedBy(keyring)
-      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered), progress === undefined ? {} : { progress }))
+      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered), { ...(progress === undefined ? {} : { progress }), ...(policy === undefined ? {} : { policy }) }))
       if (verdict.whole) keyring?.writeProved(verdict.checkpoint)
       return verdict
     },
+    cosign: (policy, timeoutMs) => cosign(store, required(keyring, home), policy, timeoutMs),
     sql: (query) => runSql(store, reader, query),
     async erase(what, why) {
       const erased = await writing().erase({ ...orderOf(what), ...why, actor: userInfo().username })

@@ -14,6 +14,7 @@ import { sqlCommand } from './commands/sql.ts'
 import { tailCommand } from './commands/tail.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { whyCommand } from './commands/why.ts'
+import { witnessCommand } from './commands/witness.ts'
 import { EXIT, type Context } from './context.ts'
 import { packageVersion } from './package.ts'
 import { bold, red, safeJson, yellow } from './terminal.ts'
@@ -77,7 +78,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Look:')
   for (const add of [sessionsCommand, showCommand, tailCommand, whyCommand, sqlCommand]) add(program, context)
   program.commandsGroup('Prove:')
-  for (const add of [verifyCommand]) add(program, context)
+  for (const add of [verifyCommand, witnessCommand]) add(program, context)
   program.commandsGroup('Keep:')
   for (const add of [eraseCommand, keysCommand]) add(program, context)
   program.addHelpText('after', `

@@ -30,9 +30,10 @@ export function rememberedBy(keyring: Keyring | undefined): Evidence['remembered
 export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, vkey?: string, remembered: Evidence['remembered'] = rememberedBy(keyring)): Promise<Evidence> {
   const head = await headOf(view)
   const origin = originOf(head.checkpoint, keyring)
+  const cosigned = keyring?.readCosigned()
   const text = keyring?.vkey ?? vkey ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined }, remembered,
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined }, remembered, ...(cosigned === undefined ? {} : { cosigned }),
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)

@@ -6,13 +6,12 @@
 //
 // One line with its newline. In the others 0x01 says "the key itself"; another byte will say "under a passphrase".
 
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { sha256 } from '#crypto'
-import { concat, fromBase64, fromHex, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { concat, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { ed25519Key, type Ed25519Key } from '../base/ed25519-key.ts'
 import { ED25519, formatSignerKey, formatVerifierKey, parseSignerKey, verifierKey, type VerifierKey } from '../log/note.ts'
 
 const PLAIN = 1
-const PKCS8_ED25519 = fromHex('302e020100300506032b657004220420') // RFC 8410 §7
 
 /** Whether `origin` may name a log: as signed notes have it, and at most 255 bytes. */
 export function isOrigin(origin: string): boolean {
@@ -20,12 +19,11 @@ export function isOrigin(origin: string): boolean {
 }
 
 /** A log's key pair. */
-export interface SigningKey { readonly privateKey: KeyObject; readonly verifier: VerifierKey }
+export interface SigningKey { readonly pair: Ed25519Key; readonly verifier: VerifierKey }
 
 function signingKey(origin: string, seed: Uint8Array): SigningKey {
-  const privateKey = createPrivateKey({ key: Buffer.from(concat(PKCS8_ED25519, seed)), format: 'der', type: 'pkcs8' })
-  const publicKey = Uint8Array.from(createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(-32))
-  return { privateKey, verifier: verifierKey(origin, ED25519, publicKey) }
+  const pair = ed25519Key(seed)
+  return { pair, verifier: verifierKey(origin, ED25519, pair.publicKey) }
 }
 
 /** The texts of log.key and log.pub for a 32-byte `seed`. */

@@ -1,13 +1,14 @@
 // A log's keys, and what stands beside them so that a restored database is noticed (DESIGN §6 "Keys", "Rollback"):
 //
-//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved
+//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned
 //
 // A log whose keys are not there is an error, never a reason for new ones. Protection by a passphrase is not here yet.
 
-import { randomBytes, sign as signBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { hmacSha256 } from '#crypto'
 import { utf8 } from '../base/bytes.ts'
+import { signEd25519 } from '../base/ed25519-key.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { formatVerifierKey, type NoteSigner } from '../log/note.ts'
 import { createDiskFolder, type KeyFolder, memoryFolder, openDiskFolder } from './key-folder.ts'
@@ -77,8 +78,8 @@ export class Keyring {
 
   /** Signs checkpoints as this log. */
   signer(): NoteSigner {
-    const { privateKey, verifier } = this.#signing
-    return { name: verifier.name, keyId: verifier.keyId, sign: (message) => Uint8Array.from(signBytes(null, message, privateKey)) }
+    const { pair, verifier } = this.#signing
+    return { name: verifier.name, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) }
   }
 
   /** The generations that are there, ascending, with the time each was made (its file's, in ms since 1970). */
@@ -158,6 +159,15 @@ export class Keyring {
 
   writeProved(note: string): void {
     this.#files.replace('proved', note)
+  }
+
+  /** The newest checkpoint note that witnesses cosigned, as it was written; the caller checks every signature. */
+  readCosigned(): string | undefined {
+    return this.#files.read('cosigned')
+  }
+
+  writeCosigned(note: string): void {
+    this.#files.replace('cosigned', note)
   }
 
   #parse<T>(name: string, parse: (text: string) => T): T {

@@ -38,6 +38,8 @@ export interface Evidence {
   readonly vkey: { readonly text: string; readonly pinned: boolean }
   /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
   readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' }[]
+  /** A checkpoint that witnesses cosigned, with their signatures; read where a policy is given. */
+  readonly cosigned?: string
   /** Ascending by index; rows that are missing are left out. */
   entries(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]>
   /** The first index from `from` on that has an entry. */

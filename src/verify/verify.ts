@@ -1,7 +1,7 @@
 // Verification, in named steps. Storage is not trusted: every stored byte that means something is read and compared with what the signed
 // checkpoint covers. Pure: reads through `Evidence`, knows no clock and no disk.
 //
-//   1 checkpoint signature   2 consistency with what this machine saw before (its root is met while the tree grows)
+//   1 checkpoint signature   2 consistency with what this machine and witnesses saw before (its root is met while the tree grows)
 //   3 tree from the stored entries   4 entries canonical
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
@@ -15,6 +15,7 @@ import { encodeSession, firstPrev, foldSession, type SessionState } from '../eve
 import { openCheckpoint, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
 import { ed25519Verifier } from '../log/note.ts'
+import { evaluatePolicy, openUnderPolicy, type Policy, type PolicyResult } from '../log/policy.ts'
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
@@ -25,18 +26,21 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 const PAGE = 1_000
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
-const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root'])
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root'])
 /** Store errors that say what is wrong with the file; the others say that it could not be read now. */
 const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_database'])
 
 export interface VerifyOptions {
   readonly progress?: (done: number, total: number) => void
+  /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
+  readonly policy?: Policy
 }
 
 /** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
 export async function verifyLog(evidence: Evidence, options: VerifyOptions = {}): Promise<Verdict> {
   const run = new Run(evidence, options)
   run.checkCheckpoint()
+  run.checkWitnesses()
   await run.readEntries()
   run.checkRoot()
   await run.checkDerived()
@@ -74,7 +78,8 @@ class Run {
   readonly #firstBad = new Map<Property, number>()
   readonly #failed = new Map<Property, { readonly worst: Problem; readonly count: number }>()
   #checkpoint: Checkpoint | undefined
-  #rememberedRoots: { readonly size: number; readonly root: Hash }[] = []
+  #rememberedRoots: { readonly size: number; readonly root: Hash; readonly witnessed?: true }[] = []
+  #witnessed: PolicyResult & { readonly size: number } | undefined
   #rootDiffers = false
   /** The first leaf that differs from its stored tile. */
   #tileLeaf: number | undefined
@@ -120,6 +125,29 @@ class Run {
       } catch (error) {
         this.#bad('not_truncated', 'remembered', `the checkpoint that this machine ${what} before does not open under this log's key: ${messageOf(error)}`)
       }
+    }
+  }
+
+  /** Step 2 for what others saw: the cosigned checkpoint is of this log, not larger, and its root is met while the tree grows. */
+  checkWitnesses(): void {
+    const { policy } = this.#options
+    const { cosigned, vkey, origin } = this.#evidence
+    if (policy === undefined) return
+    if (policy.logs.length > 0 && !policy.logs.some((log) => log.vkey === vkey.text)) {
+      this.#bad('witnessed', 'policy_log', `the policy names other logs than ${origin} under this key`)
+      return
+    }
+    if (cosigned === undefined) return
+    try {
+      const before = openUnderPolicy(policy, cosigned, [ed25519Verifier(vkey.text)])
+      if (before.origin !== origin) this.#bad('witnessed', 'cosigned', `the cosigned checkpoint is of ${before.origin}`)
+      else if (before.size > this.#total) this.#bad('witnessed', 'witness_ahead', `a checkpoint of ${before.size} entries was given to witnesses, and ${this.#total} are here`, this.#total)
+      else {
+        this.#rememberedRoots.push({ ...before, witnessed: true })
+        this.#witnessed = { ...evaluatePolicy(policy, before.cosignatures), size: before.size }
+      }
+    } catch (error) {
+      this.#bad('witnessed', 'cosigned', `the cosigned checkpoint does not open under this log's and the policy's keys: ${messageOf(error)}`)
     }
   }
 
@@ -235,8 +263,12 @@ class Run {
   }
 
   #noteRoot(): void {
-    for (const { size, root } of this.#rememberedRoots) {
+    for (const { size, root, witnessed } of this.#rememberedRoots) {
       if (size !== this.#edge.size || equal(root, this.#edge.root())) continue
+      if (witnessed) {
+        this.#bad('witnessed', 'witness_forked', `the first ${size} entries are not those that were given to witnesses under this key: history was rewritten`)
+        continue
+      }
       this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten`)
     }
   }
@@ -522,12 +554,25 @@ class Run {
       not_truncated: this.#remembering === undefined
         ? this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
         : this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${this.#remembering.what === 'signed' ? 'signed' : 'looked'} (#${Math.max(0, this.#remembering.size - 1)})`),
-      witnessed: this.#say('witnessed', 'unknown', 'whether newer entries were cut off since: no witness is configured'),
+      witnessed: this.#witnessedVerdict(),
       pinned: this.#evidence.vkey.pinned
         ? this.#say('pinned', 'proved', `the key is the one this machine keeps for ${this.#evidence.origin}`)
         : this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself'),
       time: this.#say('time', 'asserted', "event times are the recorder's clock"),
     }
+  }
+
+  #witnessedVerdict(): PropertyVerdict {
+    const { policy } = this.#options
+    if (policy === undefined) return this.#say('witnessed', 'unknown', 'whether newer entries were cut off since: no witness is configured')
+    if (policy.quorum === 'none' && policy.minOrganisations === 0) return this.#say('witnessed', 'unknown', 'whether newer entries were cut off since: the policy asks for no witness')
+    const found = this.#witnessed
+    if (found === undefined) return this.#say('witnessed', 'unknown', 'whether newer entries were cut off since: no cosigned checkpoint is kept here (counterfoil witness submit)')
+    const who = `${plural(found.witnesses.length, 'witness')} of ${plural(found.organisations, 'organisation')}`
+    if (!found.satisfied) return this.#say('witnessed', 'unknown', `whether newer entries were cut off since: ${who} cosigned the first ${plural(found.size, 'entry')}, and the policy asks for more`)
+    const since = this.#total - found.size
+    const last = timeSay(Math.max(...found.witnesses.map(({ time }) => time)))
+    return this.#say('witnessed', 'proved', `${who} cosigned the first ${plural(found.size, 'entry')} (${found.witnesses.map(({ name }) => name).join(', ')}; ${last})${since === 0 ? '' : `; ${plural(since, 'entry')} since`}`)
   }
 
   #payloadsVerdict({ payloads, erased }: Verdict['counts']): PropertyVerdict {
@@ -558,8 +603,13 @@ function sessionsSay({ ended, open, suspended, interrupted, sessions }: Verdict[
   return `${plural(ended, 'session')} ${ended === 1 ? 'is' : 'are'} whole to ${ended === 1 ? 'its' : 'their'} end${parts.length === 0 ? '' : `; ${parts.join(', ')}`}`
 }
 
+/** Seconds since 1970 for people; a witness may say any number. */
+function timeSay(seconds: number): string {
+  return seconds < 8_640_000_000_000 ? new Date(seconds * 1000).toISOString().replace('.000Z', 'Z').replace('T', ' ') : `second ${seconds}`
+}
+
 function plural(n: number, noun: string): string {
-  return `${n.toLocaleString('en-US')} ${n === 1 ? noun : noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`
+  return `${n.toLocaleString('en-US')} ${n === 1 ? noun : noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : noun.endsWith('ss') ? `${noun}es` : `${noun}s`}`
 }
 
 /** Throws `error` again unless it says that the evidence itself is broken. */

@@ -131,10 +131,10 @@ export function makeVectors(): object {
 }
 
 function describe(log: Example): object {
-  const { privateKey, verifier } = parseSigningKey(log.key.secret, ORIGIN)
+  const { pair, verifier } = parseSigningKey(log.key.secret, ORIGIN)
   const leaves = log.bytes.map(leafHash)
   const head = { origin: ORIGIN, size: leaves.length, root: treeRoot(leaves) }
-  const signer = { name: verifier.name, keyId: verifier.keyId, sign: (message: Uint8Array) => Uint8Array.from(sign(null, message, privateKey)) }
+  const signer = { name: verifier.name, keyId: verifier.keyId, sign: (message: Uint8Array) => Uint8Array.from(sign(null, message, pair.privateKey)) }
   const [n01, n23] = [nodeHash(leaves[0]!, leaves[1]!), nodeHash(leaves[2]!, leaves[3]!)]
   const random = fixed('wrap', 32)
   return {

@@ -5,11 +5,13 @@ import { exitCode, PROPERTIES, type Property, type PropertyVerdict, type Status,
 import { trailName, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
 import { instant } from '../timeline.ts'
+import { readPolicy } from './witness.ts'
 
 export function verifyCommand(program: Command, context: () => Context): void {
   program.command('verify')
     .description('prove that the record is whole and unchanged, and say what that does not prove')
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
+    .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
     .addHelpText('after', `
 Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required
 property is not proved.
@@ -17,14 +19,17 @@ property is not proved.
 Examples:
   $ counterfoil verify
   $ counterfoil verify --require unchanged,complete,payloads
+  $ counterfoil verify --policy policy.txt --require witnessed
   $ counterfoil verify --trail copy-of-monday.db --json`)
-    .action(async ({ require = [] }: { require?: Property[] }) => {
+    .action(async ({ require = [], policy: file }: { require?: Property[]; policy?: string }) => {
       const ctx = context()
+      const policy = file === undefined ? undefined : readPolicy(ctx, file)
       await withTrail(ctx, 'read', async (trail, path) => {
         const started = ctx.now()
         let told = started
         const verdict = await trail.verify({
           require,
+          ...(policy === undefined ? {} : { policy }),
           progress: (done, total) => {
             if (ctx.now() - told < 100) return
             told = ctx.now()
