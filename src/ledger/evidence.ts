@@ -32,7 +32,7 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   const origin = originOf(head.checkpoint, keyring)
   const text = keyring?.vkey ?? vkey ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined }, remembered,
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined, given: keyring === undefined && vkey !== undefined }, remembered,
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)
