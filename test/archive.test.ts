@@ -9,6 +9,9 @@ import type { WritableArchive } from '../src/archive/files.ts'
 import { archiveFolder, writableFolder } from '../src/archive/folder.ts'
 import { writeArchive, type Archived } from '../src/archive/write.ts'
 import { archiveSource } from '../src/cli/archive-source.ts'
+import { testContext, type Told } from '../src/cli/fixtures.ts'
+import { openLocalTrail } from '../src/cli/local-trail.ts'
+import { run } from '../src/cli/program.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
 import { verifyLog } from '../src/verify/verify.ts'
@@ -296,5 +299,35 @@ describe('erased content', () => {
     // where nothing can be deleted (Object Lock), what is left is bytes without a key
     for (const name of gone) cpSync(join(whole, name), join(folder, name))
     expect((await verify(folder, vkey)).problems).toEqual([])
+  })
+})
+
+describe('the command', () => {
+  async function counterfoil(where: Place, ...args: string[]): Promise<Told & { code: number }> {
+    const told: Told = { out: '', err: '' }
+    const code = await run(args, ({ json }) => testContext(told, { json, trail: where.db, cwd: tmp.folder, open: (path, mode) => openLocalTrail(path, mode, where.home) }))
+    return { ...told, code }
+  }
+
+  test('archives, goes on, and verifies what it wrote', async () => {
+    expect(await counterfoil(small, 'archive', 'cli')).toMatchObject({ code: 0, out: expect.stringMatching(/^archived 1\d\d entries in .*cli · \d+ files written/) })
+    expect((await counterfoil(big, 'archive', 'cli')).out).toMatch(/^archived 4\d\d new of 56\d entries in /)
+    expect((await counterfoil(big, 'archive', 'cli')).out).toMatch(/^archived nothing new in .* 0 files written/)
+    const verified = await counterfoil(big, 'verify', 'cli', '--key', vkey, '--require', 'unchanged,complete,indexes,pinned')
+    expect([verified.code, verified.err]).toEqual([0, ''])
+    expect(verified.out).toMatch(/whole, not witnessed/)
+    expect((await counterfoil(big, 'verify', 'cli', '--require', 'pinned')).code).toBe(3)
+  })
+
+  test('says what is wrong with exit code 1, and with 2 what it could not do', async () => {
+    const folder = join(tmp.folder, 'cli-bad')
+    cpSync(whole, folder, { recursive: true })
+    rmSync(join(folder, 'tile/entries/001'))
+    expect(await counterfoil(big, 'verify', folder, '--key', vkey)).toMatchObject({ code: 1, out: expect.stringContaining('entries #256 to #511 are not there') })
+    expect(await counterfoil(small, 'archive', folder)).toMatchObject({ code: 1, err: expect.stringContaining('the log was rolled back') })
+    expect(await counterfoil(big, 'verify', folder, '--key', 'x')).toMatchObject({ code: 2, err: expect.stringContaining('no verifier key') })
+    expect(await counterfoil(big, 'verify', '--key', vkey)).toMatchObject({ code: 2, err: expect.stringContaining('--key goes with an archive') })
+    expect(await counterfoil(place(join(tmp.folder, 'other')), 'archive', whole)).toMatchObject({ code: 2, err: expect.stringContaining('name another folder') })
+    expect(await counterfoil(big, 'verify', tmp.folder)).toMatchObject({ code: 2, err: expect.stringContaining('expected an archive') })
   })
 })

@@ -73,7 +73,6 @@ class Bundles {
         const index = n * TILE_WIDTH + i
         if (index >= from && index < to) rows.push({ index, entry })
       })
-      if (entries === undefined) break // `next` says where it goes on: a log that says it is huge costs nothing
     }
     return rows
   }

@@ -5,6 +5,8 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
+import { writableFolder } from '../archive/folder.ts'
+import { writeArchive } from '../archive/write.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { ViewEvent } from '../event/view.ts'
@@ -24,6 +26,7 @@ import { openKeyring, type Keyring } from '../vault/keyring.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
+import { archiveSource } from './archive-source.ts'
 import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
 
 const PAGE = 500
@@ -121,6 +124,7 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     },
     status: () => statusOf(path, store, keyring, home),
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
+    archive: (folder, options) => store.read(async (view) => writeArchive(await writableFolder(folder), await archiveSource(view, keyring?.vkey), options)),
     close: () => (ledger === undefined ? store.close() : ledger.close()),
   }
 }
