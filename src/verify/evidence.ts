@@ -1,4 +1,4 @@
-// What a verification reads. Whoever has the evidence (a database, later a bundle or an archive) implements this; nothing that it says is
+// What a verification reads. Whoever has the evidence (a database, an archive, later a bundle) implements this; nothing that it says is
 // believed before it is checked.
 
 import type { Entry } from '../event/entry.ts'

@@ -1,11 +1,11 @@
 module counterfoil.example/interop
 
-go 1.26.0
+go 1.24.0
 
 require (
 	github.com/transparency-dev/merkle v0.0.2
 	github.com/transparency-dev/tessera v1.0.4
-	golang.org/x/mod v0.42.0
+	golang.org/x/mod v0.33.0
 )
 
 require (
