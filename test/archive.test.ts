@@ -1,6 +1,8 @@
 // A log's archive: written in steps, killed in between, verified without keys, and attacked file by file.
 
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -145,6 +147,31 @@ describe('a run that is killed', () => {
       if (verdict.size === before) expect(snapshot(folder), `after ${count} changes`).toEqual(snapshot(whole))
       expect((await verify(folder, vkey)).problems).toEqual([])
     }
+  })
+
+  test('by SIGKILL, whenever it comes, ends the same', async () => {
+    const from = join(tmp.folder, 'sigkill-from')
+    await archive(small, from)
+    const before = (await verify(from)).size
+    let killed = 0
+    for (const files of [1, 10, 25, 40]) {
+      const folder = join(tmp.folder, 'sigkill')
+      rmSync(folder, { recursive: true, force: true })
+      cpSync(from, folder, { recursive: true })
+      const there = readdirSync(folder, { recursive: true }).length
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'archive-child.ts'), big.db, folder], { stdio: 'ignore' })
+      const ended = once(child, 'exit')
+      const watching = setInterval(() => { if (readdirSync(folder, { recursive: true }).length >= there + files) child.kill('SIGKILL') }, 1)
+      const [, signal] = (await ended) as [number | null, string | null]
+      clearInterval(watching)
+      if (signal === 'SIGKILL') killed++
+      const verdict = await verify(folder, vkey)
+      expect([verdict.problems, [before, size].includes(verdict.size)], `killed after ${files} files`).toEqual([[], true])
+      await archive(big, folder)
+      expect((await verify(folder, vkey)).size).toBe(size)
+      if (verdict.size === before) expect(snapshot(folder), `killed after ${files} files`).toEqual(snapshot(whole))
+    }
+    expect(killed).toBeGreaterThan(1)
   })
 
   test('at its first run leaves no checkpoint, and goes on only with the same log', async () => {
