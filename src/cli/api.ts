@@ -31,8 +31,13 @@ export interface CliTrail {
   status(): Promise<TrailStatus>
   /** A consistent copy at `path`, made by the database itself. */
   copy(path: string): Promise<void>
+  /** Brings the archive in `folder` up to this trail, or begins one. `from` is its size before. */
+  archive(folder: string, options: { progress?: (done: number, total: number) => void }): Promise<Archived>
   close(): Promise<void>
 }
+
+/** `files` were written, `segments` of them sealed content. `checkpoint` is the archive's, a signed note. */
+export interface Archived { readonly origin: string; readonly from: number; readonly size: number; readonly files: number; readonly segments: number; readonly checkpoint: string }
 
 export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
 export interface EventQuery { readonly session_id?: string; readonly event_id?: string; readonly from?: number; readonly to?: number }

@@ -4,6 +4,8 @@ import { existsSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
+import { writableFolder } from '../archive/folder.ts'
+import { writeArchive } from '../archive/write.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { SessionSummary } from '../event/public.ts'
@@ -20,6 +22,7 @@ import { openKeyring, type Keyring } from '../vault/keyring.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
+import { archiveSource } from './archive-source.ts'
 import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
 import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
 import { cosign } from './cosign.ts'
@@ -106,6 +109,7 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     },
     status: () => statusOf(path, store, keyring, home),
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
+    archive: (folder, options) => store.read(async (view) => writeArchive(await writableFolder(folder), await archiveSource(view, keyring?.vkey), options)),
     close: () => (ledger === undefined ? store.close() : ledger.close()),
   }
 }

@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, type OutputConfiguration } from 'commander'
 import { VerifyError } from '../base/errors.ts'
+import { archiveCommand } from './commands/archive.ts'
 import { demoCommand } from './commands/demo.ts'
 import { docsCommand } from './commands/docs.ts'
 import { doctorCommand } from './commands/doctor.ts'
@@ -80,7 +81,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Prove:')
   for (const add of [verifyCommand, witnessCommand]) add(program, context)
   program.commandsGroup('Keep:')
-  for (const add of [eraseCommand, keysCommand]) add(program, context)
+  for (const add of [archiveCommand, eraseCommand, keysCommand]) add(program, context)
   program.addHelpText('after', `
 Exit code: 0 fine, 1 verify found tampering, 2 could not run, 3 whole but a
 required property is not proved.

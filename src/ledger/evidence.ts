@@ -33,7 +33,7 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   const cosigned = keyring?.readCosigned()
   const text = keyring?.vkey ?? vkey ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined }, remembered, ...(cosigned === undefined ? {} : { cosigned }),
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined, given: keyring === undefined && vkey !== undefined }, remembered, ...(cosigned === undefined ? {} : { cosigned }),
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)

@@ -1,4 +1,4 @@
-// What a verification reads. Whoever has the evidence (a database, later a bundle or an archive) implements this; nothing that it says is
+// What a verification reads. Whoever has the evidence (a database, an archive, later a bundle) implements this; nothing that it says is
 // believed before it is checked.
 
 import type { Entry } from '../event/entry.ts'
@@ -34,8 +34,8 @@ export interface Evidence {
   readonly origin: string
   /** The newest checkpoint as stored, a signed note, with the size that the store says it has. */
   readonly head: { readonly note: string; readonly size: number }
-  /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence. */
-  readonly vkey: { readonly text: string; readonly pinned: boolean }
+  /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence; `given`: from whoever verifies, not from this machine's keys. */
+  readonly vkey: { readonly text: string; readonly pinned: boolean; readonly given?: boolean }
   /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
   readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' }[]
   /** A checkpoint that witnesses cosigned, with their signatures; read where a policy is given. */

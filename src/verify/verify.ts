@@ -248,7 +248,7 @@ class Run {
     for (const { level, index: n, bytes } of full) {
       const stored = await this.#reading('indexes', index, () => tile(level, n))
       if (stored === undefined) {
-        this.#bad('indexes', 'tile_missing', `tile ${level}/${n} is not there`)
+        this.#bad('indexes', 'tile_missing', `tile ${level}/${n} is not there`, n * 256 ** (level + 1))
         if (level === 0) this.#untiled = Math.min(this.#untiled, n * 256)
       } else if (!equal(stored, bytes)) this.#badTile(level, n, stored, bytes)
     }
@@ -550,13 +550,13 @@ class Run {
       unchanged: this.#say('unchanged', 'proved', n === 0 ? 'the log is empty, and signed so' : `the ${plural(n, 'entry')} ${n === 1 ? 'is the one' : 'are the ones'} signed: none edited, inserted, reordered or removed before #${n - 1}`),
       complete: this.#say('complete', this.#gapsSay === '' ? 'proved' : 'unknown', this.#gapsSay === '' ? sessionsSay(counts) : this.#gapsSay),
       payloads: this.#payloadsVerdict(counts),
-      indexes: this.#evidence.sessions === undefined ? this.#say('indexes', 'unknown', 'there are no derived rows here to compare') : this.#say('indexes', 'proved', `tiles${this.#evidence.vault?.opened === true ? ', session rows and content index' : ' and session rows'} agree with the entries`),
+      indexes: this.#evidence.sessions === undefined ? this.#indexless() : this.#say('indexes', 'proved', `tiles${this.#evidence.vault?.opened === true ? ', session rows and content index' : ' and session rows'} agree with the entries`),
       not_truncated: this.#remembering === undefined
         ? this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
         : this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${this.#remembering.what === 'signed' ? 'signed' : 'looked'} (#${Math.max(0, this.#remembering.size - 1)})`),
       witnessed: this.#witnessedVerdict(),
       pinned: this.#evidence.vkey.pinned
-        ? this.#say('pinned', 'proved', `the key is the one this machine keeps for ${this.#evidence.origin}`)
+        ? this.#say('pinned', 'proved', this.#evidence.vkey.given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`)
         : this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself'),
       time: this.#say('time', 'asserted', "event times are the recorder's clock"),
     }
@@ -573,6 +573,10 @@ class Run {
     const since = this.#total - found.size
     const last = timeSay(Math.max(...found.witnesses.map(({ time }) => time)))
     return this.#say('witnessed', 'proved', `${who} cosigned the first ${plural(found.size, 'entry')} (${found.witnesses.map(({ name }) => name).join(', ')}; ${last})${since === 0 ? '' : `; ${plural(since, 'entry')} since`}`)
+  }
+
+  #indexless(): PropertyVerdict {
+    return this.#evidence.tile === undefined ? this.#say('indexes', 'unknown', 'there are no derived rows here to compare') : this.#say('indexes', 'proved', 'tiles agree with the entries; there are no other derived rows here')
   }
 
   #payloadsVerdict({ payloads, erased }: Verdict['counts']): PropertyVerdict {

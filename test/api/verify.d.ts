@@ -104,10 +104,11 @@ interface Evidence {
         readonly note: string;
         readonly size: number;
     };
-    /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence. */
+    /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence; `given`: from whoever verifies, not from this machine's keys. */
     readonly vkey: {
         readonly text: string;
         readonly pinned: boolean;
+        readonly given?: boolean;
     };
     /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
     readonly remembered: readonly {

@@ -1,6 +1,9 @@
 // counterfoil verify: what can be proved about a trail, what is only asserted, and what cannot be known.
 
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { InvalidArgumentError, type Command } from 'commander'
+import { MisuseError } from '../../base/errors.ts'
 import { exitCode, PROPERTIES, type Property, type PropertyVerdict, type Status, type Verdict } from '../../verify/verdict.ts'
 import { trailName, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
@@ -10,6 +13,8 @@ import { readPolicy } from './witness.ts'
 export function verifyCommand(program: Command, context: () => Context): void {
   program.command('verify')
     .description('prove that the record is whole and unchanged, and say what that does not prove')
+    .argument('[archive]', 'an archive folder, or another trail; default the trail')
+    .option('--key <vkey>', "the log's verifier key, for an archive; default the one in it")
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
     .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
     .addHelpText('after', `
@@ -20,28 +25,39 @@ Examples:
   $ counterfoil verify
   $ counterfoil verify --require unchanged,complete,payloads
   $ counterfoil verify --policy policy.txt --require witnessed
-  $ counterfoil verify --trail copy-of-monday.db --json`)
-    .action(async ({ require = [], policy: file }: { require?: Property[]; policy?: string }) => {
+  $ counterfoil verify copy-of-monday.db --json
+  $ counterfoil verify ./archive --key "$(cat log.pub)"`)
+    .action(async (what: string | undefined, { require = [], key, policy: file }: { require?: Property[]; key?: string; policy?: string }) => {
       const ctx = context()
       const policy = file === undefined ? undefined : readPolicy(ctx, file)
-      await withTrail(ctx, 'read', async (trail, path) => {
-        const started = ctx.now()
-        let told = started
-        const verdict = await trail.verify({
-          require,
-          ...(policy === undefined ? {} : { policy }),
-          progress: (done, total) => {
-            if (ctx.now() - told < 100) return
-            told = ctx.now()
-            ctx.screen.progress(`verifying ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %`)
-          },
-        })
-        ctx.screen.progress('')
-        ctx.exit = exitCode(verdict, require)
-        if (ctx.json) ctx.screen.json({ ...verdict, required: require, exit_code: ctx.exit })
-        else for (const line of verdictLines(verdict, { name: trailName(path), ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
-      })
+      const asked = policy === undefined ? {} : { policy }
+      const folder = what === undefined ? undefined : resolve(ctx.cwd, what)
+      if (folder !== undefined && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) {
+        const { verifyArchive } = await import('../archived.ts')
+        return report(ctx, folder, require, (progress) => verifyArchive(folder, { ...(key === undefined ? {} : { key }), ...asked, progress }))
+      }
+      if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with an archive folder, got a trail', "a trail's key is pinned by the keys on this machine")
+      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, path) => report(ctx, path, require, (progress) => trail.verify({ require, ...asked, progress })))
     })
+}
+
+async function report(ctx: Context, path: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<Verdict>): Promise<void> {
+  const started = ctx.now()
+  const verdict = await verify(progressLine(ctx, 'verifying'))
+  ctx.screen.progress('')
+  ctx.exit = exitCode(verdict, require)
+  if (ctx.json) ctx.screen.json({ ...verdict, required: require, exit_code: ctx.exit })
+  else for (const line of verdictLines(verdict, { name: trailName(path), ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
+}
+
+/** Says how far it is, ten times a second at most. */
+export function progressLine(ctx: Context, doing: string): (done: number, total: number) => void {
+  let told = ctx.now()
+  return (done, total) => {
+    if (ctx.now() - told < 100) return
+    told = ctx.now()
+    ctx.screen.progress(`${doing} ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %`)
+  }
 }
 
 /** The verdict as DESIGN §14 shows it. What failed stands first. */

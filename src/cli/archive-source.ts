@@ -1,0 +1,59 @@
+// One snapshot of a stored log as what an archive is written from.
+
+import { toHex } from '../base/bytes.ts'
+import { StoreError, VerifyError } from '../base/errors.ts'
+import { parseEntry } from '../event/parse.ts'
+import type { ArchiveSource } from '../archive/write.ts'
+import { parseTreeHead } from '../log/checkpoint.ts'
+import { parseNote } from '../log/note.ts'
+import type { StoreView } from '../store/contract.ts'
+
+const PAGE = 500
+
+/** Without `vkey` the key that entry 0 names: it signs what is written, and whoever verifies the archive decides whether to believe it. */
+export async function archiveSource(view: StoreView, vkey?: string): Promise<ArchiveSource> {
+  const head = await view.head()
+  if (head === undefined) throw new StoreError('no_log', 'archive: the database holds no log', 'name another file')
+  const first = vkey === undefined ? (await view.entries(0, 1))[0] : undefined
+  const text = vkey ?? (first === undefined ? undefined : parseEntry(first.entry).entry.facts['vkey'])
+  if (typeof text !== 'string') throw new VerifyError('no_vkey', 'archive: entry #0 names no verifier key', 'verify the log', { first_bad_index: 0 })
+  return {
+    origin: parseTreeHead(parseNote(head.checkpoint).text).origin, vkey: text, head: head.checkpoint,
+    entries: (from, to) => view.entries(from, to),
+    tile: (level, n) => view.tile(level, n),
+    segments: (from, to) => segmentsOf(view, from, to),
+    erased: () => erasedScopes(view),
+  }
+}
+
+async function* segmentsOf(view: StoreView, from: number, to: number): ReturnType<ArchiveSource['segments']> {
+  const named = new Set((await view.places(from, to)).map(({ segment }) => segment))
+  if (named.size === 0) return
+  const sessions = new Set((await view.entries(from, to)).map(({ entry }) => parseEntry(entry).entry.session_id))
+  const names = new Map((await view.scopes([...sessions])).map(({ scope, session_id, k }) => [toHex(scope), `${session_id}/${k}`]))
+  for (const segment of [...named].sort((a, b) => a - b)) {
+    const row = await view.segment(segment)
+    const scope = row === undefined ? undefined : names.get(toHex(row.scope))
+    if (row === undefined || scope === undefined) throw new VerifyError('archive_source', `archive: segment ${segment}, with content of entries #${from} to #${to - 1}, is not there or of no scope of theirs`, 'verify the log; the checkpoint of the archive was left as it is', { first_bad_index: from })
+    yield { segment, scope, bytes: row.bytes }
+  }
+}
+
+/** Scopes that an entry orders erased and another says are. */
+async function erasedScopes(view: StoreView): Promise<ReadonlySet<string>> {
+  const ordered = new Map<string, readonly string[]>()
+  const erased = new Set<string>()
+  for (let from = 0; ; ) {
+    const page = await view.events({ event_types: ['erasure'], from, limit: PAGE })
+    for (const { index, entry } of page) {
+      from = index + 1
+      const { facts, writer } = parseEntry(entry).entry
+      if (writer !== 'ledger') continue
+      const erasure = String(facts['erasure'])
+      const scopes = Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []
+      if (facts['phase'] === 'done') for (const scope of ordered.get(erasure) ?? []) erased.add(scope)
+      else ordered.set(erasure, [...(ordered.get(erasure) ?? []), ...scopes])
+    }
+    if (page.length < PAGE) return erased
+  }
+}
