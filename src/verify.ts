@@ -5,6 +5,7 @@ export { exitCode, PROPERTIES, type Problem, type Property, type PropertyVerdict
 export type { Disclosed, Evidence, Fault, Vault } from './verify/evidence.ts'
 export { leafHash, type Hash } from './log/hash.ts'
 export { ed25519Verifier, type NoteVerifier } from './log/note.ts'
+export { parsePolicy, type Policy } from './log/policy.ts'
 export { openCheckpoint, type Checkpoint } from './log/checkpoint.ts'
 export { checkInclusion, type Inclusion } from './log/inclusion.ts'
 export { checkConsistency, type Consistency } from './log/consistency.ts'

@@ -64,6 +64,7 @@ let size = 0
 let vkey = ''
 
 beforeAll(async () => {
+  await made('other', 20)
   await grow(small, 100)
   copyOf(small, big.folder)
   size = await grow(big, 560)
@@ -90,7 +91,7 @@ describe('an archive', () => {
   })
 
   test('does not verify under another key', async () => {
-    const { vkey: other } = openKeyring(originAt(await made('other', 20)), join(tmp.folder, 'other/home'))
+    const { vkey: other } = openKeyring(originAt(place(join(tmp.folder, 'other'))), join(tmp.folder, 'other/home'))
     expect((await verify(whole, other)).properties.unchanged).toMatchObject({ status: 'failed' })
   })
 

@@ -559,8 +559,11 @@ interface Place {
     /** The provider's id of a tool call, which joins a result to it. */
     call_id?: string;
 }
+/** Your own event types: `declare module 'counterfoil' { interface CustomEvents { order_escalated: { order_id: string } } }`. */
+interface CustomEvents {
+}
 /** What can be recorded, by event type. */
-interface EventInputs {
+interface EventInputs extends CustomEvents {
     llm_call: {
         provider: string;
         model_id: string;
@@ -631,11 +634,6 @@ interface EventInputs {
     };
     final_output: {
         output: string;
-    };
-    /** An event of your own; `name` is a label. */
-    custom: {
-        name: string;
-        content?: Json;
     };
 }
 /** What every event read back has, beside `event_type` and its own fields. */
@@ -755,16 +753,16 @@ interface Recorded {
     witnessed(): Promise<Receipt>;
 }
 
-interface Action<In = unknown> {
+interface Action {
     readonly tool_name: string;
-    readonly tool_input: In;
+    readonly tool_input: unknown;
     readonly risk?: Risk;
     readonly quorum?: number;
     readonly expires?: Date;
     readonly summary?: string;
 }
-/** What the person who decides is given. `tool_input` is as it was recorded, before the tool's schema changes it. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
-interface ApprovalRequest<In = unknown> extends Action<In> {
+/** What the person who decides is given. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
+interface ApprovalRequest extends Action {
     readonly approval_id: string;
     readonly session_id: string;
     readonly user_id?: string;
@@ -779,7 +777,7 @@ interface Approval$1 {
     readonly comment?: string;
 }
 /** Asks a person. `assurance` says how we know who answered; default `asserted`. */
-type Approver<In = unknown> = (request: ApprovalRequest<In>) => Promise<{
+type Approver = (request: ApprovalRequest) => Promise<{
     decision: 'approved' | 'rejected';
     approver_id: string;
     comment?: string;
@@ -826,21 +824,16 @@ interface StandardSchema<Out> {
         } | undefined;
     };
 }
-/** `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without. */
-interface ToolPolicy<In = unknown> {
+/** `approval`: an approver, `true` for the trail's, or a question about the input. */
+interface ToolPolicy {
     readonly risk?: Risk;
-    readonly approval?: Approver<In> | boolean;
-    readonly when?: (input: In) => boolean;
+    readonly approval?: Approver | boolean | ((input: unknown) => boolean);
 }
-interface ToolDefinition<In> extends ToolPolicy<In> {
+interface ToolDefinition<In> extends ToolPolicy {
     readonly name: string;
     readonly description?: string;
     readonly input?: StandardSchema<In>;
     readonly input_schema?: JsonSchema;
-}
-/** What is said of an SDK's tool. `name` is for a tool that does not know its own, as the AI SDK's, which is named by its key in `tools`. */
-interface RunnablePolicy extends ToolPolicy {
-    readonly name?: string;
 }
 /** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
 interface CallContext {
@@ -863,10 +856,12 @@ interface Tool<In, Out> {
 }
 /** A tool object of an SDK: Anthropic's `betaZodTool`, the AI SDK's `tool()`, OpenAI Agents' `tool()`. */
 interface RunnableTool {
-    readonly name?: string;
+    readonly name: string;
     run?: (...args: never[]) => unknown;
     execute?: (...args: never[]) => unknown;
 }
+/** Marks a plain function that returns a promise as one that asks a person. Async functions need no mark. */
+declare function approver(ask: Approver): Approver;
 
 /** The properties of a log, in the order in which they are reported. */
 declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
@@ -1158,7 +1153,7 @@ interface Recorder extends ModelCallSource {
     /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
     tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>;
     /** An SDK's tool object, on the record; everything else about it is as it was. */
-    tool<T extends RunnableTool>(tool: T, policy?: RunnablePolicy): T;
+    tool<T extends RunnableTool>(tool: T, policy?: ToolPolicy): T;
     /** Puts an action before a person and resolves with the answer, which is durable then. */
     approval(action: Action): Promise<Approval$1>;
 }
@@ -1289,5 +1284,5 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, approver, currentSession, defaultMasks, openTrail };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, CustomEvents, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

@@ -1,3 +1,87 @@
+/** A SHA-256 hash: 32 bytes, never changed after it was made. */
+type Hash = Uint8Array;
+/** SHA-256(0x00 ‖ entry): the Merkle leaf of an entry's exact bytes. */
+declare function leafHash(entry: Uint8Array): Hash;
+
+/** A key that is trusted. `verify` gets the text's UTF-8 bytes and never throws. */
+interface NoteVerifier {
+    readonly name: string;
+    readonly keyId: number;
+    verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+/** A verifier key, `name+hex(key id)+base64(type ‖ public key)`. */
+interface VerifierKey {
+    readonly name: string;
+    readonly keyId: number;
+    /** The signature type byte: ED25519, COSIGNATURE_ED25519 or one we do not know. */
+    readonly type: number;
+    readonly publicKey: Uint8Array;
+}
+/** Verifies `0x01` signatures, over the note text itself. Throws a MisuseError for a key of another type, length or small order. */
+declare function ed25519Verifier(vkey: string | VerifierKey): NoteVerifier;
+
+/** What a checkpoint says, believed or not. `size` is a safe integer from 0, `root` 32 bytes. */
+interface TreeHead {
+    readonly origin: string;
+    readonly size: number;
+    readonly root: Hash;
+    /** Lines after the root, mostly none. */
+    readonly extensions?: readonly string[];
+}
+/** A witness's cosignature that was verified. `time` is the witness's, in seconds since 1970. */
+interface Cosigned {
+    readonly name: string;
+    readonly keyId: number;
+    readonly time: number;
+}
+declare const checked: unique symbol;
+/** A tree head whose log signature was verified. Only `openCheckpoint` makes one. */
+interface Checkpoint extends TreeHead {
+    readonly [checked]: true;
+    /** The verified cosignatures, one a witness. */
+    readonly cosignatures: readonly Cosigned[];
+}
+/** Who may have signed. */
+interface CheckpointTrust {
+    /** The origin the checkpoint MUST have. Without it, it must be the name of a log key that signed, as C2SP recommends to logs. */
+    readonly origin?: string;
+    /** Witnesses' verifiers (`cosignatureVerifier`): they never stand in for the log, and a false cosignature refuses the whole. */
+    readonly cosigners?: readonly NoteVerifier[];
+}
+/**
+ * The checkpoint of a note that one of the log's `verifiers` signed. VerifyErrors as `openNote`, and `checkpoint_malformed` for a
+ * signed text that is no checkpoint, `checkpoint_origin` for one of another log, `note_unverified` when only witnesses signed.
+ */
+declare function openCheckpoint(note: string | Uint8Array, verifiers: readonly NoteVerifier[], trust?: CheckpointTrust): Checkpoint;
+
+interface PolicyLog {
+    readonly vkey: string;
+    readonly url?: string;
+    readonly verifier: NoteVerifier;
+}
+interface PolicyWitness extends PolicyLog {
+    readonly name: string;
+}
+/** A group: at least `k` of its members, which are names of witnesses and groups. */
+interface PolicyGroup {
+    readonly name: string;
+    readonly k: number;
+    readonly members: readonly string[];
+}
+interface Policy {
+    readonly logs: readonly PolicyLog[];
+    readonly witnesses: readonly PolicyWitness[];
+    readonly groups: readonly PolicyGroup[];
+    /** The name of a witness or group, or `none`. */
+    readonly quorum: string;
+    /** Who runs which witnesses, by name. */
+    readonly organisations: ReadonlyMap<string, readonly string[]>;
+    /** How many organisations must have cosigned; 0 unless said. */
+    readonly minOrganisations: number;
+}
+/** The policy in `text`; a MisuseError `policy_malformed` names the line. */
+declare function parsePolicy(text: string): Policy;
+
 /** Outcomes an event may carry in its envelope. */
 declare const OUTCOMES: readonly ["success", "failure", "denied", "timeout", "unknown"];
 type Outcome = (typeof OUTCOMES)[number];
@@ -57,11 +141,6 @@ type FactValue = string | number | boolean | readonly string[] | {
     readonly [ref: string]: number;
 };
 
-/** A SHA-256 hash: 32 bytes, never changed after it was made. */
-type Hash = Uint8Array;
-/** SHA-256(0x00 ‖ entry): the Merkle leaf of an entry's exact bytes. */
-declare function leafHash(entry: Uint8Array): Hash;
-
 /** A payload's bytes with the salt (32 bytes) of its commitment; or why they are not there. */
 type Disclosed = {
     readonly bytes: Uint8Array;
@@ -115,6 +194,8 @@ interface Evidence {
         readonly note: string;
         readonly what: 'signed' | 'proved';
     }[];
+    /** A checkpoint that witnesses cosigned, with their signatures; read where a policy is given. */
+    readonly cosigned?: string;
     /** Ascending by index; rows that are missing are left out. */
     entries(from: number, to: number): Promise<readonly {
         readonly index: number;
@@ -185,60 +266,11 @@ declare function exitCode(verdict: Verdict, require?: readonly Property[]): 0 | 
 
 interface VerifyOptions {
     readonly progress?: (done: number, total: number) => void;
+    /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
+    readonly policy?: Policy;
 }
 /** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
 declare function verifyLog(evidence: Evidence, options?: VerifyOptions): Promise<Verdict>;
-
-/** A key that is trusted. `verify` gets the text's UTF-8 bytes and never throws. */
-interface NoteVerifier {
-    readonly name: string;
-    readonly keyId: number;
-    verify(message: Uint8Array, signature: Uint8Array): boolean;
-}
-/** A verifier key, `name+hex(key id)+base64(type ‖ public key)`. */
-interface VerifierKey {
-    readonly name: string;
-    readonly keyId: number;
-    /** The signature type byte: ED25519, COSIGNATURE_ED25519 or one we do not know. */
-    readonly type: number;
-    readonly publicKey: Uint8Array;
-}
-/** Verifies `0x01` signatures, over the note text itself. Throws a MisuseError for a key of another type, length or small order. */
-declare function ed25519Verifier(vkey: string | VerifierKey): NoteVerifier;
-
-/** What a checkpoint says, believed or not. `size` is a safe integer from 0, `root` 32 bytes. */
-interface TreeHead {
-    readonly origin: string;
-    readonly size: number;
-    readonly root: Hash;
-    /** Lines after the root, mostly none. */
-    readonly extensions?: readonly string[];
-}
-/** A witness's cosignature that was verified. `time` is the witness's, in seconds since 1970. */
-interface Cosigned {
-    readonly name: string;
-    readonly keyId: number;
-    readonly time: number;
-}
-declare const checked: unique symbol;
-/** A tree head whose log signature was verified. Only `openCheckpoint` makes one. */
-interface Checkpoint extends TreeHead {
-    readonly [checked]: true;
-    /** The verified cosignatures, one a witness. */
-    readonly cosignatures: readonly Cosigned[];
-}
-/** Who may have signed. */
-interface CheckpointTrust {
-    /** The origin the checkpoint MUST have. Without it, it must be the name of a log key that signed, as C2SP recommends to logs. */
-    readonly origin?: string;
-    /** Witnesses' verifiers (`cosignatureVerifier`): they never stand in for the log, and a false cosignature refuses the whole. */
-    readonly cosigners?: readonly NoteVerifier[];
-}
-/**
- * The checkpoint of a note that one of the log's `verifiers` signed. VerifyErrors as `openNote`, and `checkpoint_malformed` for a
- * signed text that is no checkpoint, `checkpoint_origin` for one of another log, `note_unverified` when only witnesses signed.
- */
-declare function openCheckpoint(note: string | Uint8Array, verifiers: readonly NoteVerifier[], trust?: CheckpointTrust): Checkpoint;
 
 /** What `checkInclusion` compares. Hashes are 32 bytes; `proof` goes from the leaf's sibling up. */
 interface Inclusion {
@@ -299,5 +331,5 @@ declare class VerifyError extends CounterfoilError {
     });
 }
 
-export { CounterfoilError, PROPERTIES, VerifyError, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, verifyLog };
-export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, NoteVerifier, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
+export { CounterfoilError, PROPERTIES, VerifyError, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, parsePolicy, verifyLog };
+export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, NoteVerifier, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
