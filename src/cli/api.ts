@@ -3,6 +3,7 @@
 
 import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
+import type { BundleOrder, ExportedBundle } from '../ledger/bundle.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
@@ -18,6 +19,10 @@ export interface CliTrail {
   /** The newest events, at most `count`, ascending by index. */
   newest(count: number, session_id?: string): Promise<ViewEvent[]>
   verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void }): Promise<Verdict>
+  /** The JSON text of a session's evidence bundle. */
+  export(order: BundleOrder): Promise<ExportedBundle>
+  /** The C2SP tlog-proof of an event. */
+  prove(event_id: string): Promise<string | undefined>
   sql(query: string): Promise<SqlResult>
   erase(what: { session_id: string } | { user_id: string }, why: { reason: string; legal_basis?: string }): Promise<Erased>
   /** What an erasure would take: sessions with child sessions. Nothing is changed. */

@@ -9,8 +9,9 @@ import { MisuseError, StoreError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
+import { exportBundle } from '../ledger/bundle.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
-import { KEK_LIFE_MS, Ledger, type EraseOrder } from '../ledger/ledger.ts'
+import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
@@ -104,6 +105,8 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
       if (verdict.whole) keyring?.writeProved(verdict.checkpoint)
       return verdict
     },
+    export: (order) => store.read((view) => exportBundle(view, keyring, order)),
+    prove: (event_id) => store.read((view) => proofOf(view, event_id)),
     sql: (query) => runSql(store, reader, query),
     async erase(what, why) {
       const erased = await writing().erase({ ...orderOf(what), ...why, actor: userInfo().username })
