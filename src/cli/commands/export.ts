@@ -47,7 +47,7 @@ Examples:
         if (missing > 0) say(`${plural(missing, 'payload')} asked for ${missing === 1 ? 'is' : 'are'} not there any more; counterfoil verify says why`)
         if (disclose === 'none') say('no content is in it; --disclose all or --disclose EVENT puts some in')
         say('Whoever checks it needs your key from you, not from the file:')
-        ctx.screen.line(verdict.keys[0]!)
+        ctx.screen.text(verdict.keys[0]!) // whole: it is there to be copied
       })
     })
 }

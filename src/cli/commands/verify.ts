@@ -111,7 +111,7 @@ function label(status: Status): Span {
 
 function conclusion(verdict: AnyVerdict, ms: number): Line {
   const time = grey(` · ${(ms / 1000).toFixed(2)} s`)
-  if (verdict.whole) return [bold('whole'), verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
+  if (verdict.whole) return [bold('whole'), 'session_id' in verdict && verdict.properties.pinned.status !== 'proved' ? ', unpinned' : '', verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
   const all = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
   // What the signature covers outweighs what is derived from it.
   const first = verdict.properties.unchanged.first_bad_index ?? (all.length === 0 ? undefined : Math.min(...all))
