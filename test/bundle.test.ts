@@ -61,7 +61,7 @@ const codes = (json: string, trust: BundleTrust = { key }): string[] => [...new 
 const changed = (json: string, change: (bundle: { -readonly [name in keyof Bundle]: any }) => void): string => {
   const bundle = structuredClone(parseBundle(json)) as { -readonly [name in keyof Bundle]: any }
   change(bundle)
-  return formatBundle(bundle as Bundle)
+  return formatBundle(bundle)
 }
 
 describe('a bundle', () => {
