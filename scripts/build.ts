@@ -8,6 +8,7 @@ import { join, relative, resolve } from 'node:path'
 import { build as bundle, type BuildOptions, type Metafile, type Plugin } from 'esbuild'
 import { rollup, type RollupLog } from 'rollup'
 import { dts } from 'rollup-plugin-dts'
+import { pageScript } from '../src/page/script.ts'
 import { bundledPackages, formatBom, formatLicenses } from './third-party.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -58,7 +59,7 @@ export async function build(outdir: string): Promise<Built> {
     chunkNames: 'chunks/[hash]',
     outdir,
     write: true,
-    plugins: [workerAsString(worker.outputFiles?.[0]?.text ?? ''), withoutWebhooks],
+    plugins: [workerAsString(worker.outputFiles?.[0]?.text ?? ''), pageAsString(await pageScript()), withoutWebhooks],
   })
   makeExecutable(join(outdir, 'cli.js'))
   const browser = await bundle({ ...common, entryPoints: { 'verify.browser': 'src/verify.ts' }, platform: 'browser', target: ['es2024'], outdir, write: true })
@@ -77,6 +78,19 @@ function workerAsString(code: string): Plugin {
     setup(build) {
       build.onLoad({ filter: /[/\\]ledger[/\\]worker-source\.ts$/ }, () => ({
         contents: `export const workerSource = { code: ${JSON.stringify(code)} }`,
+        loader: 'js',
+      }))
+    },
+  }
+}
+
+/** The same for the script of evidence pages: the published package has no bundler. */
+function pageAsString(code: string): Plugin {
+  return {
+    name: 'page-as-string',
+    setup(build) {
+      build.onLoad({ filter: /[/\\]page[/\\]script\.ts$/ }, () => ({
+        contents: `export const pageScript = async () => ${JSON.stringify(code)}`,
         loader: 'js',
       }))
     },

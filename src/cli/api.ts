@@ -4,6 +4,7 @@
 import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
 import type { Policy } from '../log/policy.ts'
+import type { BundleOrder, ExportedBundle } from '../ledger/bundle.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 import type { CosignReport } from './cosign.ts'
 
@@ -22,6 +23,10 @@ export interface CliTrail {
   verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy }): Promise<Verdict>
   /** Has the policy's witnesses cosign the newest checkpoint, and keeps it beside the keys. */
   cosign(policy: Policy, timeoutMs: number): Promise<CosignReport>
+  /** The JSON text of a session's evidence bundle. */
+  export(order: BundleOrder): Promise<ExportedBundle>
+  /** The C2SP tlog-proof of an event. */
+  prove(event_id: string): Promise<string | undefined>
   sql(query: string): Promise<SqlResult>
   erase(what: { session_id: string } | { user_id: string }, why: { reason: string; legal_basis?: string }): Promise<Erased>
   /** What an erasure would take: sessions with child sessions. Nothing is changed. */

@@ -11,8 +11,9 @@ import { parseEntry } from '../event/parse.ts'
 import type { SessionSummary } from '../event/public.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
+import { exportBundle } from '../ledger/bundle.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
-import { KEK_LIFE_MS, Ledger, type EraseOrder } from '../ledger/ledger.ts'
+import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
@@ -92,6 +93,8 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
       return verdict
     },
     cosign: (policy, timeoutMs) => cosign(store, required(keyring, home), policy, timeoutMs),
+    export: (order) => store.read((view) => exportBundle(view, keyring, order)),
+    prove: (event_id) => store.read((view) => proofOf(view, event_id)),
     sql: (query) => runSql(store, reader, query),
     async erase(what, why) {
       const erased = await writing().erase({ ...orderOf(what), ...why, actor: userInfo().username })

@@ -69,7 +69,8 @@ function originOf(note: string, keyring: Keyring | undefined): string {
   }
 }
 
-async function vkeyInLog(view: StoreView): Promise<string> {
+/** The verifier key that the log names in its first entry: nothing says whose it is. */
+export async function vkeyInLog(view: StoreView): Promise<string> {
   const first = (await view.entries(0, 1))[0]
   const vkey = first === undefined ? undefined : vkeyOf(first.entry)
   if (typeof vkey !== 'string') throw new VerifyError('no_vkey', 'verify: entry #0 names no verifier key, and none was given', 'pass the log\'s verifier key', { first_bad_index: 0 })

@@ -249,12 +249,7 @@ export class Ledger {
 
   /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
   async prove(event_id: string): Promise<string | undefined> {
-    return this.read(async (view) => {
-      const [row, head] = [(await view.findEvents([event_id]))[0], await view.head()]
-      if (row === undefined || head === undefined) return undefined
-      const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size)), row.index, head.size)
-      return formatProof({ index: row.index, proof, checkpoint: head.checkpoint })
-    })
+    return this.read((view) => proofOf(view, event_id))
   }
 
   async session(session_id: string): Promise<SessionState | undefined> {
@@ -580,3 +575,10 @@ export function storeTiles(view: StoreView, size: number): ReturnType<typeof ful
   })
 }
 
+/** The C2SP tlog-proof of an event under the newest checkpoint; undefined when there is no such event. */
+export async function proofOf(view: StoreView, event_id: string): Promise<string | undefined> {
+  const [row, head] = [(await view.findEvents([event_id]))[0], await view.head()]
+  if (row === undefined || head === undefined) return undefined
+  const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size)), row.index, head.size)
+  return formatProof({ index: row.index, proof, checkpoint: head.checkpoint })
+}

@@ -28,8 +28,11 @@ export interface Verdict {
   }
 }
 
+/** A verdict of a log or of a part of one, which has no `indexes` to compare. */
+export type AnyVerdict = Omit<Verdict, 'properties' | 'counts'> & { readonly properties: Omit<Verdict['properties'], 'indexes'> & { readonly indexes?: PropertyVerdict } }
+
 /** 0 whole; 1 evidence of tampering; 3 whole, but a property of `require` is not proved. (2, could not run, is an error.) */
-export function exitCode(verdict: Verdict, require: readonly Property[] = []): 0 | 1 | 3 {
+export function exitCode(verdict: AnyVerdict, require: readonly Property[] = []): 0 | 1 | 3 {
   if (!verdict.whole) return 1
-  return require.every((property) => verdict.properties[property].status === 'proved') ? 0 : 3
+  return require.every((property) => verdict.properties[property]?.status === 'proved') ? 0 : 3
 }

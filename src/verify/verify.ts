@@ -6,12 +6,11 @@
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
 import { equal, toBase64 } from '../base/bytes.ts'
-import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
-import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
+import { CounterfoilError, messageOf, MisuseError, StoreError } from '../base/errors.ts'
+import { ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
-import { ListIndex } from '../event/list.ts'
-import { encodeEntry, parseEntry } from '../event/parse.ts'
-import { encodeSession, firstPrev, foldSession, type SessionState } from '../event/session.ts'
+import { parseEntry } from '../event/parse.ts'
+import { encodeSession, type SessionState } from '../event/session.ts'
 import { openCheckpoint, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
 import { ed25519Verifier } from '../log/note.ts'
@@ -19,8 +18,9 @@ import { evaluatePolicy, openUnderPolicy, type Policy, type PolicyResult } from 
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
-import { ListRoots } from './list-root.ts'
-import { StreamTrack } from './stream-track.ts'
+import { Erasures } from './erasures.ts'
+import { SessionCheck } from './session-check.ts'
+import type { StreamTrack } from './stream-track.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 
 const PAGE = 1_000
@@ -49,22 +49,6 @@ export async function verifyLog(evidence: Evidence, options: VerifyOptions = {})
   return run.verdict()
 }
 
-/** One session as far as it was read. */
-interface Reading {
-  state: SessionState | undefined
-  readonly streams: Map<string, StreamTrack>
-  readonly lists: ListIndex
-  readonly roots: ListRoots
-  /** scope → the first entry that puts content into it */
-  readonly scopes: Map<number, number>
-  /** An entry whose `prev` is not the hash of the one before: which of the two was changed, the next one shows. */
-  broken: { readonly before: number; readonly index: number; readonly mended: string } | undefined
-  readonly usedApprovals: Set<number>
-  readonly decisions: Map<number, Entry>
-  readonly requests: Map<string, Entry>
-}
-
-interface SessionEnding { readonly index: number; readonly session_id: string; readonly count: number; readonly root: string }
 interface Missing { readonly index: number; readonly session_id: string; readonly scope: string; readonly slot: string; readonly late: boolean }
 
 class Run {
@@ -72,7 +56,7 @@ class Run {
   readonly #options: VerifyOptions
   readonly #size: number
   readonly #edge = new TreeEdge()
-  readonly #sessions = new Map<string, Reading>()
+  readonly #sessions = new Map<string, SessionCheck>()
   readonly #problems: Problem[] = []
   #problemCount = 0
   readonly #firstBad = new Map<Property, number>()
@@ -88,11 +72,8 @@ class Run {
   #recordedAt = ''
   #payloads = 0
   #erasedPayloads = 0
-  #endings: SessionEnding[] = []
   #missing: Missing[] = []
-  /** scope → the first entry that orders its erasure, and all erasures that name it */
-  #ordered = new Map<string, { index: number; erasures: string[] }>()
-  #done = new Set<string>()
+  readonly #erasures = new Erasures()
   #firstNewer: number | undefined
   #newer = 0
   #unknown = 0
@@ -287,109 +268,11 @@ class Run {
 
   /** Steps 5 and 6. */
   #checkSession(entry: Entry, hash: string): void {
-    const { index, session_id, seq } = entry
-    let reading = this.#sessions.get(session_id)
-    if (reading === undefined) {
-      const lists = new ListIndex()
-      this.#sessions.set(session_id, (reading = { state: undefined, streams: new Map(), lists, roots: new ListRoots(lists), scopes: new Map(), broken: undefined, usedApprovals: new Set(), decisions: new Map(), requests: new Map() }))
-    }
-    const expected = reading.state?.next_seq ?? 0
-    if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
-    this.#settleBreak(reading, entry.prev)
-    this.#checkPrev(entry, reading, seq === expected)
-    for (const { ref } of ownRefs(entry)) if (!reading.scopes.has(ref.k ?? 0)) reading.scopes.set(ref.k ?? 0, index)
-    this.#checkEnd(entry, reading)
-    this.#checkLists(entry, reading)
-    this.#checkApproval(entry, reading, hash)
-    this.#noteErasure(entry)
-    if (entry.stream !== undefined && entry.stream_seq !== undefined) {
-      const track = reading.streams.get(entry.stream) ?? new StreamTrack()
-      reading.streams.set(entry.stream, track)
-      track.add(entry.stream_seq)
-    }
-    try {
-      reading.state = foldSession(reading.state, entry, hash)
-    } catch (error) {
-      this.#bad('unchanged', 'session', `entry #${index}: ${messageOf(error)}`, index)
-    }
-  }
-
-  #checkPrev(entry: Entry, reading: Reading, inPlace: boolean): void {
-    const { index, session_id } = entry
-    const { state } = reading
-    const prev = state?.prev ?? firstPrev(this.#evidence.origin, session_id)
-    if (entry.prev === prev) return
-    if (state === undefined) this.#bad('unchanged', 'prev', `entry #${index} does not begin a session of this log`, index)
-    else if (!inPlace) this.#bad('unchanged', 'prev', `entry #${index} does not follow the entry stored before it in its session, #${state.last_index}`, index)
-    else reading.broken = { before: state.last_index, index, mended: toBase64(leafHash(encodeEntry({ ...entry, prev }))) }
-  }
-
-  /** Two neighbours do not fit. If `next`, the hash that is named after them, is that of the second with the right `prev`, then that was changed in the second; else it was the first. */
-  #settleBreak(reading: Reading, next: string | undefined): void {
-    const { broken } = reading
-    if (broken === undefined) return
-    reading.broken = undefined
-    this.#bad('unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before)
-  }
-
-  #checkEnd({ index, event_type, session_id, facts }: Entry, reading: Reading): void {
-    if (event_type !== 'session_end' && event_type !== 'session_timeout') return
-    const { streams, segment_count, segment_root } = facts
-    if (typeof streams === 'object') {
-      for (const [stream, count] of Object.entries(streams as { [stream: string]: number })) {
-        const got = reading.streams.get(stream)?.next ?? 0
-        if (got !== count) this.#bad('complete', 'stream_count', `the end of session ${session_id} counts ${count} events of stream ${stream.slice(-8)}, ${got} are here`, index)
-      }
-    }
-    if (typeof segment_count === 'number' && typeof segment_root === 'string') this.#endings.push({ index, session_id, count: segment_count, root: segment_root })
-  }
-
-  #checkLists(entry: Entry, { lists, roots }: Reading): void {
-    const { index, seq } = entry
-    try {
-      lists.add(entry)
-    } catch (error) {
-      this.#bad('unchanged', 'reference', `entry #${index}: ${messageOf(error)}`, index)
-      return
-    }
-    for (const [slot, value] of Object.entries(entry.payloads)) {
-      if (!isListChange(value)) continue
-      const root = toBase64(roots.root(seq, slot, value))
-      if (root !== value.root) this.#bad('unchanged', 'list_root', `entry #${index} states root ${value.root} for ${slot}, its elements have ${root}`, index)
-    }
-  }
-
-  /** An approval binds one call: the decision names a request on record, the call re-uses that request's input, once. */
-  #checkApproval(entry: Entry, { usedApprovals, decisions, requests }: Reading, hash: string): void {
-    const { index, seq, event_type, facts, payloads, recorded_at } = entry
-    if (event_type === 'approval_request') requests.set(hash, entry)
-    if (event_type === 'approval_decision') {
-      decisions.set(seq, entry)
-      if (!requests.has(String(facts['request']))) this.#bad('unchanged', 'approval', `the decision #${index} answers no request on record`, index)
-    }
-    const approval = facts['approval']
-    if (event_type !== 'tool_call' || typeof approval !== 'number') return
-    const decision = decisions.get(approval)
-    const request = decision === undefined ? undefined : requests.get(String(decision.facts['request']))
-    const input = payloads['tool_input']
-    const expires = request?.facts['expires_at']
-    const inTime = typeof expires !== 'string' || recorded_at <= expires
-    const bound = request !== undefined && inTime && input !== undefined && 'same' in input && input.same === request.seq && request.facts['tool_name'] === facts['tool_name']
-    if (decision?.facts['decision'] !== 'approved' || !bound) this.#bad('unchanged', 'approval', `the call #${index} uses an approval that is not for it`, index)
-    else if (usedApprovals.has(approval)) this.#bad('unchanged', 'approval', `the call #${index} uses an approval a second time`, index)
-    usedApprovals.add(approval)
-  }
-
-  /** Only the ledger orders: whoever may record could name any session otherwise. */
-  #noteErasure({ index, event_type, writer, facts }: Entry): void {
-    if (event_type !== 'erasure' || writer !== 'ledger') return
-    const erasure = String(facts['erasure'])
-    if (facts['phase'] === 'done') this.#done.add(erasure)
-    else for (const scope of Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []) {
-      const known = this.#ordered.get(scope)
-      if (known === undefined) this.#ordered.set(scope, { index, erasures: [erasure] })
-      else known.erasures.push(erasure)
-    }
+    const { session_id } = entry
+    let session = this.#sessions.get(session_id)
+    if (session === undefined) this.#sessions.set(session_id, (session = new SessionCheck(this.#evidence.origin, session_id, (...problem) => this.#bad(...problem))))
+    session.add(entry, hash)
+    this.#erasures.add(entry)
   }
 
   /** Step 7. */
@@ -441,7 +324,7 @@ class Run {
         const said = prevOf(row)
         // a row of more entries says nothing about the last that was read
         const prev = said.next_seq === state.next_seq ? said.prev : undefined
-        this.#settleBreak(reading, prev)
+        reading.settle(prev)
         if (encodeSession(state) === row) continue
         // nothing follows a session's last entry: its row is what still knows the hash
         if (prev !== undefined && prev !== state.prev && state.last_index >= this.#untiled) changedLast = Math.min(changedLast, state.last_index)
@@ -449,7 +332,7 @@ class Run {
       }
       for (const [session_id, { state }] of left) if (state !== undefined) this.#bad('indexes', 'session_missing', `the session list lacks ${session_id}`, state.last_index)
     })
-    for (const reading of this.#sessions.values()) this.#settleBreak(reading, undefined)
+    for (const session of this.#sessions.values()) session.settle(undefined)
     if (this.#rootDiffers) this.#locateChange(changedLast)
   }
 
@@ -467,9 +350,9 @@ class Run {
     for (const { code, message, index } of faults ?? []) this.#bad(code.startsWith('segment') || code.startsWith('secret') ? 'payloads' : 'indexes', code, message, index)
     const there = (await this.#reading('payloads', undefined, () => vault.scopes())) ?? new Set()
     this.#checkScopes(there)
-    const erased = new Set([...this.#ordered.keys()].filter((scope) => !there.has(scope)).map((scope) => scope.slice(0, 36)))
+    const erased = new Set([...this.#erasures.ordered.keys()].filter((scope) => !there.has(scope)).map((scope) => scope.slice(0, 36)))
     const hashes = new Map<string, readonly Hash[]>()
-    for (const { index, session_id, count, root } of this.#endings) {
+    for (const [session_id, { endings }] of this.#sessions) for (const { index, count, root } of endings) {
       if (erased.has(session_id)) continue
       const own = hashes.get(session_id) ?? (await this.#reading('payloads', index, () => vault.segmentHashes(session_id))) ?? []
       hashes.set(session_id, own)
@@ -482,20 +365,20 @@ class Run {
     for (const scope of there) {
       if (this.#sessions.get(scope.slice(0, 36))?.scopes.has(Number(scope.slice(37))) !== true) this.#bad('payloads', 'secret_extra', `there is a secret of scope ${scope}, of which the log has no content`)
     }
-    for (const [scope, { index, erasures }] of this.#ordered) {
-      if (there.has(scope) && erasures.some((erasure) => this.#done.has(erasure))) this.#bad('payloads', 'not_erased', `the erasure ordered by #${index} is on record as done, and the secret of ${scope} is there`, index)
+    for (const [scope, { index, erasures }] of this.#erasures.ordered) {
+      if (there.has(scope) && erasures.some((erasure) => this.#erasures.done.has(erasure))) this.#bad('payloads', 'not_erased', `the erasure ordered by #${index} is on record as done, and the secret of ${scope} is there`, index)
     }
     if (this.#evidence.vault?.opened === true) return // each payload says so itself
     for (const [session_id, { scopes }] of this.#sessions) for (const [k, index] of scopes) {
       const scope = `${session_id}/${k}`
-      if (!there.has(scope) && !this.#ordered.has(scope)) this.#bad('payloads', 'missing', `the secret of the content of #${index} is not there, and no entry says that it was erased`, index)
+      if (!there.has(scope) && !this.#erasures.ordered.has(scope)) this.#bad('payloads', 'missing', `the secret of the content of #${index} is not there, and no entry says that it was erased`, index)
     }
   }
 
   /** Step 9. */
   checkAbsent(): void {
     for (const { index, scope, slot, late } of this.#missing) {
-      const order = this.#ordered.get(scope)
+      const order = this.#erasures.ordered.get(scope)
       if (order === undefined) this.#bad('payloads', 'missing', `the content of ${slot} of #${index} is not there, and no entry says that it was erased`, index)
       else if (!late) this.#bad('payloads', 'missing', `the content of ${slot} of #${index} is not there, though its secret is`, index)
       else this.#erasedPayloads++
@@ -583,13 +466,13 @@ class Run {
     if (this.#evidence.vault?.opened !== true) return this.#say('payloads', 'unknown', 'payloads: not checked (no key)')
     const gone = erased === 0 ? '' : `; ${erased.toLocaleString('en-US')} ${erased === 1 ? 'was' : 'were'} erased, by ${this.#erasuresSay(() => true)}`
     const match = `${plural(payloads, 'payload')} ${payloads === 1 ? 'matches its commitment' : 'match their commitments'}${gone}`
-    const open = ({ erasures }: { readonly erasures: readonly string[] }): boolean => !erasures.some((erasure) => this.#done.has(erasure))
-    if (![...this.#ordered.values()].some(open)) return this.#say('payloads', 'proved', match)
+    const open = ({ erasures }: { readonly erasures: readonly string[] }): boolean => !erasures.some((erasure) => this.#erasures.done.has(erasure))
+    if (![...this.#erasures.ordered.values()].some(open)) return this.#say('payloads', 'proved', match)
     return this.#say('payloads', 'unknown', `${match}; the erasure ordered by ${this.#erasuresSay(open)} is not done yet: opening the trail to write finishes it`)
   }
 
   #erasuresSay(which: (order: { readonly index: number; readonly erasures: readonly string[] }) => boolean): string {
-    const indexes = [...new Set([...this.#ordered.values()].filter(which).map(({ index }) => index))].sort((a, b) => a - b)
+    const indexes = [...new Set([...this.#erasures.ordered.values()].filter(which).map(({ index }) => index))].sort((a, b) => a - b)
     return indexes.length === 1 ? `entry #${indexes[0]}` : `entries ${indexes.slice(0, 3).map((index) => `#${index}`).join(', ')}${indexes.length > 3 ? ', …' : ''}`
   }
 
@@ -619,11 +502,6 @@ function plural(n: number, noun: string): string {
 /** Throws `error` again unless it says that the evidence itself is broken. */
 function checkUnreadable(error: unknown): void {
   if (error instanceof MisuseError || (error instanceof StoreError && !UNREADABLE.has(error.code))) throw error
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof CounterfoilError) return error.message.slice(0, error.next === '' ? undefined : -error.next.length - 2)
-  return String((error as Error)?.message ?? error)
 }
 
 /** What a stored session row says of the entry hash it ends with, if anything. */

@@ -559,11 +559,8 @@ interface Place {
     /** The provider's id of a tool call, which joins a result to it. */
     call_id?: string;
 }
-/** Your own event types: `declare module 'counterfoil' { interface CustomEvents { order_escalated: { order_id: string } } }`. */
-interface CustomEvents {
-}
 /** What can be recorded, by event type. */
-interface EventInputs extends CustomEvents {
+interface EventInputs {
     llm_call: {
         provider: string;
         model_id: string;
@@ -634,6 +631,11 @@ interface EventInputs extends CustomEvents {
     };
     final_output: {
         output: string;
+    };
+    /** An event of your own; `name` is a label. */
+    custom: {
+        name: string;
+        content?: Json;
     };
 }
 /** What every event read back has, beside `event_type` and its own fields. */
@@ -753,16 +755,16 @@ interface Recorded {
     witnessed(): Promise<Receipt>;
 }
 
-interface Action {
+interface Action<In = unknown> {
     readonly tool_name: string;
-    readonly tool_input: unknown;
+    readonly tool_input: In;
     readonly risk?: Risk;
     readonly quorum?: number;
     readonly expires?: Date;
     readonly summary?: string;
 }
-/** What the person who decides is given. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
-interface ApprovalRequest extends Action {
+/** What the person who decides is given. `tool_input` is as it was recorded, before the tool's schema changes it. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
+interface ApprovalRequest<In = unknown> extends Action<In> {
     readonly approval_id: string;
     readonly session_id: string;
     readonly user_id?: string;
@@ -777,7 +779,7 @@ interface Approval$1 {
     readonly comment?: string;
 }
 /** Asks a person. `assurance` says how we know who answered; default `asserted`. */
-type Approver = (request: ApprovalRequest) => Promise<{
+type Approver<In = unknown> = (request: ApprovalRequest<In>) => Promise<{
     decision: 'approved' | 'rejected';
     approver_id: string;
     comment?: string;
@@ -824,16 +826,21 @@ interface StandardSchema<Out> {
         } | undefined;
     };
 }
-/** `approval`: an approver, `true` for the trail's, or a question about the input. */
-interface ToolPolicy {
+/** `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without. */
+interface ToolPolicy<In = unknown> {
     readonly risk?: Risk;
-    readonly approval?: Approver | boolean | ((input: unknown) => boolean);
+    readonly approval?: Approver<In> | boolean;
+    readonly when?: (input: In) => boolean;
 }
-interface ToolDefinition<In> extends ToolPolicy {
+interface ToolDefinition<In> extends ToolPolicy<In> {
     readonly name: string;
     readonly description?: string;
     readonly input?: StandardSchema<In>;
     readonly input_schema?: JsonSchema;
+}
+/** What is said of an SDK's tool. `name` is for a tool that does not know its own, as the AI SDK's, which is named by its key in `tools`. */
+interface RunnablePolicy extends ToolPolicy {
+    readonly name?: string;
 }
 /** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
 interface CallContext {
@@ -856,12 +863,10 @@ interface Tool<In, Out> {
 }
 /** A tool object of an SDK: Anthropic's `betaZodTool`, the AI SDK's `tool()`, OpenAI Agents' `tool()`. */
 interface RunnableTool {
-    readonly name: string;
+    readonly name?: string;
     run?: (...args: never[]) => unknown;
     execute?: (...args: never[]) => unknown;
 }
-/** Marks a plain function that returns a promise as one that asks a person. Async functions need no mark. */
-declare function approver(ask: Approver): Approver;
 
 /** The properties of a log, in the order in which they are reported. */
 declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
@@ -1153,7 +1158,7 @@ interface Recorder extends ModelCallSource {
     /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
     tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>;
     /** An SDK's tool object, on the record; everything else about it is as it was. */
-    tool<T extends RunnableTool>(tool: T, policy?: ToolPolicy): T;
+    tool<T extends RunnableTool>(tool: T, policy?: RunnablePolicy): T;
     /** Puts an action before a person and resolves with the answer, which is durable then. */
     approval(action: Action): Promise<Approval$1>;
 }
@@ -1284,5 +1289,5 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, approver, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, CustomEvents, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

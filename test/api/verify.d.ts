@@ -261,8 +261,14 @@ interface Verdict {
         readonly imported: number;
     };
 }
+/** A verdict of a log or of a part of one, which has no `indexes` to compare. */
+type AnyVerdict = Omit<Verdict, 'properties' | 'counts'> & {
+    readonly properties: Omit<Verdict['properties'], 'indexes'> & {
+        readonly indexes?: PropertyVerdict;
+    };
+};
 /** 0 whole; 1 evidence of tampering; 3 whole, but a property of `require` is not proved. (2, could not run, is an error.) */
-declare function exitCode(verdict: Verdict, require?: readonly Property[]): 0 | 1 | 3;
+declare function exitCode(verdict: AnyVerdict, require?: readonly Property[]): 0 | 1 | 3;
 
 interface VerifyOptions {
     readonly progress?: (done: number, total: number) => void;

@@ -1,10 +1,13 @@
 // counterfoil verify: what can be proved about a trail, what is only asserted, and what cannot be known.
 
-import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
 import { InvalidArgumentError, type Command } from 'commander'
-import { MisuseError } from '../../base/errors.ts'
-import { exitCode, PROPERTIES, type Property, type PropertyVerdict, type Status, type Verdict } from '../../verify/verdict.ts'
+import { fromUtf8 } from '../../base/bytes.ts'
+import { MisuseError, StoreError } from '../../base/errors.ts'
+import { bundleIn, MAX_BUNDLE_LENGTH } from '../../verify/bundle-text.ts'
+import { verifyBundle } from '../../verify/bundle.ts'
+import { exitCode, PROPERTIES, type AnyVerdict, type Property, type PropertyVerdict, type Status } from '../../verify/verdict.ts'
 import { trailName, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
 import { instant } from '../timeline.ts'
@@ -13,8 +16,9 @@ import { readPolicy } from './witness.ts'
 export function verifyCommand(program: Command, context: () => Context): void {
   program.command('verify')
     .description('prove that the record is whole and unchanged, and say what that does not prove')
-    .argument('[archive]', 'an archive folder, or another trail; default the trail')
-    .option('--key <vkey>', "the log's verifier key, for an archive; default the one in it")
+    .argument('[what]', 'an archive folder, an evidence bundle, or another trail; default the trail')
+    .option('--key <vkey>', "the log's verifier key, for an archive or a bundle; default the one in it")
+    .option('--witness <vkeys...>', "witnesses' verifier keys, for a bundle")
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
     .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
     .addHelpText('after', `
@@ -26,28 +30,66 @@ Examples:
   $ counterfoil verify --require unchanged,complete,payloads
   $ counterfoil verify --policy policy.txt --require witnessed
   $ counterfoil verify copy-of-monday.db --json
-  $ counterfoil verify ./archive --key "$(cat log.pub)"`)
-    .action(async (what: string | undefined, { require = [], key, policy: file }: { require?: Property[]; key?: string; policy?: string }) => {
+  $ counterfoil verify ./archive --key "$(cat log.pub)"
+  $ counterfoil verify evidence.html --key "$(cat log.pub)"`)
+    .action(async (what: string | undefined, { require = [], key, witness, policy: file }: { require?: Property[]; key?: string; witness?: string[]; policy?: string }) => {
       const ctx = context()
       const policy = file === undefined ? undefined : readPolicy(ctx, file)
-      const asked = policy === undefined ? {} : { policy }
-      const folder = what === undefined ? undefined : resolve(ctx.cwd, what)
-      if (folder !== undefined && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) {
+      const given = { ...(key === undefined ? {} : { key }), ...(policy === undefined ? {} : { policy }) }
+      const path = what === undefined ? undefined : resolve(ctx.cwd, what)
+      const kind = path === undefined ? 'trail' : kindOf(path)
+      if (witness !== undefined && kind !== 'bundle') throw new MisuseError('witness_for_what', `cli: --witness goes with a bundle, got ${kind === 'trail' ? 'a trail' : 'an archive'}`, 'name the witnesses in a policy: --policy FILE')
+      if (path !== undefined && kind === 'archive') {
         const { verifyArchive } = await import('../archived.ts')
-        return report(ctx, folder, require, (progress) => verifyArchive(folder, { ...(key === undefined ? {} : { key }), ...asked, progress }))
+        return report(ctx, trailName(path), require, (progress) => verifyArchive(path, { ...given, progress }))
       }
-      if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with an archive folder, got a trail', "a trail's key is pinned by the keys on this machine")
-      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, path) => report(ctx, path, require, (progress) => trail.verify({ require, ...asked, progress })))
+      if (path !== undefined && kind === 'bundle') {
+        if (policy !== undefined) throw new MisuseError('policy_for_what', 'cli: --policy goes with a trail or an archive, got a bundle', "name the witnesses' keys: --witness VKEY")
+        return report(ctx, basename(path), require, async () => verifyBundle(bundleIn(readPage(path)), { ...(key === undefined ? {} : { key }), ...(witness === undefined ? {} : { witnesses: witness }) }).verdict)
+      }
+      if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with an archive folder or a bundle, got a trail', "a trail's key is pinned by the keys on this machine")
+      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, at) => report(ctx, trailName(at), require, (progress) => trail.verify({ require, ...given, progress })))
     })
 }
 
-async function report(ctx: Context, path: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<Verdict>): Promise<void> {
+/** What stands at `path`: a folder is an archive, a file that begins as HTML does is a bundle, and the rest is for the trail to say. */
+function kindOf(path: string): 'trail' | 'archive' | 'bundle' {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (stat?.isDirectory() === true) return 'archive'
+  if (stat?.isFile() !== true || stat.size === 0) return 'trail'
+  const first = Buffer.alloc(16)
+  const fd = openSync(path, 'r') // before any store of this process has the file open
+  try {
+    readSync(fd, first)
+  } finally {
+    closeSync(fd)
+  }
+  return first.toString('latin1').startsWith('SQLite format 3') ? 'trail' : 'bundle'
+}
+
+async function report(ctx: Context, name: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<AnyVerdict>): Promise<void> {
   const started = ctx.now()
   const verdict = await verify(progressLine(ctx, 'verifying'))
   ctx.screen.progress('')
   ctx.exit = exitCode(verdict, require)
   if (ctx.json) ctx.screen.json({ ...verdict, required: require, exit_code: ctx.exit })
-  else for (const line of verdictLines(verdict, { name: trailName(path), ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
+  else for (const line of verdictLines(verdict, { name: 'session_id' in verdict && typeof verdict.session_id === 'string' ? `${name} · session ${verdict.session_id}` : name, ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
+}
+
+function readPage(file: string): string {
+  let bytes: Uint8Array
+  try {
+    if (statSync(file).size > 2 * MAX_BUNDLE_LENGTH) throw new MisuseError('bundle_too_large', `cli: ${file} is too large for a bundle`, 'name the file that counterfoil export wrote')
+    bytes = readFileSync(file)
+  } catch (cause) {
+    if (cause instanceof MisuseError) throw cause
+    throw new StoreError('no_file', `cli: ${file} cannot be read: ${(cause as Error).message}`, 'name the file that counterfoil export wrote', { cause })
+  }
+  try {
+    return fromUtf8(bytes)
+  } catch {
+    throw new MisuseError('not_a_bundle', `cli: ${file} is neither a trail nor a bundle`, 'name a trail, an archive folder, or the file that counterfoil export wrote')
+  }
 }
 
 /** Says how far it is, ten times a second at most. */
@@ -61,7 +103,7 @@ export function progressLine(ctx: Context, doing: string): (done: number, total:
 }
 
 /** The verdict as DESIGN §14 shows it. What failed stands first. */
-export function verdictLines(verdict: Verdict, { name, ms, columns, require = [] }: { name: string; ms: number; columns: number; require?: readonly Property[] }): Line[] {
+export function verdictLines(verdict: AnyVerdict, { name, ms, columns, require = [] }: { name: string; ms: number; columns: number; require?: readonly Property[] }): Line[] {
   const head = [name, `log ${shortOrigin(verdict.origin)}`, plural(verdict.size, 'entry', 'entries')].join(' · ') + (verdict.recorded_at === undefined ? '' : `, the last recorded ${instant(verdict.recorded_at)}`)
   const lines: Line[] = [...wrap(head, columns).map((text): Line => [text]), []]
   for (const status of ORDER) {
@@ -92,9 +134,9 @@ function label(status: Status): Span {
   return status === 'proved' ? green(text) : status === 'failed' ? red(text) : grey(text)
 }
 
-function conclusion(verdict: Verdict, ms: number): Line {
+function conclusion(verdict: AnyVerdict, ms: number): Line {
   const time = grey(` · ${(ms / 1000).toFixed(2)} s`)
-  if (verdict.whole) return [bold('whole'), verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
+  if (verdict.whole) return [bold('whole'), 'session_id' in verdict && verdict.properties.pinned.status !== 'proved' ? ', unpinned' : '', verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
   const all = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
   // What the signature covers outweighs what is derived from it.
   const first = verdict.properties.unchanged.first_bad_index ?? (all.length === 0 ? undefined : Math.min(...all))

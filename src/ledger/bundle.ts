@@ -1,0 +1,149 @@
+// Writes evidence bundles: one session out of one snapshot of a store, with the content that is to be disclosed (docs/format.md §14). What is
+// written was verified first.
+
+import { toBase64 } from '../base/bytes.ts'
+import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
+import { ListIndex } from '../event/list.ts'
+import { parseEntry } from '../event/parse.ts'
+import { parseTreeHead } from '../log/checkpoint.ts'
+import { proveInclusions } from '../log/inclusions.ts'
+import { formatNote, parseNote, parseVerifierKey } from '../log/note.ts'
+import { tileHashReader } from '../log/reader.ts'
+import type { EntryRow, StoreView } from '../store/contract.ts'
+import type { Keyring } from '../vault/keyring.ts'
+import { BUNDLE_FORMAT, formatBundle, payloadBytes, type BundlePayload } from '../verify/bundle-text.ts'
+import { verifyBundle, type BundleVerdict } from '../verify/bundle.ts'
+import { ContentReader } from './content.ts'
+import { vkeyInLog } from './evidence.ts'
+import { storeTiles } from './ledger.ts'
+
+const PAGE = 500
+
+/** What of the session's content is disclosed: nothing, everything, or payloads of events. Without `slot`: all that the event has, of lists what it adds. */
+export type Disclose = 'none' | 'all' | readonly { readonly index: number; readonly slot?: string; readonly position?: number }[]
+
+export interface BundleOrder {
+  readonly session_id: string
+  readonly disclose: Disclose
+  /** Witnesses' verifier keys: their cosignatures go along. Signatures of keys that are not known are left out. */
+  readonly witnesses?: readonly string[]
+}
+
+/** The JSON text, and what a verifier says of it. `missing` counts payloads that were to be disclosed and are not there any more. */
+export interface ExportedBundle { readonly json: string; readonly verdict: BundleVerdict; readonly missing: number }
+
+/** The bundle of a session as it is in `view`. StoreErrors: `no_session`, `no_key` for content without keys; MisuseErrors for what there is not; a VerifyError when the record itself does not verify. */
+export async function exportBundle(view: StoreView, keyring: Keyring | undefined, { session_id, disclose, witnesses = [] }: BundleOrder): Promise<ExportedBundle> {
+  const head = await view.head()
+  if (head === undefined) throw new StoreError('no_log', 'export: the database holds no log', 'name another file')
+  if (disclose !== 'none' && keyring === undefined) throw new StoreError('no_key', 'export: content cannot be disclosed without the keys', "run it where the log's keys are, or export with --disclose none")
+  const own = await sessionRows(view, session_id)
+  if (own.length === 0) throw new StoreError('no_session', `export: session ${session_id} is not in this trail`, 'ids are in: counterfoil sessions')
+  const rows = [...own, ...(await erasuresOf(view, session_id))].sort((a, b) => a.index - b.index)
+  const entries = rows.map(({ entry }) => parseEntry(entry).entry)
+  const wanted = placesOf(entries, session_id, disclose)
+  const { payloads, missing } = await readPayloads(view, keyring, entries, session_id, wanted)
+  const { checkpoint, keys } = signedBy(head.checkpoint, [keyring?.vkey ?? (await vkeyInLog(view)), ...witnesses])
+  const proof = await proveInclusions(tileHashReader(head.size, storeTiles(view, head.size)), rows.map(({ index }) => index), head.size)
+  const json = formatBundle({
+    format: BUNDLE_FORMAT, origin: parseTreeHead(parseNote(checkpoint).text).origin, session_id, checkpoint, keys,
+    entries: rows.map(({ index, entry }) => ({ index, entry: toBase64(entry) })), proof: proof.map(toBase64), payloads,
+  })
+  const { verdict } = verifyBundle(json, keyring === undefined ? { witnesses } : { key: keyring.vkey, witnesses })
+  if (!verdict.whole) throw new VerifyError('not_whole', `export: the record of this session does not verify: ${verdict.problems[0]?.message ?? ''}`, 'run counterfoil verify', verdict.problems[0]?.index === undefined ? {} : { first_bad_index: verdict.problems[0].index })
+  return { json, verdict, missing }
+}
+
+async function sessionRows(view: StoreView, session_id: string): Promise<EntryRow[]> {
+  const rows: EntryRow[] = []
+  for (let seq = 0; ; seq += PAGE) {
+    const page = await view.sessionEntries(session_id, seq, PAGE)
+    rows.push(...page)
+    if (page.length < PAGE) return rows
+  }
+}
+
+/** The ledger's entries that order an erasure of this session's scopes, or say that it is done. */
+async function erasuresOf(view: StoreView, session_id: string): Promise<EntryRow[]> {
+  const found: { row: EntryRow; entry: Entry }[] = []
+  for (let from = 0; ; ) {
+    const page = await view.events({ event_types: ['erasure'], from, limit: PAGE })
+    for (const row of page) {
+      from = row.index + 1
+      const { entry } = parseEntry(row.entry)
+      if (entry.writer === 'ledger' && entry.session_id !== session_id) found.push({ row, entry })
+    }
+    if (page.length < PAGE) break
+  }
+  const own = new Set(found.filter(({ entry }) => ((entry.facts['scopes'] as readonly string[] | undefined) ?? []).some((scope) => scope.startsWith(`${session_id}/`))).map(({ entry }) => entry.facts['erasure']))
+  return found.filter(({ entry }) => own.has(entry.facts['erasure'])).map(({ row }) => row)
+}
+
+/** Which payloads are wanted, as `<index>/<ordinal>`. */
+function placesOf(entries: readonly Entry[], session_id: string, disclose: Disclose): ReadonlySet<string> | 'all' {
+  if (disclose === 'all') return 'all'
+  const wanted = new Set<string>()
+  if (disclose === 'none') return wanted
+  const lists = new ListIndex()
+  const own = new Map<number, Entry>()
+  for (const entry of entries) if (entry.session_id === session_id) {
+    lists.add(entry)
+    own.set(entry.index, entry)
+  }
+  for (const { index, slot, position } of disclose) {
+    const entry = own.get(index)
+    if (entry === undefined) throw new MisuseError('bad_disclose', `export: entry #${index} is not of this session`, "its events are in: counterfoil show")
+    if (slot !== undefined && !Object.hasOwn(entry.payloads, slot)) throw new MisuseError('bad_disclose', `export: entry #${index} has no payload ${slot}`, `it has ${Object.keys(entry.payloads).join(', ') || 'none'}`)
+    for (const name of slot === undefined ? Object.keys(entry.payloads) : [slot]) for (const place of namedPlaces(lists, entry, name, position)) wanted.add(`${place.index}/${place.ordinal}`)
+  }
+  return wanted
+}
+
+/** A single payload where it was introduced; of a list the element `position` of the whole, else what this entry adds. */
+function namedPlaces(lists: ListIndex, entry: Entry, slot: string, position: number | undefined): { readonly index: number; readonly ordinal: number }[] {
+  const one = lists.place(entry.seq, slot)
+  if (one !== undefined) {
+    if (position !== undefined) throw new MisuseError('bad_disclose', `export: ${slot} of entry #${entry.index} is no list`, 'leave its position out')
+    return [one]
+  }
+  const value = entry.payloads[slot]!
+  const places = lists.places(entry.seq, slot)
+  if (position === undefined) return isListChange(value) ? places.slice(value.keep ?? 0) : places
+  const place = places[position]
+  if (place === undefined) throw new MisuseError('bad_disclose', `export: ${slot} of entry #${entry.index} has ${places.length} elements, got position ${position}`, 'positions count from 0')
+  return [place]
+}
+
+async function readPayloads(view: StoreView, keyring: Keyring | undefined, entries: readonly Entry[], session_id: string, wanted: ReadonlySet<string> | 'all'): Promise<{ payloads: BundlePayload[]; missing: number }> {
+  const content = keyring === undefined ? undefined : new ContentReader(view, keyring)
+  const payloads: BundlePayload[] = []
+  let missing = 0
+  for (const entry of entries) {
+    const refs = [...ownRefs(entry)]
+    const asked = refs.map((_, ordinal) => (wanted === 'all' ? entry.session_id === session_id : wanted.has(`${entry.index}/${ordinal}`)))
+    const disclosed = asked.includes(true) ? (await content?.payloads([entry]))?.[0] : undefined
+    for (const [ordinal, { slot, position, ref }] of refs.entries()) {
+      const place = { index: entry.index, slot, position, media: ref.m }
+      const got = asked[ordinal] === true ? disclosed?.[ordinal] : undefined
+      if (got !== undefined && 'bytes' in got) payloads.push({ ...place, salt: toBase64(got.salt), ...payloadBytes(got.bytes) })
+      else {
+        if (asked[ordinal] === true) missing++
+        payloads.push({ ...place, withheld: true })
+      }
+    }
+  }
+  return { payloads, missing }
+}
+
+/** The checkpoint with the signatures of these keys alone: a line that nobody can check would be one that anybody can change. */
+function signedBy(note: string, known: readonly string[]): { checkpoint: string; keys: string[] } {
+  const { text, signatures } = parseNote(note)
+  const parsed = known.map((vkey) => ({ vkey, key: parseVerifierKey(vkey) }))
+  const found = parsed.flatMap(({ vkey, key }) => {
+    const signature = signatures.find(({ name, keyId }) => name === key.name && keyId === key.keyId)
+    return signature === undefined ? [] : [{ vkey, signature }]
+  })
+  if (found.length === 0) throw new VerifyError('checkpoint', "export: the stored checkpoint is not signed by this log's key", 'run counterfoil verify')
+  return { checkpoint: formatNote({ text, signatures: found.map(({ signature }) => signature) }), keys: found.map(({ vkey }) => vkey) }
+}

@@ -1,0 +1,133 @@
+// One session as a verification reads it: seq, prev, streams, list roots, approvals and what its end states (docs/format.md §10, steps 5
+// and 6). The session's entries come in the order of the log; whether they are the signed ones is checked elsewhere.
+
+import { toBase64 } from '../base/bytes.ts'
+import { messageOf } from '../base/errors.ts'
+import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
+import { ListIndex } from '../event/list.ts'
+import { encodeEntry } from '../event/parse.ts'
+import { firstPrev, foldSession, type SessionState } from '../event/session.ts'
+import { leafHash } from '../log/hash.ts'
+import { ListRoots } from './list-root.ts'
+import { StreamTrack } from './stream-track.ts'
+import type { Property } from './verdict.ts'
+
+/** Takes what does not fit; codes are those of docs/format.md §10. */
+export type Bad = (property: Property, code: string, message: string, index?: number) => void
+
+/** What an end of the session, the entry `index`, states of its segments. */
+export interface SessionEnding { readonly index: number; readonly count: number; readonly root: string }
+
+export class SessionCheck {
+  /** As far as it was read; undefined before the first entry. */
+  state: SessionState | undefined
+  readonly streams: Map<string, StreamTrack> = new Map()
+  /** scope → the first entry that puts content into it */
+  readonly scopes: Map<number, number> = new Map()
+  readonly endings: SessionEnding[] = []
+  readonly lists: ListIndex = new ListIndex()
+  readonly #roots = new ListRoots(this.lists)
+  readonly #origin: string
+  readonly #session_id: string
+  readonly #bad: Bad
+  /** An entry whose `prev` is not the hash of the one before: which of the two was changed, the next one shows. */
+  #broken: { readonly before: number; readonly index: number; readonly mended: string } | undefined
+  readonly #usedApprovals = new Set<number>()
+  readonly #decisions = new Map<number, Entry>()
+  readonly #requests = new Map<string, Entry>()
+
+  constructor(origin: string, session_id: string, bad: Bad) {
+    this.#origin = origin
+    this.#session_id = session_id
+    this.#bad = bad
+  }
+
+  /** The next entry of the session, with its entry hash (base64). */
+  add(entry: Entry, hash: string): void {
+    const { index, seq } = entry
+    const expected = this.state?.next_seq ?? 0
+    if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
+    this.settle(entry.prev)
+    this.#checkPrev(entry, seq === expected)
+    for (const { ref } of ownRefs(entry)) if (!this.scopes.has(ref.k ?? 0)) this.scopes.set(ref.k ?? 0, index)
+    this.#checkEnd(entry)
+    this.#checkLists(entry)
+    this.#checkApproval(entry, hash)
+    if (entry.stream !== undefined && entry.stream_seq !== undefined) {
+      const track = this.streams.get(entry.stream) ?? new StreamTrack()
+      this.streams.set(entry.stream, track)
+      track.add(entry.stream_seq)
+    }
+    try {
+      this.state = foldSession(this.state, entry, hash)
+    } catch (error) {
+      this.#bad('unchanged', 'session', `entry #${index}: ${messageOf(error)}`, index)
+    }
+  }
+
+  #checkPrev(entry: Entry, inPlace: boolean): void {
+    const { index } = entry
+    const { state } = this
+    const prev = state?.prev ?? firstPrev(this.#origin, this.#session_id)
+    if (entry.prev === prev) return
+    if (state === undefined) this.#bad('unchanged', 'prev', `entry #${index} does not begin a session of this log`, index)
+    else if (!inPlace) this.#bad('unchanged', 'prev', `entry #${index} does not follow the entry stored before it in its session, #${state.last_index}`, index)
+    else this.#broken = { before: state.last_index, index, mended: toBase64(leafHash(encodeEntry({ ...entry, prev }))) }
+  }
+
+  /** Two neighbours do not fit. If `next`, the hash that is named after them, is that of the second with the right `prev`, then that was changed in the second; else it was the first. */
+  settle(next: string | undefined): void {
+    const broken = this.#broken
+    if (broken === undefined) return
+    this.#broken = undefined
+    this.#bad('unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before)
+  }
+
+  #checkEnd({ index, event_type, facts }: Entry): void {
+    if (event_type !== 'session_end' && event_type !== 'session_timeout') return
+    const { streams, segment_count, segment_root } = facts
+    if (typeof streams === 'object') {
+      for (const [stream, count] of Object.entries(streams as { [stream: string]: number })) {
+        const got = this.streams.get(stream)?.next ?? 0
+        if (got !== count) this.#bad('complete', 'stream_count', `the end of session ${this.#session_id} counts ${count} events of stream ${stream.slice(-8)}, ${got} are here`, index)
+      }
+    }
+    if (typeof segment_count === 'number' && typeof segment_root === 'string') this.endings.push({ index, count: segment_count, root: segment_root })
+  }
+
+  #checkLists(entry: Entry): void {
+    const { index, seq } = entry
+    try {
+      this.lists.add(entry)
+    } catch (error) {
+      this.#bad('unchanged', 'reference', `entry #${index}: ${messageOf(error)}`, index)
+      return
+    }
+    for (const [slot, value] of Object.entries(entry.payloads)) {
+      if (!isListChange(value)) continue
+      const root = toBase64(this.#roots.root(seq, slot, value))
+      if (root !== value.root) this.#bad('unchanged', 'list_root', `entry #${index} states root ${value.root} for ${slot}, its elements have ${root}`, index)
+    }
+  }
+
+  /** An approval binds one call: the decision names a request on record, the call re-uses that request's input, once. */
+  #checkApproval(entry: Entry, hash: string): void {
+    const { index, seq, event_type, facts, payloads, recorded_at } = entry
+    if (event_type === 'approval_request') this.#requests.set(hash, entry)
+    if (event_type === 'approval_decision') {
+      this.#decisions.set(seq, entry)
+      if (!this.#requests.has(String(facts['request']))) this.#bad('unchanged', 'approval', `the decision #${index} answers no request on record`, index)
+    }
+    const approval = facts['approval']
+    if (event_type !== 'tool_call' || typeof approval !== 'number') return
+    const decision = this.#decisions.get(approval)
+    const request = decision === undefined ? undefined : this.#requests.get(String(decision.facts['request']))
+    const input = payloads['tool_input']
+    const expires = request?.facts['expires_at']
+    const inTime = typeof expires !== 'string' || recorded_at <= expires
+    const bound = request !== undefined && inTime && input !== undefined && 'same' in input && input.same === request.seq && request.facts['tool_name'] === facts['tool_name']
+    if (decision?.facts['decision'] !== 'approved' || !bound) this.#bad('unchanged', 'approval', `the call #${index} uses an approval that is not for it`, index)
+    else if (this.#usedApprovals.has(approval)) this.#bad('unchanged', 'approval', `the call #${index} uses an approval a second time`, index)
+    this.#usedApprovals.add(approval)
+  }
+}
