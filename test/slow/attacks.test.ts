@@ -22,10 +22,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 type Sql = (statement: string, ...values: SQLInputValue[]) => { [column: string]: unknown }[]
 interface Base { readonly where: Place; readonly size: number; readonly checkpoint: string }
 /**
- * What an attack did: where the first entry is that is not as it was signed; whether it needs an anchor; whether only keys show it; whether the new
- * entry `fits`: it takes index, seq and prev of the one that it pushes back, and where neither content nor a full tile tells, that one is the first that is wrong.
+ * What an attack did: where the first entry is that is not as it was signed; whether it needs an anchor; whether only keys show it. A forged entry may
+ * fit where it stands: index, seq and prev are right there, and neither content nor a full tile tells. Then the genuine entry with the same place in
+ * its session, at index `fits`, is one too many, and nothing tells which of the two is the copy: the first bad index is at most that one.
  */
-interface Done { readonly first?: number; readonly anchor?: true; readonly keys?: true; readonly fits?: true }
+interface Done { readonly first?: number; readonly anchor?: true; readonly keys?: true; readonly fits?: number }
 interface Refusal { readonly code: string; readonly first_bad_index?: number }
 type Attack = (copy: Place, base: Base) => Done
 
@@ -101,7 +102,7 @@ const attacks: { readonly [name: string]: Attack } = {
     const like = pick([first - 1, first])
     const made = { ...entryAt(sql, like), event_id: uuidv7(Date.UTC(2026, 10, 21)), index: first }
     store(sql, first, size, [encodeEntry(edited(made)), ...range(sql, first, size)])
-    return { first, ...(like === first ? { fits: true } : {}) }
+    return { first, ...(like === first ? { fits: first + 1 } : {}) }
   }),
   'reorder two entries': through((sql, { size }) => {
     const first = random(size - 1)
@@ -128,10 +129,10 @@ const attacks: { readonly [name: string]: Attack } = {
   },
   'splice an entry of another session in': through((sql, { size }) => {
     const first = between(1, size)
-    const session = entryAt(sql, first).session_id
-    const others = Array.from({ length: size }, (_, i) => i).filter((i) => i !== first && entryAt(sql, i).session_id !== session)
-    store(sql, first, first + 1, [encodeEntry({ ...entryAt(sql, pick(others)), index: first })])
-    return { first }
+    const sessions = range(sql, 0, size).map((bytes) => parseEntry(bytes).entry.session_id)
+    const other = pick([...sessions.keys()].filter((i) => sessions[i] !== sessions[first]))
+    store(sql, first, first + 1, [encodeEntry({ ...entryAt(sql, other), index: first })])
+    return { first, ...(sessions.indexOf(sessions[other]!, first) === other ? { fits: other } : {}) }
   }),
   'swap a payload and its commitment': through((sql) => {
     const places = sql('SELECT idx, ordinal, segment, frame, position, frames FROM places ORDER BY idx, ordinal')
@@ -248,7 +249,7 @@ it.each(Object.entries(attacks))('%s: none passes, the first bad index is right'
       }
       const bad = 'whole' in verdict ? firstBad(verdict) : verdict.first_bad_index
       if ('whole' in verdict && verdict.whole) missed.push(`${label} ${who}: whole`)
-      else if (done.first !== undefined && bad !== done.first && !(done.fits === true && bad === done.first + 1)) missed.push(`${label} ${who}: first bad index ${bad}: ${'whole' in verdict ? JSON.stringify(verdict.problems.slice(0, 4)) : String(verdict)}`)
+      else if (done.first !== undefined && !(bad !== undefined && bad >= done.first && bad <= (done.fits ?? done.first))) missed.push(`${label} ${who}: first bad index ${bad}: ${'whole' in verdict ? JSON.stringify(verdict.problems.slice(0, 4)) : String(verdict)}`)
     }
   }
   told.push(`${String(CASES).padStart(5)}  ${name}: ${missed.length} missed${anchored > 0 ? `; ${anchored} only an anchor shows` : ''}`)
