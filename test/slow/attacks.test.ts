@@ -3,7 +3,7 @@
 // The first attackers have the file and no key: they change rows and sign nothing. Those marked "with the key" count, chain, hash and sign
 // everything again; where nothing inside the log can show that, the case says that it needs an anchor, and is caught with one.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SQLInputValue } from 'node:sqlite'
@@ -222,7 +222,8 @@ function firstBad(verdict: Verdict): number | undefined {
   return indexes.length === 0 ? undefined : Math.min(...indexes)
 }
 
-const told: string[] = []
+/** The table of docs/security.md, as this run fills it, and a line on honest logs. */
+const told: string[] = ['| attack | cases | missed | shown only by an anchor |', '|---|---|---|---|']
 afterAll(() => { process.stderr.write(`\n${told.join('\n')}\n`) })
 
 it.each(Object.entries(attacks))('%s: none passes, the first bad index is right', async (name, attack) => {
@@ -252,8 +253,13 @@ it.each(Object.entries(attacks))('%s: none passes, the first bad index is right'
       else if (done.first !== undefined && !(bad !== undefined && bad >= done.first && bad <= (done.fits ?? done.first))) missed.push(`${label} ${who}: first bad index ${bad}: ${'whole' in verdict ? JSON.stringify(verdict.problems.slice(0, 4)) : String(verdict)}`)
     }
   }
-  told.push(`${String(CASES).padStart(5)}  ${name}: ${missed.length} missed${anchored > 0 ? `; ${anchored} only an anchor shows` : ''}`)
+  told.push(`| ${name} | ${CASES} | ${missed.length} | ${anchored} |`)
   expect(missed.slice(0, 5)).toEqual([])
+})
+
+it('stand in docs/security.md, each with its row', () => {
+  const table = readFileSync(join(import.meta.dirname, '../../docs/security.md'), 'utf8').split('| attack |')[1]!.split('\n\n')[0]!
+  expect(table.split('\n').slice(2).map((row) => row.split(' | ')[0]!.slice(2))).toEqual(Object.keys(attacks))
 })
 
 it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted, erased, renewed, of several writers`, async () => {
@@ -303,6 +309,6 @@ it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted
     }
     rmSync(where.folder, { recursive: true, force: true })
   }
-  told.push(`${String(HONEST).padStart(5)}  honest logs: ${alarms.length} false alarms (${JSON.stringify(seen)})`)
+  told.push('', `${HONEST} honest logs: ${alarms.length} false alarms (${JSON.stringify(seen)})`)
   expect(alarms.slice(0, 3)).toEqual([])
 })

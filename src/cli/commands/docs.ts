@@ -31,9 +31,9 @@ Examples:
     })
 }
 
-/** Page name to path: `docs/*.md` of the package, and its readme, news and security pages. */
+/** Page name to path: `docs/*.md` of the package, and its readme and news. */
 export function findPages(root: string = packageFolder()): Map<string, string> {
-  const top = ['README.md', 'NEWS.md', 'SECURITY.md'].filter((name) => existsSync(join(root, name))).map((name) => join(root, name))
+  const top = ['README.md', 'NEWS.md'].filter((name) => existsSync(join(root, name))).map((name) => join(root, name))
   const folder = join(root, 'docs')
   const pages = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.md')).sort().map((name) => join(folder, name)) : []
   return new Map([...pages, ...top].map((path) => [basename(path, '.md').toLowerCase(), path]))
