@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { CosignReport } from '../src/cli/cosign.ts'
+import type { CosignReport } from '../src/ledger/cosign.ts'
 import { openLocalTrail } from '../src/cli/local-trail.ts'
 import { COSIGNATURE_ED25519, parseNote } from '../src/log/note.ts'
 import { parsePolicy, type Policy } from '../src/log/policy.ts'

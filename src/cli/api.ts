@@ -5,8 +5,8 @@ import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
 import type { Policy } from '../log/policy.ts'
 import type { BundleOrder, ExportedBundle } from '../ledger/bundle.ts'
+import type { CosignReport } from '../ledger/cosign.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
-import type { CosignReport } from './cosign.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
 export type OpenMode = 'read' | 'write' | 'create'
@@ -74,6 +74,6 @@ export interface TrailStatus {
   readonly keys: string
   readonly spools: readonly { readonly path: string; readonly bytes: number; readonly waiting: number }[]
   readonly lost: number
-  /** the witness that cosigned last and when, or null: then whoever holds key and disk could rewrite what nobody looked at */
+  /** the last cosigned checkpoint that is kept, and when, as it says itself; or null: then whoever holds key and disk could rewrite what nobody looked at */
   readonly witnessed: { readonly size: number; readonly at: string } | null
 }

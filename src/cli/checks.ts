@@ -109,9 +109,9 @@ export function checkBacklog({ spools, lost }: Pick<TrailStatus, 'spools' | 'los
 }
 
 export function checkWitness({ witnessed, size }: Pick<TrailStatus, 'witnessed' | 'size'>, now: number): Check {
-  if (witnessed === null) return { name: 'witness', status: 'unknown', says: 'none: whoever holds the keys and this disk could rewrite what nobody looked at', next: 'keep checkpoints elsewhere: the verdict of counterfoil verify --json holds one' }
+  if (witnessed === null) return { name: 'witness', status: 'unknown', says: 'none: whoever holds the keys and this disk could rewrite what nobody looked at', next: 'counterfoil docs witness' }
   const behind = size - witnessed.size
-  return { name: 'witness', status: 'ok', says: `cosigned ${duration(Math.max(0, now - Date.parse(witnessed.at)))} ago; ${plural(behind, 'entry', 'entries')} since` }
+  return { name: 'witness', status: 'ok', says: `cosigned ${duration(Math.max(0, now - Date.parse(witnessed.at)))} ago; ${plural(behind, 'entry', 'entries')} since`, next: 'counterfoil verify --policy FILE says whose cosignatures count' }
 }
 
 /** Whether SQLite can keep a log in `folder`, and whether there is room. Where there is no such folder, the nearest above it is looked at. */

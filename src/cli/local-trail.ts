@@ -12,6 +12,7 @@ import type { SessionSummary } from '../event/public.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
 import { exportBundle } from '../ledger/bundle.ts'
+import { cosign, cosignedAt } from '../ledger/cosign.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
 import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
 import { LogReader } from '../ledger/reader.ts'
@@ -26,7 +27,6 @@ import { verifyLog } from '../verify/verify.ts'
 import { archiveSource } from './archive-source.ts'
 import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
 import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
-import { cosign } from './cosign.ts'
 
 const PAGE = 500
 
@@ -254,6 +254,6 @@ async function statusOf(path: string, store: Store, keyring: Keyring | undefined
   return {
     origin: head === undefined ? '' : parseTreeHead(parseNote(head.checkpoint).text).origin, size: head?.size ?? 0, keys: keyring?.folder ?? home,
     spools: spoolsOf(path).map((spool) => ({ path: spool.path, bytes: statSync(spool.path).size, waiting: key === undefined ? 0 : waitingIn(spool, key, offsets.get(spool.id) ?? 0) })),
-    lost: 0, witnessed: null,
+    lost: 0, witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null,
   }
 }

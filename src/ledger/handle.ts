@@ -11,11 +11,12 @@ import { createSpool, type SpoolWriter } from '../spool/writer.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
+import { readPolicyText } from './policy-file.ts'
 import { workerSource } from './worker-source.ts'
 
 export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
 export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
-export interface LedgerStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly last_checkpoint: string | null }
+export interface LedgerStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly last_checkpoint: string | null; readonly witnessed: number | null }
 
 /** A spool this long is left to be drained and removed, and a new one begun: a process that runs for a year must not keep everything twice. */
 const SPOOL_BYTES: number = 64 * 1024 * 1024
@@ -31,16 +32,18 @@ const REGISTRY: unique symbol = Symbol.for('counterfoil.ledgers/1') as never
  * The ledger of the database at `path` (or `:memory:`). Synchronous: it looks at the folder and at the spool key only; the log itself is opened in the
  * worker, and what is wrong with it rejects `ready()`. Throws a StoreError for a folder that is missing or cannot be written.
  */
-export function openLedger(path: string, options: { readonly home?: string; readonly spool?: string } = {}): LocalLedger {
-  if (path === ':memory:') return new LocalLedger(path, undefined)
+export function openLedger(path: string, options: { readonly home?: string; readonly spool?: string; readonly witness?: string } = {}): LocalLedger {
+  const policy = options.witness === undefined ? undefined : readPolicyText(options.witness)
+  if (path === ':memory:') return new LocalLedger(path, undefined, undefined, policy)
   const file = locate(path)
   const registry = ((globalThis as { [REGISTRY]?: Map<string, LocalLedger> })[REGISTRY] ??= new Map())
   const known = registry.get(file)
   if (known !== undefined && !known.closing) {
     if (options.home !== undefined && options.home !== known.home) throw new MisuseError('other_home', `ledger: expected the state folder ${known.home}, with which this process has ${file} open, got ${options.home}`, 'open it with the same home, or close it first')
+    if (policy !== undefined && policy !== known.policy) throw new MisuseError('other_policy', `ledger: this process has ${file} open ${known.policy === undefined ? 'without witnesses' : 'under another policy'}`, 'open it with the same policy, or close it first')
     return known.again()
   }
-  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), options.spool, () => {
+  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), options.spool, policy, () => {
     if (registry.get(file) === ledger) registry.delete(file)
   })
   registry.set(file, ledger)
@@ -74,6 +77,8 @@ function locate(path: string): string {
 export class LocalLedger {
   readonly path: string
   readonly home: string | undefined
+  /** The text of the policy whose witnesses are asked. */
+  readonly policy: string | undefined
   #spool: SpoolWriter | undefined
   readonly #newSpool: (() => SpoolWriter) | undefined
   readonly #flag = new SharedArrayBuffer(4)
@@ -92,6 +97,7 @@ export class LocalLedger {
   #origin = ''
   #size = 0
   #checkpoint: string | null = null
+  #witnessed: number | null = null
   #drained = 0
   #failed: Error | undefined
   #ready: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void }
@@ -99,15 +105,16 @@ export class LocalLedger {
   closed = false
 
   /** Use `openLedger`. */
-  constructor(path: string, home: string | undefined, spoolFolder?: string, onClosed: () => void = () => {}) {
+  constructor(path: string, home: string | undefined, spoolFolder?: string, policy?: string, onClosed: () => void = () => {}) {
     this.path = path
     this.home = home
+    this.policy = policy
     this.#onClosed = onClosed
     const folder = spoolFolder ?? `${path}.spool`
     const key = home === undefined ? undefined : openSpoolKey(home)
     this.#newSpool = key === undefined ? undefined : () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
     this.#spool = this.#newSpool?.()
-    this.#start = { path, flag: this.#flag, mark: randomRef(), ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left: takeLeft(path) } }) }
+    this.#start = { path, flag: this.#flag, mark: randomRef(), ...(home === undefined ? {} : { home }), ...(policy === undefined ? {} : { policy }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left: takeLeft(path) } }) }
     this.#ready = newReady()
     this.#run()
   }
@@ -186,7 +193,10 @@ export class LocalLedger {
   /** Resolves when the event has reached `level`. */
   async reach(event_id: string, level: Level): Promise<Receipt> {
     if (level === 'accepted') return { event_id, level }
-    if (level === 'witnessed') throw new StoreError('no_witness', 'ledger: no witness is configured, so nothing can become witnessed', "wait for 'durable' instead")
+    if (level === 'witnessed') {
+      const durable = await this.reach(event_id, 'durable')
+      return { ...durable, level, checkpoint: await this.call<string>('witnessed', durable.index) }
+    }
     if (level === 'spooled' && this.#spool !== undefined) {
       await this.#spool.sync()
       return { event_id, level }
@@ -201,7 +211,7 @@ export class LocalLedger {
   }
 
   status(): LedgerStatus {
-    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: Math.max(0, (this.#spool?.end ?? 0) - this.#drained), last_checkpoint: this.#checkpoint }
+    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: Math.max(0, (this.#spool?.end ?? 0) - this.#drained), last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
   }
 
   /** Puts what was accepted into the log, and closes it when the last holder closes. */
@@ -273,6 +283,9 @@ export class LocalLedger {
         this.#size = message.size
         this.#checkpoint = message.checkpoint
         if (message.spool === (this.#spool?.id ?? '')) this.#drained = message.drained
+        return
+      case 'witnessed':
+        this.#witnessed = message.size
         return
       case 'report':
         if (message.error.code === 'spool_missing') this.#renewSpool()

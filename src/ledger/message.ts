@@ -14,6 +14,8 @@ export interface Start {
   readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string; readonly left: readonly string[] }
   /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
   readonly flag: SharedArrayBuffer
+  /** The text of the tlog-policy whose witnesses are asked while the log is written. */
+  readonly policy?: string
   /** Marks an Absent in answers; random. */
   readonly mark: string
 }
@@ -36,6 +38,7 @@ export type FromWorker =
   | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
   | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly spool: string; readonly drained: number }
+  | { readonly kind: 'witnessed'; readonly size: number }
   | { readonly kind: 'report'; readonly error: ErrorData }
 
 /** An error as data. `message` is without its next step. */

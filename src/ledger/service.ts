@@ -1,19 +1,25 @@
 // What a ledger's worker does for the recording thread besides appending: one method a call, arguments and answers as structured clones.
 
-import { MisuseError } from '../base/errors.ts'
+import { MisuseError, StoreError } from '../base/errors.ts'
+import type { Policy } from '../log/policy.ts'
 import { verifyLog } from '../verify/verify.ts'
 import { evidenceOf, rememberedBy } from './evidence.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
 import { LogReader, type EventSearch, type SessionSearch } from './reader.ts'
+import type { Witnessing } from './witnessing.ts'
 
 export class LedgerService {
   readonly #ledger: Ledger
   readonly #mark: string
+  readonly #witnessing: Witnessing | undefined
+  readonly #policy: Policy | undefined
 
-  constructor(ledger: Ledger, mark: string) {
+  constructor(ledger: Ledger, mark: string, witnessing?: Witnessing, policy?: Policy) {
     this.#ledger = ledger
     this.#mark = mark
+    this.#witnessing = witnessing
+    this.#policy = policy
   }
 
   async call(method: string, args: readonly unknown[]): Promise<unknown> {
@@ -38,15 +44,22 @@ export class LedgerService {
       case 'counts': return this.#ledger.read((view) => view.counts())
       case 'find': return this.#ledger.find(a as string)
       case 'prove': return this.#ledger.prove(a as string)
+      case 'witnessed': return this.#witnessed(a as number | undefined)
       case 'flush': return undefined
       default: throw new MisuseError('no_method', `ledger: no method ${method}`, '')
     }
   }
 
+  /** The cosigned checkpoint that covers entry `index`, or all that is on record now. */
+  async #witnessed(index = (this.#ledger.head?.size ?? 0) - 1): Promise<string> {
+    if (this.#witnessing === undefined) throw new StoreError('no_witness', 'ledger: no witness is configured, so nothing can become witnessed', "give openTrail the policy of your witnesses, or wait for 'durable'")
+    return this.#witnessing.reach(index)
+  }
+
   async #verify(): Promise<unknown> {
     const { keyring } = this.#ledger
     const remembered = rememberedBy(keyring)
-    const verdict = await this.#ledger.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered)))
+    const verdict = await this.#ledger.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered), this.#policy === undefined ? {} : { policy: this.#policy }))
     if (verdict.whole) keyring.writeProved(verdict.checkpoint)
     return verdict
   }

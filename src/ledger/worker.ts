@@ -8,11 +8,15 @@ import { removeSpool } from '../spool/folder.ts'
 import { spoolFile } from '../spool/scrub.ts'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { parsePolicy } from '../log/policy.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import type { Placed, Refused } from './append.ts'
 import { Ledger, MAX_BATCH_EVENTS } from './ledger.ts'
 import { errorData, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { LedgerService } from './service.ts'
+import { Witnessing } from './witnessing.ts'
+
+interface Opened { readonly ledger: Ledger; readonly service: LedgerService }
 
 /** Answers kept for waits that come after the event. */
 const ANSWERS_KEPT = 20_000
@@ -24,6 +28,7 @@ const MAX_RETRY_MS = 10_000
 const port = parentPort!
 const start = workerData as Start
 const flag = new Int32Array(start.flag)
+const policy = start.policy === undefined ? undefined : parsePolicy(start.policy)
 const answers = new Map<string, Placed | Refused>()
 /** What is waited for, by event id. */
 const waits = new Map<string, { readonly id: number; readonly spool: string; readonly offset: number }[]>()
@@ -36,19 +41,26 @@ let again = false
 let draining: Promise<ErrorData | undefined> | undefined
 let retry: NodeJS.Timeout | undefined
 let retryMs = RETRY_MS
-let opening: Promise<{ ledger: Ledger; service: LedgerService }> | undefined
+let opening: Promise<Opened> | undefined
+let witnessing: Witnessing | undefined
 
 function say(message: FromWorker): void {
   port.postMessage(message)
 }
 
-function open(): Promise<{ ledger: Ledger; service: LedgerService }> {
+function open(): Promise<Opened> {
   opening ??= Ledger.open({
     open: () => openSqliteStore(start.path), home: start.home, report: (error) => say({ kind: 'report', error: errorData(error) }),
     ...(start.spools === undefined ? {} : { spools: { folder: start.spools.folder, key: start.spools.key } }),
-  }).then((ledger) => {
+  }).then(async (ledger) => {
+    try {
+      witnessing = policy === undefined ? undefined : new Witnessing(ledger, { policy, report: (error) => say({ kind: 'report', error: errorData(error) }), witnessed: (size) => say({ kind: 'witnessed', size }) })
+    } catch (error) {
+      await ledger.close()
+      throw error
+    }
     say({ kind: 'open', origin: ledger.origin })
-    return { ledger, service: new LedgerService(ledger, start.mark) }
+    return { ledger, service: new LedgerService(ledger, start.mark, witnessing, policy) }
   })
   opening.catch((error: unknown) => {
     opening = undefined // the next wait or call tries again: a full disk may have room then
@@ -147,6 +159,7 @@ async function drainSpools(ledger: Ledger, folder: string): Promise<void> {
 
 function progress({ head }: Ledger): void {
   const { id, drained } = spools.at(-1) ?? { id: '', drained: 0 }
+  witnessing?.grown()
   if (head !== undefined) say({ kind: 'progress', size: head.size, checkpoint: head.checkpoint, spool: id, drained })
 }
 
@@ -179,6 +192,7 @@ async function call(id: number, method: string, args: readonly unknown[]): Promi
     const { service, ledger } = await open()
     if (method === 'close') {
       clearTimeout(retry)
+      await witnessing?.close()
       await ledger.close()
       say(failed === undefined ? { kind: 'value', id, value: undefined } : { kind: 'error', id, error: failed })
       port.close()

@@ -43,7 +43,7 @@ export function currentSession(): Session | undefined {
 export function openTrail(where?: string | URL, options: TrailOptions = {}): Trail {
   const path = locationOf(where)
   checkOptions(options)
-  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }) }), options) as unknown as Trail
+  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }), ...(options.witness === undefined ? {} : { witness: options.witness }) }), options) as unknown as Trail
 }
 
 function locationOf(where: string | URL | undefined): string {
@@ -57,12 +57,12 @@ function locationOf(where: string | URL | undefined): string {
   return place
 }
 
-const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'spool', 'mask', 'wait', 'failure', 'approve', 'report'])
+const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'spool', 'mask', 'wait', 'failure', 'approve', 'report', 'witness'])
 
 function checkOptions(options: TrailOptions): void {
   for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new MisuseError('unknown_option', `trail: expected an option of openTrail, got ${JSON.stringify(name)}`, `it has ${[...OPTIONS].join(', ')}`)
   for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (options[name] !== undefined) label(options[name], name)
-  for (const name of ['home', 'spool', 'system_prompt'] as const) expectType(name, options[name], 'string')
+  for (const name of ['home', 'spool', 'system_prompt', 'witness'] as const) expectType(name, options[name], 'string')
   for (const name of ['approve', 'report'] as const) expectType(name, options[name], 'function')
   if (options.mask !== undefined && !Array.isArray(options.mask)) throw new MisuseError('bad_option', `trail: expected mask to be an array of masks, got ${quote(options.mask)}`, '[] masks nothing')
   checkMasks(options.mask ?? [])
@@ -272,8 +272,8 @@ class LocalTrail implements AsyncDisposable {
 
   async flush(level: Level = 'durable'): Promise<void> {
     if (level === 'accepted') return
-    if (level === 'witnessed') await this.#ledger.reach('', level)
     await this.#ledger.call('flush')
+    if (level === 'witnessed') await this.#ledger.call('witnessed')
   }
 
   status(): TrailStatus {

@@ -29,6 +29,8 @@ export interface TrailOptions extends Partial<AgentFacts> {
   readonly wait?: Partial<Record<Risk, Level>>
   /** What happens to an act of each risk when the log cannot take its intent; default `block` for high and critical, `buffer` below. */
   readonly failure?: Partial<Record<Risk, Failure>>
+  /** The path of a C2SP tlog-policy: its witnesses are asked while the trail is open. Without it nothing becomes `witnessed`. */
+  readonly witness?: string
   /** Who is asked when a tool or `approval()` names nobody. */
   readonly approve?: Approver
   /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
@@ -57,8 +59,8 @@ export interface SessionQuery { readonly session_id?: string; readonly agent_id?
 
 export interface VerifyOptions { readonly require?: readonly Property[] }
 
-/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted. */
-export interface TrailStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly lost: number; readonly last_checkpoint: string | null }
+/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted; `witnessed`: how many entries the policy's witnesses have seen, null without any. */
+export interface TrailStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly lost: number; readonly last_checkpoint: string | null; readonly witnessed: number | null }
 
 export interface Trail extends Recorder, AsyncDisposable {
   /** Where the log is. */

@@ -1142,6 +1142,8 @@ interface TrailOptions extends Partial<AgentFacts> {
     readonly wait?: Partial<Record<Risk, Level>>;
     /** What happens to an act of each risk when the log cannot take its intent; default `block` for high and critical, `buffer` below. */
     readonly failure?: Partial<Record<Risk, Failure>>;
+    /** The path of a C2SP tlog-policy: its witnesses are asked while the trail is open. Without it nothing becomes `witnessed`. */
+    readonly witness?: string;
     /** Who is asked when a tool or `approval()` names nobody. */
     readonly approve?: Approver;
     /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
@@ -1187,7 +1189,7 @@ interface SessionQuery {
 interface VerifyOptions {
     readonly require?: readonly Property[];
 }
-/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted. */
+/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted; `witnessed`: how many entries the policy's witnesses have seen, null without any. */
 interface TrailStatus {
     readonly origin: string;
     readonly size: number;
@@ -1195,6 +1197,7 @@ interface TrailStatus {
     readonly spooled: number;
     readonly lost: number;
     readonly last_checkpoint: string | null;
+    readonly witnessed: number | null;
 }
 interface Trail extends Recorder, AsyncDisposable {
     /** Where the log is. */

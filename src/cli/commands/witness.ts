@@ -1,10 +1,9 @@
 // counterfoil witness: being a C2SP witness for other people's logs, and asking witnesses about this one.
 
 import { InvalidArgumentError, type Command } from 'commander'
-import { statSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { MisuseError } from '../../base/errors.ts'
-import { MAX_POLICY_BYTES, parsePolicy, type Policy } from '../../log/policy.ts'
+import { readPolicyText } from '../../ledger/policy-file.ts'
+import { parsePolicy, type Policy } from '../../log/policy.ts'
 import { serveWitness } from '../../witness/server.ts'
 import { createWitnessKey, readWitnessKey, WitnessState } from '../../witness/state.ts'
 import { Witness, type Answer } from '../../witness/witness.ts'
@@ -76,7 +75,7 @@ Exit code: 0 the policy is satisfied, 1 a witness saw another history of this lo
         ctx.exit = alarm ? EXIT.tampering : report.satisfied ? EXIT.fine : EXIT.not_proved
         if (ctx.json) return ctx.screen.json({ ...report, exit_code: ctx.exit })
         for (const { name, time, error } of report.asked) {
-          const says = error === undefined ? `cosigned at ${new Date(time! * 1000).toISOString()}` : error.message
+          const says = error === undefined ? `cosigned at ${new Date(time! * 1000).toISOString()}` : `${error.message}; ${error.next}`
           const color = error === undefined ? green : error.alarm ? red : yellow
           wrap(`${name}: ${says}`, Math.max(20, ctx.screen.columns - 2)).forEach((part) => ctx.screen.line('  ', color(part)))
         }
@@ -87,15 +86,7 @@ Exit code: 0 the policy is satisfied, 1 a witness saw another history of this lo
 
 /** The policy in a file. MisuseError where it is none. */
 export function readPolicy(ctx: Context, file: string): Policy {
-  const path = resolve(ctx.cwd, file)
-  try {
-    const { size } = statSync(path)
-    if (size > MAX_POLICY_BYTES) throw new MisuseError('policy_malformed', `cli: expected at most ${MAX_POLICY_BYTES} bytes in ${path}, got ${size}`, 'name a tlog-policy file')
-    return parsePolicy(readFileSync(path, 'utf8'))
-  } catch (cause) {
-    if (cause instanceof MisuseError) throw cause
-    throw new MisuseError('policy_missing', `cli: the policy ${path} cannot be read: ${(cause as Error).message}`, 'check the path')
-  }
+  return parsePolicy(readPolicyText(resolve(ctx.cwd, file)))
 }
 
 /** Refusals of a known log's signed checkpoints are what somebody should look at. */
