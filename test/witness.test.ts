@@ -97,6 +97,24 @@ describe('a trail that its witness cosigned', () => {
     expect((await submit(cut)).asked).toMatchObject([{ error: { code: 'witness_ahead', alarm: true } }])
   })
 
+  test.each([
+    ['cut off', 'witness_ahead', () => copied(early, 'cut-2')],
+    ['rewritten', 'witness_forked', () => {
+      const rewritten = copied(log, 'rewritten-2')
+      forge(rewritten, (entries) => {
+        entries[10]!.timestamp = '2026-11-21T07:00:00.000Z'
+      })
+      return rewritten
+    }],
+  ])('and was %s does not forget that by asking a witness that never saw it', async (_, code, make) => {
+    const changed = make()
+    const second = await startWitness(join(folder.folder, `witness-without-${code}`), [vkeyOf(log)])
+    const either = parsePolicy(`witness w1 ${witness.vkey} ${witness.url}\nwitness w2 ${second.vkey} ${second.url}\ngroup g any w1 w2\nquorum g\n`)
+    expect(await submit(changed, either)).toMatchObject({ satisfied: true, kept: first.size, asked: [{ error: { code, alarm: true } }, { name: 'w2' }] })
+    await second.stop()
+    expect(witnessed(await verifyAt(changed, { policy: either }))).toEqual(['failed', [code]])
+  })
+
   test('is noticed when its owner rewrites it and signs it again', async () => {
     const rewritten = copied(log, 'rewritten')
     forge(rewritten, (entries) => {

@@ -61,7 +61,8 @@ export async function cosign(store: Store, keyring: Keyring, policy: Policy, tim
   const note = await newestNote(store)
   const results = await Promise.all(policy.witnesses.map((witness) => ask(store, keyring, witness, note, timeoutMs)))
   const signatures = results.flatMap(({ signatures }) => signatures)
-  const { now, kept } = keepBetter(keyring, policy, signatures.length === 0 ? undefined : withCosignatures(note, signatures))
+  const alarmed = results.some(({ report }) => report.error?.alarm === true)
+  const { now, kept } = keepBetter(keyring, policy, signatures.length === 0 ? undefined : withCosignatures(note, signatures), alarmed)
   return { ...(now ?? evaluatePolicy(policy, [])), origin: keyring.origin, size: openOwn(keyring, note).size, ...(kept === undefined ? {} : { kept: kept.size }), asked: results.map(({ report }) => report) }
 }
 
@@ -89,11 +90,14 @@ async function ask(store: Store, keyring: Keyring, { name, url, verifier }: Poli
 
 type Judged = (PolicyResult & { readonly size: number }) | undefined
 
-/** Keeps `note` beside the keys, unless it has less of what the policy asks than the one kept before. */
-function keepBetter(keyring: Keyring, policy: Policy, note: string | undefined): { now: Judged; kept: Judged } {
+/**
+ * Keeps `note` beside the keys, unless it has less of what the policy asks than the one kept before, or covers fewer entries, or a witness is
+ * `alarmed`: a log that was cut off or rewritten may find another that never saw more of it.
+ */
+function keepBetter(keyring: Keyring, policy: Policy, note: string | undefined, alarmed: boolean): { now: Judged; kept: Judged } {
   const before = judge(keyring, policy, keyring.readCosigned())
   const now = judge(keyring, policy, note)
-  if (note === undefined || now === undefined || (before?.satisfied === true && !now.satisfied)) return { now, kept: before }
+  if (note === undefined || now === undefined || (before?.satisfied === true && (alarmed || !now.satisfied || before.size > now.size))) return { now, kept: before }
   keyring.writeCosigned(note)
   return { now, kept: now }
 }
