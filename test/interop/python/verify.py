@@ -2,7 +2,6 @@
 """Verifies evidence of Counterfoil: a database, an archive, an evidence bundle.
 
     python3 verify.py FILE [--key VKEY] [--keys FOLDER]
-    python3 verify.py --batch          JSON lines {"file", "key", "keys"} in, one verdict a line out
 
 Prints JSON. Exit code 0: whole; 1: evidence of tampering; 2: could not run, or a newer verifier is needed.
 Needs Python 3.10 and the package `cryptography`. Written from docs/format.md, without the code of the library.
@@ -18,8 +17,9 @@ from typing import Any
 
 from counterfoil.archive import verify_archive
 from counterfoil.bundle import is_bundle, read_bundle, verify_bundle
-from counterfoil.database import CannotRun, verify_database
+from counterfoil.database import verify_database
 from counterfoil.encoding import Malformed
+from counterfoil.log import CannotRun
 
 
 def verify(file: Path, key: str | None = None, keys: Path | None = None) -> dict[str, Any]:
@@ -38,25 +38,12 @@ def verify(file: Path, key: str | None = None, keys: Path | None = None) -> dict
         return {"whole": False, "first_bad_index": None, "codes": [], "newer_format": False, "problems": [], "error": str(error), "exit_code": 2}
 
 
-def batch() -> int:
-    for line in sys.stdin:
-        case = json.loads(line)
-        keys = case.get("keys")
-        print(json.dumps(verify(Path(case["file"]), case.get("key"), Path(keys) if keys else None)), flush=True)
-    return 0
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("file", type=Path)
     parser.add_argument("--key", help="the log's verifier key, had from elsewhere")
     parser.add_argument("--keys", type=Path, help="a key folder, to open content")
-    parser.add_argument("--batch", action="store_true")
     given = parser.parse_args()
-    if given.batch:
-        return batch()
-    if given.file is None:
-        parser.error("expected a file")
     verdict = verify(given.file, given.key, given.keys)
     print(json.dumps(verdict, indent=1))
     return int(verdict["exit_code"])

@@ -8,15 +8,11 @@ from pathlib import Path
 
 from .crypto import sha256
 from .encoding import SAFE, Malformed, decode_base64, require, utf8
-from .entry import is_scope, parse_entry
+from .entry import is_scope
 from .erasures import check_ends, read_erasures, scopes_in_use
-from .log import Evidence, Log, open_head, verify_log
-from .note import parse_key
+from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log
 from .report import Report
 from .tree import WIDTH, path_number, tiles_of
-from .vault import segment_scope
-
-MOST = 256 * (2 + 65_535)
 
 
 @dataclass(frozen=True)
@@ -42,126 +38,134 @@ class _Archive:
         except OSError:
             return None
 
-    def partial(self, prefix: str, n: int) -> bytes | None:
-        """Part n of the files under a name, as of this size; the full one where the partial is gone."""
-        name = f"{prefix}/{path_number(n)}"
+    def part(self, prefix: str, n: int) -> str:
+        """The path of part n of what lies under a name, as of this size."""
         width = min(WIDTH, self.size - n * WIDTH)
-        return (self.read(f"{name}.p/{width}") if width < WIDTH else None) or self.read(name)
+        return f"{prefix}/{path_number(n)}" + (f".p/{width}" if width < WIDTH else "")
 
     def verify(self, vkey: str | None) -> Report:
         report = self.report
         report.pinned = vkey is not None
         note = self.read("checkpoint")
-        self.size = _stated(note)
-        try:
-            key = parse_key(vkey if vkey is not None else self._own_key())
-        except Malformed as error:
-            report.bad("checkpoint", None, f"no key in the log: {error}")
+        if note is None:
+            if not (self.folder / "tile").is_dir():
+                raise CannotRun("the folder holds no archive")
+            report.bad("checkpoint", 0, "no checkpoint")
             return report
-        evidence = Evidence(key, note, self._entry)
+        self.size = _stated(note)
+        key = read_key(vkey, self._entry(0), report)
+        if key is None:
+            return report
+        evidence = Evidence(key, note, self._entry, self._following, lambda level, n: self.read(f"tile/{level}/{path_number(n)}"))
         checkpoint = open_head(evidence, report)
         if checkpoint is None:
             return report
-        log = verify_log(evidence, checkpoint, report)
-        if len(log.hashes) == checkpoint.size:
-            self._tiles(log)
-            if report.newer_from is None:
-                self._segments(log)
+        log = read_log(evidence, checkpoint, report)
+        self._partial_tiles(log)
+        locate(log, report)
+        self._segments(log)
         return report
 
-    def _own_key(self) -> str:
-        data = self._entry(0)
-        if data is None:
-            raise Malformed("no entry 0")
-        facts = parse_entry(data).value.get("facts")
-        return facts.get("vkey", "") if isinstance(facts, dict) else ""
-
     def _entry(self, index: int) -> bytes | None:
-        n = index // WIDTH
-        if n not in self.bundles:
-            self.bundles[n] = self._bundle(n)
-        bundle = self.bundles[n]
+        bundle = self._bundle(index // WIDTH)
         return bundle[index % WIDTH] if index % WIDTH < len(bundle) else None
 
+    def _following(self, index: int) -> int | None:
+        for n in range(index // WIDTH, max(_numbers(self.folder / "tile/entries"), default=-1) + 1):
+            found = max(index, n * WIDTH)
+            if found - n * WIDTH < len(self._bundle(n)):
+                return found
+        return None
+
     def _bundle(self, n: int) -> list[bytes]:
-        data, entries, at = self.partial("tile/entries", n), list[bytes](), 0
+        if n not in self.bundles:
+            self.bundles[n] = self._read_bundle(n, min(WIDTH, self.size - n * WIDTH))
+        return self.bundles[n]
+
+    def _read_bundle(self, n: int, width: int) -> list[bytes]:
+        data, entries, at = self.read(self.part("tile/entries", n)) if width > 0 else None, list[bytes](), 0
         if data is None:
             return []
-        while at < len(data):
+        while len(entries) < width and at + 2 <= len(data):
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-            if at + 2 > len(data) or end > len(data):
-                self.report.bad("bundle", n * WIDTH + len(entries), f"bundle {n} is cut")
+            if end > len(data):
                 break
             entries.append(data[at + 2 : end])
             at = end
-        if len(entries) > WIDTH:
-            self.report.bad("bundle", n * WIDTH, f"bundle {n} holds {len(entries)} entries")
+        if len(entries) < width or at < len(data):
+            self.report.bad("bundle", n * WIDTH + min(len(entries), width - 1), f"bundle {n} is no bundle of {width} entries")
         return entries
 
-    def _tiles(self, log: Log) -> None:
-        size = log.checkpoint.size
-        for level, n, hashes in tiles_of(log.hashes):
-            name = f"tile/{level}/{path_number(n)}"
-            first = n * 256 ** (level + 1)
-            tile = (self.read(f"{name}.p/{len(hashes)}") if len(hashes) < WIDTH else None) or self.read(name)
-            expected = b"".join(hashes)
+    def _partial_tiles(self, log: Log) -> None:
+        """The full ones were compared while the tree was made."""
+        leaves = log.leaves
+        for level, n, hashes in tiles_of(leaves) if leaves is not None else ():
+            if len(hashes) == WIDTH:
+                continue
+            name, expected = f"tile/{level}/{path_number(n)}.p/{len(hashes)}", b"".join(hashes)
+            tile, first = self.read(name), n * WIDTH ** (level + 1)
             if tile is None:
                 self.report.bad("tile_missing", first, name)
-            elif tile[: len(expected)] != expected or len(tile) not in (len(expected), 32 * WIDTH):
-                differs = next((i for i in range(len(hashes)) if tile[32 * i : 32 * i + 32] != hashes[i]), 0)
-                self.report.bad("tile", min(first + differs * 256**level, size - 1), name)
+            elif tile != expected:
+                differs = next((i for i in range(len(hashes)) if tile[32 * i : 32 * i + 32] != hashes[i]), len(hashes) - 1)
+                self.report.bad("tile", first + differs * WIDTH**level, name)
 
     def _segments(self, log: Log) -> None:
         erasures, used = read_erasures(log.entries), scopes_in_use(log.entries)
-        listed: dict[int, _Listed] = {}
-        for n in range((log.checkpoint.size + WIDTH - 1) // WIDTH):
+        hashes: dict[str, dict[int, bytes]] = {}
+        seen: dict[int, _Listed] = {}
+        there: set[str] = set()
+        last = max((entry.index for entry in log.entries), default=-1) // WIDTH
+        for n in range(last + 1):
+            own = scopes_in_use(entry for entry in log.entries if entry.index // WIDTH == n)
             lines = self._list(n)
-            listed.update({one.id: one for one in lines})
-            there = {one.scope for one in lines}
-            part = log.entries[n * WIDTH : (n + 1) * WIDTH]
-            for scope, index in scopes_in_use(part).items():
-                if scope in there:
-                    continue
-                if scope in erasures.ordered:
-                    self.report.counts["erased"] += 1
-                else:
+            for one in lines or []:
+                index = own.get(one.scope, n * WIDTH)
+                if one.id not in seen:
+                    data = self._segment(one, index, one.scope in used, one.scope in erasures.ordered)
+                    if data is not None:
+                        hashes.setdefault(one.scope[:36], {})[one.id] = sha256(data)
+                        there.add(one.scope)
+                elif seen[one.id] != one:
+                    self.report.bad("segment_list", index, f"the lists say two things of segment {one.id}")
+                seen[one.id] = one
+            for scope, index in own.items() if lines is not None else ():
+                if scope not in {one.scope for one in lines or []} and scope not in erasures.ordered:
                     self.report.bad("segment_list", index, f"list {n} names no segment of {scope}")
-        ids: dict[str, bytes] = {}
-        for one in sorted(listed.values(), key=lambda each: each.id):
-            if one.scope not in used:
-                self.report.bad("segment_unnamed", None, f"segment {one.id}")
-                continue
-            data = self.read(f"segment/data/{path_number(one.id)}")
-            if data is None:
-                if one.scope not in erasures.ordered:
-                    self.report.bad("segment_missing", used[one.scope], f"segment {one.id}")
-                continue
-            try:
-                require(sha256(data) == one.hash, "another hash than its list says")
-                scope = segment_scope(data)
-            except Malformed as error:
-                self.report.bad("segment", used[one.scope], f"segment {one.id}: {error}")
-                continue
-            if ids.setdefault(one.scope, scope) != scope:
-                self.report.bad("segment_scope", used[one.scope], f"segment {one.id}")
+        gone = {scope for scope in erasures.ordered if scope in erasures.done or scope not in there}
+        check_ends(log.entries, lambda session: [one for _, one in sorted(hashes.get(session, {}).items())], lambda session: any(scope.startswith(f"{session}/") for scope in gone), self.report)
 
-        def hashes_of(session: str) -> list[bytes]:
-            return [one.hash for _, one in sorted(listed.items()) if one.scope.startswith(f"{session}/")]
+    def _segment(self, one: _Listed, index: int, used: bool, ordered: bool) -> bytes | None:
+        if not used:
+            self.report.bad("segment_orphan", index, f"segment {one.id} is of {one.scope}, which the log does not use")
+        data = self.read(f"segment/data/{path_number(one.id)}")
+        if data is None and not ordered:
+            self.report.bad("segment_missing", index, f"segment {one.id}")
+        if data is not None and sha256(data) != one.hash:
+            self.report.bad("segment", index, f"segment {one.id} is another than was archived")
+        return data
 
-        def erased(session: str) -> bool:
-            return any(scope.startswith(f"{session}/") for scope in erasures.ordered)
-
-        check_ends(log.entries, hashes_of, erased, self.report)
-
-    def _list(self, n: int) -> list[_Listed]:
-        data = self.partial("segment/list", n)
+    def _list(self, n: int) -> list[_Listed] | None:
+        data = self.read(self.part("segment/list", n))
         try:
             require(data is not None, "is not there")
             assert data is not None
             return _parse_list(utf8(data))
         except Malformed as error:
             self.report.bad("segment_list", n * WIDTH, f"list {n}: {error}")
-            return []
+            return None
+
+
+def _numbers(folder: Path, before: str = "") -> list[int]:
+    """The N of all files in a folder of tiles."""
+    found: list[int] = []
+    for path in folder.iterdir() if folder.is_dir() and len(before) < 18 else ():
+        match = re.fullmatch(r"(x?)([0-9]{3})(\.p)?", path.name)
+        if match is not None and match[1]:
+            found += _numbers(path, before + match[2])
+        elif match is not None:
+            found.append(int(before + match[2]))
+    return found
 
 
 def _parse_list(text: str) -> list[_Listed]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from .encoding import Malformed, canonical, decode_base64, is_int, matches, parse_json, require, utf8
-from .entry import MEDIA, Entry, Ref, parse_entry
-from .log import FORMAT
-from .note import LOG, WITNESS, Checkpoint, Key, parse_checkpoint, parse_key, parse_note
+from .entry import Entry, Ref
+from .erasures import read_erasures
+from .log import read_entry
+from .note import LOG, WITNESS, Checkpoint, parse_checkpoint, parse_key, parse_note
 from .report import Report
 from .sessions import ENDS, Sessions
 from .tree import leaf_hash, node_hash, split
@@ -48,17 +49,17 @@ def parse_bundle(document: str) -> dict[str, Any]:
     require(isinstance(bundle, dict) and set(bundle) == MEMBERS, "other members")
     require(canonical(bundle).replace("<", "\\u003c") == document, "not in the one form")
     require(bundle["format"] == "counterfoil/bundle/v1", "another format")
-    require(matches("label", bundle["origin"]) and len(bundle["origin"]) <= 74 and matches("uuid", bundle["session_id"]), "origin or session_id")
-    require(isinstance(bundle["checkpoint"], str), "checkpoint")
+    require(_is_text(bundle["origin"], 4_096) and matches("uuid", bundle["session_id"]), "origin or session_id")
+    require(_is_text(bundle["checkpoint"], 1_000_000), "checkpoint")
     keys, entries, proof, payloads = (bundle[name] for name in ("keys", "entries", "proof", "payloads"))
-    require(isinstance(keys, list) and 1 <= len(keys) <= 100 and all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys), "keys")
+    require(isinstance(keys, list) and 1 <= len(keys) <= 100 and all(_is_text(key, 10_000) for key in keys), "keys")
     require(isinstance(entries, list) and 1 <= len(entries) <= 1_000_000, "entries")
     before = -1
     for one in entries:
         require(isinstance(one, dict) and set(one) == {"entry", "index"} and is_int(one["index"]) and one["index"] > before, "an entry")
-        decode_base64(one["entry"])
+        require(len(decode_base64(one["entry"])) <= 65_535, "an entry over 65,535 bytes")
         before = one["index"]
-    require(isinstance(proof, list), "proof")
+    require(isinstance(proof, list) and len(proof) <= 53 * len(entries), "proof")
     for one in proof:
         decode_base64(one, 32)
     require(isinstance(payloads, list) and len(payloads) <= 4_000_000, "payloads")
@@ -67,11 +68,15 @@ def parse_bundle(document: str) -> dict[str, Any]:
     return bundle
 
 
+def _is_text(value: object, most: int) -> bool:
+    return isinstance(value, str) and len(value.encode("utf-16-le", "surrogatepass")) <= 2 * most
+
+
 def _payload(one: Any) -> None:
     names = {"index", "slot", "position", "media"}
     require(isinstance(one, dict) and set(one) in (names | {"withheld"}, names | {"salt", "text"}, names | {"salt", "base64"}), "a payload")
-    require(is_int(one["index"]) and matches("name", one["slot"]) and is_int(one["position"]) and one["media"] in MEDIA, "a payload")
-    require(one.get("withheld", True) is True and isinstance(one.get("text", ""), str), "a payload")
+    require(is_int(one["index"]) and _is_text(one["slot"], 64) and is_int(one["position"]) and _is_text(one["media"], 16), "a payload")
+    require(one.get("withheld", True) is True and _is_text(one.get("text", ""), 64 << 20), "a payload")
     if "salt" in one:
         decode_base64(one["salt"], 32)
     if "base64" in one:
@@ -90,25 +95,25 @@ class _Bundle:
     def verify(self, vkey: str | None) -> None:
         report, bundle = self.report, self.bundle
         report.origin, report.pinned = bundle["origin"], vkey is not None
-        opened = self._open(vkey)
-        if opened is None:
-            return
-        checkpoint, key = opened
-        report.size = checkpoint.size
+        checkpoint = self._open(vkey)
         hashes = {one["index"]: leaf_hash(decode_base64(one["entry"])) for one in bundle["entries"]}
-        try:
-            require(max(hashes) < checkpoint.size and self._root(hashes, checkpoint.size) == checkpoint.root, "another root")
-        except Malformed as error:
-            report.bad("root", None, str(error))
-        entries = self._entries(hashes, key)
-        if report.newer_from is None and not any(one.code == "entry_malformed" for one in report.problems):
-            self._payloads(entries)
+        entries = self._entries(hashes)
+        if checkpoint is not None:
+            report.size = checkpoint.size
+            try:
+                require(max(hashes) < checkpoint.size and self._root(hashes, checkpoint.size) == checkpoint.root, "another root")
+            except Malformed as error:
+                report.bad("root", report.first_changed(), str(error))
+        self._payloads(entries)
 
-    def _open(self, vkey: str | None) -> tuple[Checkpoint, Key] | None:
+    def _open(self, vkey: str | None) -> Checkpoint | None:
         """Step 2."""
         bundle, report = self.bundle, self.report
+        if vkey is not None and bundle["keys"][0] != vkey:
+            report.bad("key", None, f"signed under {bundle['keys'][0]}")
         try:
             keys = [parse_key(text) for text in bundle["keys"]]
+            require(len(set(bundle["keys"])) == len(keys), "a key twice")
             require(keys[0].type == LOG and all(key.type == WITNESS for key in keys[1:]), "keys of other types")
             note = parse_note(bundle["checkpoint"].encode())
             require([(name, id_) for name, id_, _ in note.signatures] == [(key.name, key.id) for key in keys], "signatures of other keys")
@@ -118,9 +123,7 @@ class _Bundle:
         except (Malformed, UnicodeEncodeError) as error:
             report.bad("checkpoint", None, str(error))
             return None
-        if vkey is not None and keys[0].text != vkey:
-            report.bad("key", None, f"signed under {keys[0].text}")
-        return checkpoint, keys[0]
+        return checkpoint
 
     def _root(self, hashes: dict[int, bytes], size: int) -> bytes:
         """§14.2, over the parts of the tree from the left to the right."""
@@ -143,68 +146,67 @@ class _Bundle:
         require(used == len(proof), "a proof that is too long")
         return root
 
-    def _entries(self, hashes: dict[int, bytes], key: Key) -> list[Entry]:
+    def _entries(self, hashes: dict[int, bytes]) -> list[Entry | None]:
         """Steps 3 and 4."""
         report, session = self.report, self.bundle["session_id"]
-        own, others = list[Entry](), list[Entry]()
+        entries: list[Entry | None] = []
         sessions = Sessions(self.bundle["origin"], report)
         for one in self.bundle["entries"]:
-            index = one["index"]
             report.counts["entries"] += 1
-            try:
-                entry = parse_entry(decode_base64(one["entry"]))
-            except Malformed as error:
-                report.bad("entry_malformed", index, str(error))
-                continue
-            if entry.index is not None and entry.index != index:
-                report.bad("index", index, f"says index {entry.index}")
-            if entry.newer_format:
-                report.met_newer(index)
-                continue
-            report.counts["newer"] += entry.newer_words
-            if index == 0 and (entry.event_type != "log_start" or (entry.facts["format"], entry.facts["origin"], entry.facts["vkey"]) != (FORMAT, key.name, key.text)):
-                report.bad("log_start", 0, "begins another log")
-            if entry.session_id == session:
-                own.append(entry)
-                sessions.add(entry, index, hashes[index])
-            else:
-                others.append(entry)
-        if not own:
+            entry = read_entry(decode_base64(one["entry"]), one["index"], report)
+            entries.append(entry)
+            if entry is not None and entry.session_id == session:
+                sessions.add(entry, one["index"], hashes[one["index"]])
+        own = [entry for entry in entries if entry is not None and entry.session_id == session]
+        if own:
+            sessions.settle(session, None)
+        else:
             report.bad("session_missing", None, "no entry is of the session")
-        self._erasures(own, others)
+        self._others([entry for entry in entries if entry is not None and entry.session_id != session], [entry for entry in entries if entry is not None])
         report.incomplete += sessions.missing()
         if own and own[-1].event_type not in ENDS:
             report.incomplete.append(session)
-        return sorted(own + others, key=lambda entry: entry.index or 0)
+        return entries
 
-    def _erasures(self, own: list[Entry], others: list[Entry]) -> None:
-        session = self.bundle["session_id"]
-        erasures = [entry for entry in others if entry.event_type == "erasure" and entry.writer == "ledger"]
-        about = {entry.facts["erasure"] for entry in erasures if entry.facts["phase"] == "ordered" and any(scope.startswith(f"{session}/") for scope in entry.facts.get("scopes", []))}
+    def _others(self, others: list[Entry], entries: list[Entry]) -> None:
+        """Entries of other sessions account for what was erased of this one, and for nothing else."""
+        own = f"{self.bundle['session_id']}/"
+
+        def orders(entry: Entry) -> bool:
+            return any(scope.startswith(own) for scope in read_erasures([entry]).ordered)
+
+        about = {str(entry.facts.get("erasure")) for entry in entries if orders(entry)}
         for entry in others:
-            if entry not in erasures or entry.facts["erasure"] not in about:
+            if entry.event_type != "erasure" or entry.writer != "ledger" or str(entry.facts.get("erasure")) not in about:
                 self.report.bad("entry_extra", entry.index, "erases nothing of this session")
 
-    def _payloads(self, entries: list[Entry]) -> None:
+    def _payloads(self, entries: list[Entry | None]) -> None:
         """Step 5."""
-        report = self.report
-        expected: list[tuple[int, Ref]] = [(entry.index or 0, ref) for entry in entries for ref in entry.refs]
-        ordered = {scope for entry in entries if entry.event_type == "erasure" and entry.writer == "ledger" and entry.facts["phase"] == "ordered" for scope in entry.facts.get("scopes", [])}
-        given = self.bundle["payloads"]
-        for n, one in enumerate(given):
-            if n >= len(expected) or (one["index"], one["slot"], one["position"], one["media"]) != (expected[n][0], expected[n][1].slot, expected[n][1].position, expected[n][1].media):
-                report.bad("payload_list", one["index"], "not the payload that the entries have next")
-                return
-            index, ref = expected[n]
-            if "withheld" in one:
-                report.counts["erased" if ref.scope in ordered else "withheld"] += 1
+        report, given, n = self.report, self.bundle["payloads"], 0
+        ordered = read_erasures(entry for entry in entries if entry is not None).ordered
+        for i, entry in enumerate(entries):
+            if entry is None:
+                while n < len(given) and given[n]["index"] <= self.bundle["entries"][i]["index"]:
+                    n += 1
                 continue
-            report.counts["payloads"] += 1
-            content = one["text"].encode("utf-8", "surrogatepass") if "text" in one else decode_base64(one["base64"])
-            if commitment(decode_base64(one["salt"]), content) != decode_base64(ref.commitment):
-                report.bad("commitment", index, f"{ref.slot}/{ref.position}")
-        if len(given) < len(expected):
-            report.bad("payload_list", expected[len(given)][0], "a payload is not in the list")
+            for ref in entry.refs:
+                if n == len(given) or (given[n]["index"], given[n]["slot"], given[n]["position"], given[n]["media"]) != (entry.index, ref.slot, ref.position, ref.media):
+                    report.bad("payload_list", entry.index, f"expected {ref.slot}/{ref.position} next")
+                    return
+                self._payload(given[n], entry.index, ref, ref.scope in ordered)
+                n += 1
+        if n < len(given):
+            report.bad("payload_list", None, "a payload that no entry has")
+
+    def _payload(self, one: dict[str, Any], index: int, ref: Ref, erased: bool) -> None:
+        if "withheld" in one:
+            self.report.counts["erased" if erased else "withheld"] += 1
+            return
+        content = one["text"].encode() if "text" in one else decode_base64(one["base64"])
+        if commitment(decode_base64(one["salt"]), content) == decode_base64(ref.commitment):
+            self.report.counts["payloads"] += 1
+        else:
+            self.report.bad("commitment", index, f"{ref.slot}/{ref.position}")
 
 
 def read_bundle(path: Path) -> str | None:

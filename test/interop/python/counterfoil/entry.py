@@ -37,9 +37,8 @@ class Ref:
 @dataclass
 class Entry:
     value: dict[str, Any]
-    index: int | None
     newer_format: bool = False
-    newer_words: int = 0
+    newer_words: bool = False
     refs: list[Ref] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -57,33 +56,16 @@ def parse_entry(data: bytes) -> Entry:
     text = utf8(data)
     value = parse_json(text)
     require(isinstance(value, dict), "an entry is an object")
-    require(canonical(value) == text, "not canonical")
-    _plain(value)
     version = value.get("v")
-    require(is_int(version, 1), "v is no version")
-    if version > 1:
-        return Entry(value, value.get("index"), newer_format=True)
-    entry = Entry(value, value.get("index"), newer_format=any(name not in MEMBERS for name in value))
+    if not isinstance(version, bool) and isinstance(version, (int, float)) and version == int(version) and 1 < version <= SAFE:
+        return Entry(value, newer_format=True)
     _envelope(value)
-    _facts(entry)
-    _payloads(entry)
+    _facts(value["facts"])
+    _payloads(value["payloads"], value["seq"])
+    require(canonical(value) == text, "not canonical")
+    entry = Entry(value, newer_format=any(name not in MEMBERS for name in value), newer_words=_has_newer_words(value))
     entry.refs = list(_own_refs(value["session_id"], value["payloads"]))
     return entry
-
-
-def _plain(value: Any) -> None:
-    """Only objects, arrays, booleans, safe integers, and texts of `!` to `~`."""
-    if isinstance(value, dict):
-        for name, one in value.items():
-            _plain(name)
-            _plain(one)
-    elif isinstance(value, list):
-        for one in value:
-            _plain(one)
-    elif isinstance(value, str):
-        require(all("!" <= c <= "~" for c in value), "a text of other characters")
-    else:
-        require(isinstance(value, bool) or is_int(value, -SAFE), "a value that no entry has")
 
 
 def _envelope(value: dict[str, Any]) -> None:
@@ -94,6 +76,7 @@ def _envelope(value: dict[str, Any]) -> None:
         require(name not in value or right, f"{name} is not of its form")
 
     get = value.get
+    form("v", type(get("v")) is int and get("v") == 1)
     for name in ("index", "seq", "stream_seq", "step_number"):
         form(name, is_int(get(name)))
     for name in ("event_id", "session_id", "parent_event_id"):
@@ -111,8 +94,11 @@ def _envelope(value: dict[str, Any]) -> None:
     require(("stream" in value) == ("stream_seq" in value), "stream and stream_seq stand together")
 
 
+_SHORT = re.compile("[!-~]{1,128}")
+
+
 def _short(value: object) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= 128
+    return isinstance(value, str) and _SHORT.fullmatch(value) is not None
 
 
 def _is_fact(value: object) -> bool:
@@ -123,12 +109,12 @@ def _is_fact(value: object) -> bool:
     return isinstance(value, bool) or is_int(value, -SAFE) or _short(value)
 
 
-def _has_form(form: str, value: object) -> bool:
+def has_form(form: str, value: object) -> bool:
     several = re.fullmatch(r"([a-z]+)\[([0-9]+)\]", form)
     if several is not None and several[1] == "counts":
         return isinstance(value, dict) and len(value) <= int(several[2]) and all(matches("ref", name) and is_int(one) for name, one in value.items())
     if several is not None:
-        return isinstance(value, list) and len(value) <= int(several[2]) and all(_has_form(several[1], one) for one in value)
+        return isinstance(value, list) and len(value) <= int(several[2]) and all(has_form(several[1], one) for one in value)
     if form == "int":
         return is_int(value, -SAFE)
     if form == "bool":
@@ -137,6 +123,8 @@ def _has_form(form: str, value: object) -> bool:
         return is_hash(value)
     if form == "scope":
         return is_scope(value)
+    if "|" in form:
+        return isinstance(value, str) and value in form.split("|")
     return matches(form, value)
 
 
@@ -147,52 +135,45 @@ def is_scope(value: object) -> bool:
     return slash == "/" and matches("uuid", session) and re.fullmatch("0|[1-9][0-9]{0,4}", k) is not None and int(k) <= 65_535
 
 
-def _facts(entry: Entry) -> None:
-    facts = entry.facts
+def _facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         require(matches("name", name) and _is_fact(value), f"the fact {name} is not of its form")
-    if entry.event_type not in VOCABULARY:
-        entry.newer_words += 1
-        return
-    known: dict[str, tuple[bool, str]] = {}
-    for one in filter(None, VOCABULARY[entry.event_type][0].split(", ")):
-        name, form = one.split(" ")
-        known[name.rstrip("?")] = (name.endswith("?"), form)
-    for name, (optional, _) in known.items():
-        require(optional or name in facts, f"no fact {name}")
-    for name, value in facts.items():
-        if name not in known:
-            entry.newer_words += 1
-        elif "|" in known[name][1]:
-            require(matches("label", value), f"the fact {name} is not of its form")
-            entry.newer_words += value not in known[name][1].split("|")
-        else:
-            require(_has_form(known[name][1], value), f"the fact {name} is not of its form")
 
 
-def _payloads(entry: Entry) -> None:
-    known = dict(one.split(" ") for one in VOCABULARY.get(entry.event_type, ("", ""))[1].split(", ") if one)
+def _payloads(payloads: dict[str, Slot], seq: int) -> None:
     added = 0
-    for name, slot in entry.payloads.items():
+    for name, slot in payloads.items():
         require(matches("name", name) and isinstance(slot, dict), f"the payload {name} is not of its form")
         if "same" in slot:
-            require(set(slot) == {"same"} and is_int(slot["same"]), f"{name}: a same")
+            require(set(slot) == {"same"} and is_int(slot["same"], 0, seq - 1), f"{name}: a same")
         elif "add" in slot:
-            _list_change(name, slot)
+            _list_change(name, slot, seq)
             added += len(slot["add"])
         else:
             _ref(name, slot)
-        if entry.event_type in VOCABULARY:
-            entry.newer_words += name not in known
-        form = known.get(name)
-        require(form is None or "same" in slot or (form == "list") == ("add" in slot), f"{name}: a list where there is one, or one where there is a list")
     require(added <= 256, "over 256 elements")
 
 
-def _list_change(name: str, slot: Slot) -> None:
+def _has_newer_words(value: dict[str, Any]) -> bool:
+    """§11: vocabulary that the page does not have; it is counted, and no fault."""
+    type_, facts = value["event_type"], value["facts"]
+    if type_ not in VOCABULARY:
+        return True
+    forms = {one.partition(" ")[0]: one.partition(" ")[2] for one in VOCABULARY[type_][0].split(", ") if one}
+    known = {name.rstrip("?"): form for name, form in forms.items()}
+    if any(name not in known or not has_form(known[name], one) for name, one in facts.items()):
+        return True
+    if any(not name.endswith("?") and name not in facts for name in forms):
+        return True
+    slots = {one.partition(" ")[0]: one.partition(" ")[2] for one in VOCABULARY[type_][1].split(", ") if one}
+    return any(name not in slots or ("same" not in slot and ("add" in slot) != (slots[name] == "list")) for name, slot in value["payloads"].items())
+
+
+def _list_change(name: str, slot: Slot, seq: int) -> None:
     require(set(slot) in ({"add", "count", "root"}, {"add", "base", "count", "keep", "root"}), f"{name}: a list change")
     require(isinstance(slot["add"], list) and is_hash(slot["root"]), f"{name}: a list change")
-    require(all(is_int(slot.get(each, 0)) for each in ("base", "keep", "count")), f"{name}: a list change")
+    require(is_int(slot.get("keep", 0)) and is_int(slot["count"]) and ("base" not in slot or is_int(slot["base"], 0, seq - 1)), f"{name}: a list change")
+    require(slot["count"] == slot.get("keep", 0) + len(slot["add"]), f"{name}: another count")
     for one in slot["add"]:
         _ref(name, one)
 
@@ -216,4 +197,4 @@ def _own_refs(session: str, payloads: dict[str, Slot]) -> Iterator[Ref]:
             ordinal += 1
 
 
-__all__ = ["Entry", "Malformed", "Ref", "is_scope", "parse_entry"]
+__all__ = ["Entry", "Malformed", "Ref", "has_form", "is_scope", "parse_entry"]

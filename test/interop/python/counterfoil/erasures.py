@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .encoding import encode_base64
+from .encoding import encode_base64, is_int
 from .entry import Entry
 from .report import Report
 from .sessions import ENDS
@@ -14,27 +14,28 @@ from .tree import leaf_hash, root_of
 
 @dataclass
 class Erasures:
-    """By scope: the entry that ordered its erasure; and the scopes whose erasure is done."""
+    """By scope: the entry that first ordered its erasure; and the scopes of which an erasure is done."""
 
     ordered: dict[str, int] = field(default_factory=dict)
-    done: dict[str, int] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
 
 
 def read_erasures(entries: Iterable[Entry]) -> Erasures:
-    erasures, parts = Erasures(), dict[str, list[str]]()
-    own: str | None = None
+    """Only what the ledger wrote counts, whatever session it stands in."""
+    erasures, scopes, done = Erasures(), dict[str, set[str]](), set[str]()
     for entry in entries:
-        own = entry.session_id if entry.index == 0 else own
-        if entry.event_type != "erasure" or entry.writer != "ledger" or entry.session_id != own:
+        if entry.event_type != "erasure" or entry.writer != "ledger":
             continue
-        scopes = parts.setdefault(entry.facts["erasure"], [])
-        if entry.facts["phase"] == "ordered":
-            scopes += entry.facts.get("scopes", [])
-            for scope in entry.facts.get("scopes", []):
+        name, phase = str(entry.facts.get("erasure")), entry.facts.get("phase")
+        named = entry.facts.get("scopes")
+        if phase == "done":
+            done.add(name)
+        elif phase == "ordered" and isinstance(named, list):
+            for scope in named:
                 erasures.ordered.setdefault(scope, entry.index)
-        elif entry.facts["phase"] == "done":
-            for scope in scopes:
-                erasures.done.setdefault(scope, entry.index)
+                scopes.setdefault(name, set()).add(scope)
+    for name in done:
+        erasures.done |= scopes.get(name, set())
     return erasures
 
 
@@ -47,24 +48,12 @@ def scopes_in_use(entries: Iterable[Entry]) -> dict[str, int]:
     return used
 
 
-def check_absence(entries: Iterable[Entry], there: Callable[[Entry, int], bool], secret: Callable[[str], bool], erasures: Erasures, report: Report) -> None:
-    """Step 9: what is not there was erased, or is missing."""
-    for entry in entries:
-        for ref in entry.refs:
-            if there(entry, ref.ordinal):
-                report.counts["payloads"] += 1
-            elif not secret(ref.scope) and ref.scope in erasures.ordered:
-                report.counts["erased"] += 1
-            else:
-                report.bad("missing", entry.index, f"{ref.slot}/{ref.position} is not there, and nothing says that it was erased")
-
-
 def check_ends(entries: Iterable[Entry], segments_of: Callable[[str], list[bytes]], erased: Callable[[str], bool], report: Report) -> None:
     """Each end states the segments that are there; `segments_of` a session gives their hashes by id (§5.5)."""
     for entry in entries:
-        if entry.event_type not in ENDS or "segment_count" not in entry.facts or erased(entry.session_id):
+        count, stated = entry.facts.get("segment_count"), entry.facts.get("segment_root")
+        if entry.event_type not in ENDS or not is_int(count) or not isinstance(stated, str) or erased(entry.session_id):
             continue
-        count, hashes = entry.facts["segment_count"], segments_of(entry.session_id)
-        root = encode_base64(root_of([leaf_hash(one) for one in hashes[:count]]))
-        if len(hashes) < count or root != entry.facts.get("segment_root"):
+        hashes = segments_of(entry.session_id)
+        if len(hashes) < count or encode_base64(root_of([leaf_hash(one) for one in hashes[:count]])) != stated:
             report.bad("segment_root", entry.index, "the segments are not those that the end states")

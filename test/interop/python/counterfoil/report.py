@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-# What is certain whether or not an entry before it is of a newer format (§11).
+# What is certain whatever an entry of a newer format says, and what is when it stands before the first of them (§11).
 CERTAIN = {
-    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked",
-    "entries_missing", "entries_extra", "root", "tile", "tile_missing", "bundle", "tiles_extra", "entry_malformed", "index",
+    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked", "key",
+    "entries_missing", "entries_extra", "root", "tile", "tile_missing", "bundle", "tiles_extra", "entry_malformed", "index", "commitment",
+}
+CERTAIN_BEFORE = {"log_start", "time", "seq", "prev", "reference", "approval", "list_root", "stream_count"}
+# What is wrong with the entries themselves: the property `unchanged`.
+UNCHANGED = {
+    "checkpoint", "head_mismatch", "entries_missing", "entries_extra", "root", "entry_malformed", "index", "log_start", "time",
+    "seq", "prev", "reference", "approval", "list_root", "entry_extra",
 }
 
 
@@ -31,20 +37,19 @@ class Report:
     incomplete: list[str] = field(default_factory=list)
 
     def bad(self, code: str, index: int | None, says: str) -> None:
-        problem = Problem(code, index, says)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        before = code in CERTAIN_BEFORE and index is not None and self.newer_from is not None and index < self.newer_from
+        if self.newer_from is None or code in CERTAIN or before:
+            self.problems.append(Problem(code, index, says))
 
     def met_newer(self, index: int) -> None:
         if self.newer_from is None:
             self.newer_from = index
 
-    def _counts(self, problem: Problem) -> bool:
-        before = problem.index is not None and self.newer_from is not None and problem.index < self.newer_from
-        return self.newer_from is None or problem.code in CERTAIN or before
+    def first_changed(self) -> int | None:
+        return min((one.index for one in self.problems if one.index is not None and one.code in UNCHANGED), default=None)
 
     def result(self) -> dict[str, Any]:
-        problems = [one for one in self.problems if self._counts(one)]
+        problems = self.problems
         indexes = [one.index for one in problems if one.index is not None]
         newer = self.newer_from is not None and not problems
         whole = not problems and not newer

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .crypto import sha256
-from .encoding import decode_base64, encode_base64
-from .entry import Entry
+from .encoding import canonical, decode_base64, encode_base64
+from .entry import Entry, has_form
 from .report import Report
 from .tree import leaf_hash, root_of
 
@@ -17,16 +18,38 @@ def first_prev(origin: str, session: str) -> str:
     return encode_base64(sha256(b"counterfoil/session/v1\0", origin.encode(), b"\0", bytes.fromhex(session.replace("-", ""))))
 
 
+def fact(entry: Entry, name: str, form: str) -> Any:
+    """A fact, or None where it is absent or of another form."""
+    value = entry.facts.get(name)
+    return value if has_form(form, value) else None
+
+
+def _mended(entry: Entry, prev: str) -> str:
+    return encode_base64(leaf_hash(canonical({**entry.value, "prev": prev}).encode()))
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """Two neighbours that do not fit: `mended` is the hash of the second with the right `prev`."""
+
+    before: int
+    index: int
+    mended: str
+
+
 @dataclass
 class Session:
     prev: str
     seq: int = 0
-    entries: dict[int, Entry] = field(default_factory=dict)
-    hashes: dict[str, int] = field(default_factory=dict)
-    lists: dict[tuple[int, str], list[str]] = field(default_factory=dict)
-    streams: dict[str, set[int]] = field(default_factory=dict)
-    written: dict[str, int] = field(default_factory=dict)
+    last: int = -1
+    broken: _Broken | None = None
+    slots: dict[tuple[str, int], list[str] | None] = field(default_factory=dict)
+    """by name and seq: the elements of a list, None of one payload"""
+    slotted: int = 0
+    decisions: dict[int, Entry] = field(default_factory=dict)
+    requests: dict[str, Entry] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
+    streams: dict[str, set[int]] = field(default_factory=dict)
 
 
 class Sessions:
@@ -39,89 +62,92 @@ class Sessions:
         session = self.by_id.get(id_)
         if session is None:
             session = self.by_id[id_] = Session(first_prev(self.origin, id_))
-        if entry.seq != session.seq:
+        in_place = entry.seq == session.seq
+        if not in_place:
             self.report.bad("seq", index, f"expected seq {session.seq}, got {entry.seq}")
-        elif entry.prev != session.prev:
-            self.report.bad("prev", index, "does not follow the entry before it in its session")
-        self._payloads(session, entry, index)
-        self._approval(session, entry, index)
+        self.settle(id_, entry.prev)
+        if entry.prev != session.prev:
+            if session.last == -1 or not in_place:
+                self.report.bad("prev", index, "does not follow the entry before it in its session")
+            else:
+                session.broken = _Broken(session.last, index, _mended(entry, session.prev))
         self._end(session, entry, index)
-        session.entries[entry.seq] = entry
-        session.hashes[encode_base64(hash_)] = entry.seq
-        session.seq, session.prev = entry.seq + 1, encode_base64(hash_)
+        self._payloads(session, entry, index)
+        self._approval(session, entry, index, encode_base64(hash_))
         if "stream" in entry.value:
             session.streams.setdefault(entry.stream, set()).add(entry.stream_seq)
-            session.written[entry.stream] = index
+        session.seq, session.prev, session.last = entry.seq + 1, encode_base64(hash_), index
+
+    def settle(self, id_: str, following: str | None) -> None:
+        """Which of two neighbours was changed: when the hash that follows them is that of the second with the right `prev`, the second."""
+        broken, self.by_id[id_].broken = self.by_id[id_].broken, None
+        if broken is not None:
+            at = broken.index if following == broken.mended else broken.before
+            self.report.bad("prev", at, f"#{broken.index} does not follow #{broken.before} in its session")
 
     def missing(self) -> list[str]:
         """Sessions of which a stream has numbers below its highest that no entry has (§5.3)."""
         return [id_ for id_, one in self.by_id.items() if any(len(seqs) <= max(seqs) for seqs in one.streams.values())]
 
-    def _follow(self, session: Session, name: str, seq: int) -> tuple[int, dict] | None:
-        """The seq and slot that a same leads to."""
-        while seq in session.entries:
-            slot = session.entries[seq].payloads.get(name)
-            if slot is None or "same" not in slot:
-                return None if slot is None else (seq, slot)
-            if slot["same"] >= seq:
-                return None
-            seq = slot["same"]
-        return None
+    def _end(self, session: Session, entry: Entry, index: int) -> None:
+        streams = entry.facts.get("streams") if entry.event_type in ENDS else None
+        for stream, count in streams.items() if isinstance(streams, dict) else ():
+            if count != max(session.streams.get(stream, {-1})) + 1:
+                self.report.bad("stream_count", index, f"the end counts {count} events of stream {stream}")
 
     def _payloads(self, session: Session, entry: Entry, index: int) -> None:
-        for name, slot in entry.payloads.items():
-            if "same" in slot:
-                if slot["same"] >= entry.seq or self._follow(session, name, slot["same"]) is None:
-                    self.report.bad("reference", index, f"{name}: the same of seq {slot['same']} leads nowhere")
-            elif "add" in slot:
-                self._list(session, entry, index, name, slot)
-
-    def _list(self, session: Session, entry: Entry, index: int, name: str, slot: dict) -> None:
-        before: list[str] = []
-        if "base" in slot:
-            found = self._follow(session, name, slot["base"]) if slot["base"] < entry.seq else None
-            base = None if found is None else session.lists.get((found[0], name))
-            if base is None or len(base) < slot["keep"]:
-                self.report.bad("reference", index, f"{name}: no list of {slot['keep']} elements at seq {slot['base']}")
-                return
-            before = base[: slot["keep"]]
-        elements = before + [ref["c"] for ref in slot["add"]]
-        session.lists[entry.seq, name] = elements
-        if slot["count"] != len(elements):
-            self.report.bad("reference", index, f"{name}: the count is {slot['count']}, expected {len(elements)}")
-        elif encode_base64(root_of([leaf_hash(decode_base64(c)) for c in elements])) != slot["root"]:
-            self.report.bad("list_root", index, f"{name}: another root")
-
-    def _approval(self, session: Session, entry: Entry, index: int) -> None:
-        if entry.event_type == "approval_decision":
-            seq = session.hashes.get(entry.facts["request"])
-            if seq is None or session.entries[seq].event_type != "approval_request":
-                self.report.bad("approval", index, "a decision without its request")
-        if entry.event_type == "tool_call" and "approval" in entry.facts:
-            why = self._unfit(session, entry)
-            if why is not None:
-                self.report.bad("approval", index, why)
-            session.used.add(entry.facts["approval"])
-
-    def _unfit(self, session: Session, call: Entry) -> str | None:
-        decision = session.entries.get(call.facts["approval"])
-        if decision is None or decision.event_type != "approval_decision" or decision.facts["decision"] != "approved":
-            return "no decision `approved` at that seq"
-        seq = session.hashes.get(decision.facts["request"])
-        request = None if seq is None else session.entries[seq]
-        if request is None or request.event_type != "approval_request":
-            return "a decision without its request"
-        if request.facts["tool_name"] != call.facts["tool_name"]:
-            return "an approval of another tool"
-        if request.facts.get("expires_at", "9") < call.recorded_at:
-            return "the approval had expired"
-        if call.payloads.get("tool_input") != {"same": seq}:
-            return "another input than the approved one"
-        return "a second call of one approval" if call.facts["approval"] in session.used else None
-
-    def _end(self, session: Session, entry: Entry, index: int) -> None:
-        if entry.event_type not in ENDS or "streams" not in entry.facts:
+        if entry.seq < session.slotted:
+            self.report.bad("reference", index, "a seq that the session had before")
             return
-        newest = sorted(session.written, key=lambda stream: session.written[stream])[-256:]
-        if entry.facts["streams"] != {stream: max(session.streams[stream]) + 1 for stream in newest}:
-            self.report.bad("stream_count", index, "the end counts other events")
+        found: dict[tuple[str, int], list[str] | None] = {}
+        for name, slot in entry.payloads.items():
+            if "same" in slot and (name, slot["same"]) in session.slots:
+                found[name, entry.seq] = session.slots[name, slot["same"]]
+            elif "same" in slot:
+                self.report.bad("reference", index, f"{name}: the same of seq {slot['same']} leads nowhere")
+                return
+            elif "add" in slot:
+                base = session.slots.get((name, slot["base"])) if "base" in slot else []
+                if base is None or len(base) < slot.get("keep", 0):
+                    self.report.bad("reference", index, f"{name}: no list of that length at seq {slot['base']}")
+                    return
+                found[name, entry.seq] = base[: slot.get("keep", 0)] + [ref["c"] for ref in slot["add"]]
+            else:
+                found[name, entry.seq] = None
+        session.slots.update(found)
+        session.slotted = entry.seq + 1
+        for name, slot in entry.payloads.items():
+            elements = found[name, entry.seq]
+            if "add" in slot and elements is not None and encode_base64(root_of([leaf_hash(decode_base64(c)) for c in elements])) != slot["root"]:
+                self.report.bad("list_root", index, f"{name}: another root")
+
+    def _approval(self, session: Session, entry: Entry, index: int, hash_: str) -> None:
+        if entry.event_type == "approval_request":
+            session.requests[hash_] = entry
+        if entry.event_type == "approval_decision":
+            session.decisions[entry.seq] = entry
+            if fact(entry, "request", "hash") not in session.requests:
+                self.report.bad("approval", index, "a decision without its request")
+        approval = fact(entry, "approval", "int") if entry.event_type == "tool_call" else None
+        if approval is None:
+            return
+        why = self._unfit(session, entry, approval)
+        if why is not None:
+            self.report.bad("approval", index, why)
+        session.used.add(approval)
+
+    def _unfit(self, session: Session, call: Entry, approval: int) -> str | None:
+        decision = session.decisions.get(approval)
+        if decision is None or decision.facts.get("decision") != "approved":
+            return "no decision `approved` at that seq"
+        request = session.requests.get(fact(decision, "request", "hash") or "")
+        if request is None:
+            return "a decision without its request"
+        if request.facts.get("tool_name") != call.facts.get("tool_name"):
+            return "an approval of another tool"
+        expires = fact(request, "expires_at", "time")
+        if expires is not None and expires < call.recorded_at:
+            return "the approval had expired"
+        if call.payloads.get("tool_input") != {"same": request.seq}:
+            return "another input than the approved one"
+        return "a second call of one approval" if approval in session.used else None

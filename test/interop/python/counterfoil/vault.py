@@ -46,11 +46,16 @@ class Keys:
         return key[1:]
 
 
-def unwrap(wrapped: bytes, scope: bytes, generation: int, kek: bytes, origin: str) -> bytes:
-    """The secret of a scope: §6.2."""
+def check_wrapped(wrapped: bytes, scope: bytes, generation: int) -> None:
+    """What shows without a key."""
     require(len(wrapped) == 105 and wrapped[:5] == b"cfw1\1", "no wrapped secret")
     require(wrapped[5:21] == scope, "a secret of another scope")
     require(int.from_bytes(wrapped[21:25], "big") == generation, "a secret of another generation")
+
+
+def unwrap(wrapped: bytes, scope: bytes, generation: int, kek: bytes, origin: str) -> bytes:
+    """The secret of a scope: §6.2."""
+    check_wrapped(wrapped, scope, generation)
     info = b"counterfoil/wrap/v1\0" + origin.encode() + b"\0" + scope
     secret = open_sealed(wrapped[:HEAD], wrapped[HEAD:], kek, wrapped[25:HEAD], info)
     require(secret is not None, "a secret that does not open")
@@ -93,7 +98,10 @@ def open_segment(segment: bytes, scope: bytes, secret: bytes, origin: str) -> li
         data = plain[body : body + stored]
         if codec & 0x7F == 1:
             require(stored < raw, "a frame that compression made no shorter")
-            data = decompress(data, raw)
+            try:
+                data = decompress(data, raw)
+            except IndexError:
+                raise Malformed("zstd: a frame that is cut") from None
         require(len(data) == raw, "a frame of another length")
         payloads, offset = [], 0
         for length in lengths:
@@ -124,6 +132,16 @@ def payload_at(frames: list[Frame], frame: int, position: int, count: int) -> by
     return b"".join(one.payloads[0] for one in pieces)
 
 
+def places_of(frames: list[Frame]) -> list[tuple[int, int, int]]:
+    """Frame, position and count of frames of each payload."""
+    places, start = [], 0
+    for i, frame in enumerate(frames):
+        if not frame.goes_on:
+            places += [(start, position, i - start + 1) for position in range(len(frame.payloads))]
+            start = i + 1
+    return places
+
+
 @dataclass(frozen=True)
 class ScopeKeys:
     """What comes from a scope's secret."""
@@ -142,4 +160,4 @@ class ScopeKeys:
         return hmac(self._key("index"), sha256(content))
 
 
-__all__ = ["Frame", "Keys", "Malformed", "ScopeKeys", "commitment", "open_segment", "payload_at", "segment_scope", "slug", "unwrap"]
+__all__ = ["Frame", "Keys", "Malformed", "ScopeKeys", "check_wrapped", "commitment", "open_segment", "payload_at", "places_of", "segment_scope", "slug", "unwrap"]
