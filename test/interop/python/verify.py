@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.archive import verify_archive
-from counterfoil.bundle import is_bundle, read_bundle, verify_bundle
+from counterfoil.bundle import verify_bundle_file
 from counterfoil.database import verify_database
 from counterfoil.encoding import Malformed
 from counterfoil.log import CannotRun
@@ -30,10 +30,7 @@ def verify(file: Path, key: str | None = None, keys: Path | None = None) -> dict
             head = opened.read(16)
         if head == b"SQLite format 3\0":
             return verify_database(file, key, keys).result()
-        document = read_bundle(file) if is_bundle(head) else None
-        if document is None:
-            raise CannotRun("neither a database nor a bundle")
-        return verify_bundle(document, key).result()
+        return verify_bundle_file(file, key).result()
     except (OSError, CannotRun, Malformed) as error:
         return {"whole": False, "first_bad_index": None, "codes": [], "newer_format": False, "problems": [], "error": str(error), "exit_code": 2}
 
@@ -45,7 +42,7 @@ def main() -> int:
     parser.add_argument("--keys", type=Path, help="a key folder, to open content")
     given = parser.parse_args()
     verdict = verify(given.file, given.key, given.keys)
-    print(json.dumps(verdict, indent=1))
+    print(json.dumps({**verdict, "problems": verdict["problems"][:100]}, indent=1))
     return int(verdict["exit_code"])
 
 

@@ -10,9 +10,12 @@ from .crypto import sha256
 from .encoding import SAFE, Malformed, decode_base64, require, utf8
 from .entry import is_scope
 from .erasures import check_ends, read_erasures, scopes_in_use
-from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log
+from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log, states
 from .report import Report
 from .tree import WIDTH, path_number, tiles_of
+
+
+TILE, BUNDLE, LIST, SEGMENT = 32 * WIDTH, WIDTH * (2 + 65_535), 32 << 20, 129 << 20
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,15 @@ class _Archive:
         self.bundles: dict[int, list[bytes]] = {}
         self.size = 0
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, most: int) -> bytes | None:
+        """A file's bytes, None where there is none; one that is longer than anything it could hold is not read."""
         try:
-            return (self.folder / path).read_bytes()
-        except OSError:
+            with (self.folder / path).open("rb") as file:
+                data = file.read(most + 1)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        require(len(data) <= most, f"{path} is longer than {most} bytes")
+        return data
 
     def part(self, prefix: str, n: int) -> str:
         """The path of part n of what lies under a name, as of this size."""
@@ -46,17 +53,20 @@ class _Archive:
     def verify(self, vkey: str | None) -> Report:
         report = self.report
         report.pinned = vkey is not None
-        note = self.read("checkpoint")
+        note = self.read("checkpoint", 1_000_000)
         if note is None:
             if not (self.folder / "tile").is_dir():
                 raise CannotRun("the folder holds no archive")
             report.bad("checkpoint", 0, "no checkpoint")
             return report
-        self.size = _stated(note)
+        size = states(note, report)
+        if size is None:
+            return report
+        self.size = size
         key = read_key(vkey, self._entry(0), report)
         if key is None:
             return report
-        evidence = Evidence(key, note, self._entry, self._following, lambda level, n: self.read(f"tile/{level}/{path_number(n)}"))
+        evidence = Evidence(key, note, self._entry, self._following, lambda level, n: self.read(f"tile/{level}/{path_number(n)}", TILE))
         checkpoint = open_head(evidence, report)
         if checkpoint is None:
             return report
@@ -83,7 +93,7 @@ class _Archive:
         return self.bundles[n]
 
     def _read_bundle(self, n: int, width: int) -> list[bytes]:
-        data, entries, at = self.read(self.part("tile/entries", n)) if width > 0 else None, list[bytes](), 0
+        data, entries, at = self.read(self.part("tile/entries", n), BUNDLE) if width > 0 else None, list[bytes](), 0
         if data is None:
             return []
         while len(entries) < width and at + 2 <= len(data):
@@ -103,7 +113,7 @@ class _Archive:
             if len(hashes) == WIDTH:
                 continue
             name, expected = f"tile/{level}/{path_number(n)}.p/{len(hashes)}", b"".join(hashes)
-            tile, first = self.read(name), n * WIDTH ** (level + 1)
+            tile, first = self.read(name, TILE), n * WIDTH ** (level + 1)
             if tile is None:
                 self.report.bad("tile_missing", first, name)
             elif tile != expected:
@@ -138,7 +148,11 @@ class _Archive:
     def _segment(self, one: _Listed, index: int, used: bool, ordered: bool) -> bytes | None:
         if not used:
             self.report.bad("segment_orphan", index, f"segment {one.id} is of {one.scope}, which the log does not use")
-        data = self.read(f"segment/data/{path_number(one.id)}")
+        try:
+            data = self.read(f"segment/data/{path_number(one.id)}", SEGMENT)
+        except Malformed as error:
+            self.report.bad("segment", index, str(error))
+            return None
         if data is None and not ordered:
             self.report.bad("segment_missing", index, f"segment {one.id}")
         if data is not None and sha256(data) != one.hash:
@@ -146,8 +160,8 @@ class _Archive:
         return data
 
     def _list(self, n: int) -> list[_Listed] | None:
-        data = self.read(self.part("segment/list", n))
         try:
+            data = self.read(self.part("segment/list", n), LIST)
             require(data is not None, "is not there")
             assert data is not None
             return _parse_list(utf8(data))
@@ -178,9 +192,3 @@ def _parse_list(text: str) -> list[_Listed]:
         require(not lines or lines[-1].id < one.id, "ids that do not ascend")
         lines.append(one)
     return lines
-
-
-def _stated(note: bytes | None) -> int:
-    """The size that an unopened checkpoint states: where to look for entry 0 when no key was given."""
-    match = re.match(rb"[^\n]*\n([1-9][0-9]{0,15})\n", note or b"")
-    return int(match[1]) if match else 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from .encoding import Malformed, canonical, decode_base64, is_int, matches, parse_json, require, utf8
 from .entry import Entry, Ref
 from .erasures import read_erasures
-from .log import read_entry
+from .log import CannotRun, read_entry
 from .note import LOG, WITNESS, Checkpoint, parse_checkpoint, parse_key, parse_note
 from .report import Report
 from .sessions import ENDS, Sessions
@@ -25,10 +24,24 @@ def document_of(text: str) -> str | None:
     """The block of a page; a text that begins with `{` is the document itself. None when it is neither."""
     if text.startswith("{"):
         return text
-    if text.count(OPENING) != 1:
+    if OPENING not in text:
         return None
+    require(text.count(OPENING) == 1, "more than one block")
     document, closing, rest = text.partition(OPENING)[2].partition("<")
-    return document if (closing + rest).startswith("</script>") else None
+    require((closing + rest).startswith("</script>"), "a block that does not end")
+    return document
+
+
+def verify_bundle_file(path: Path, vkey: str | None) -> Report:
+    report = Report()
+    try:
+        document = document_of(utf8(path.read_bytes()))
+    except Malformed as error:
+        report.bad("bundle_malformed", None, str(error))
+        return report
+    if document is None:
+        raise CannotRun("neither a database nor a bundle")
+    return verify_bundle(document, vkey)
 
 
 def verify_bundle(document: str, vkey: str | None) -> Report:
@@ -207,12 +220,3 @@ class _Bundle:
             self.report.counts["payloads"] += 1
         else:
             self.report.bad("commitment", index, f"{ref.slot}/{ref.position}")
-
-
-def read_bundle(path: Path) -> str | None:
-    """The document in a file, or None when it is no bundle."""
-    return document_of(utf8(path.read_bytes()))
-
-
-def is_bundle(head: bytes) -> bool:
-    return head.startswith(b"{") or re.match(rb"\s*<", head) is not None

@@ -15,7 +15,8 @@ from .crypto import hmac, sha256
 from .encoding import Malformed, decode_base64, parse_json, utf8
 from .entry import Entry, Ref
 from .erasures import Erasures, check_ends, read_erasures, scopes_in_use
-from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log
+from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log, states
+from .note import parse_key
 from .report import Report
 from .vault import Frame, Keys, ScopeKeys, check_wrapped, commitment, open_segment, payload_at, places_of, segment_scope, slug, unwrap
 
@@ -46,6 +47,16 @@ def verify_database(path: Path, vkey: str | None, keys: Path | None) -> Report:
             return _Database(db).verify(vkey, keys)
         except sqlite3.DatabaseError as error:
             raise CannotRun(f"no database of a log: {error}") from None
+
+
+def read_keys(folder: Path, note: bytes) -> Keys:
+    """A log's own folder of keys, or a state folder that has one for the log that the checkpoint names."""
+    own = folder if (folder / "log.pub").is_file() else folder / slug(note.split(b"\n", 1)[0].decode("utf-8", "replace"))
+    try:
+        vkey = (own / "log.pub").read_text().removesuffix("\n")
+        return Keys(own, vkey, parse_key(vkey).name)
+    except (OSError, Malformed):
+        raise CannotRun(f"no keys of this log in {folder}") from None
 
 
 @dataclass
@@ -79,10 +90,10 @@ class _Database:
             report.bad("checkpoint", 0, "entries, and no checkpoint")
             return report
         note = heads[0][1].encode("utf-8", "surrogateescape")
-        keys = self._keys(folder, note)
-        given = vkey or (keys and (keys.text("log.pub") or b"").decode().strip()) or None
+        keys = read_keys(folder, note) if folder is not None else None
+        given = vkey if vkey is not None else keys.vkey if keys is not None else None
         report.pinned = given is not None
-        key = read_key(given, self._entry(0), report)
+        key = read_key(given, self._entry(0), report) if states(note, report) is not None else None
         if key is None:
             return report
         remembered = [one for one in (keys.text("head"), keys.text("proved")) if one is not None] if keys else []
@@ -98,13 +109,6 @@ class _Database:
         locate(log, report, changed_last)
         _Vault(self, log, keys).verify()
         return report
-
-    def _keys(self, folder: Path | None, note: bytes) -> Keys | None:
-        if folder is None:
-            return None
-        origin = note.split(b"\n", 1)[0].decode("utf-8", "replace")
-        own = folder if (folder / "log.pub").is_file() else folder / slug(origin)
-        return Keys(own, origin) if own.is_dir() else None
 
     def _entry(self, index: int) -> bytes | None:
         rows = self.rows("SELECT entry FROM entries WHERE idx = ?", index)
@@ -153,7 +157,6 @@ class _Database:
                 changed += [session.last] if session.last >= log.untiled else []
         for id_, session in left.items():
             self.report.bad("session_missing", session.last, f"session {id_} has no row")
-            log.sessions.settle(id_, None)
         return min(changed, default=None)
 
 
@@ -239,8 +242,9 @@ class _Vault:
                 subject = _subject(content) if content is not None and entry.event_type == "session_start" and ref.slot == "identity" else None
                 if subject is not None and fingerprint is not None:
                     people[ref.scope, hmac(fingerprint, b"subject\0", subject.encode())] = entry.index
+        read = {entry.index for entry in self.log.entries}
         for index, ordinal in left:
-            self.report.bad("place_extra", index, f"a place for payload {ordinal} of #{index}")
+            self.report.bad("place_extra", index if index in read else None, f"a place for payload {ordinal} of #{index}")
         return people
 
     def _content(self, entry: Entry, ref: Ref, at: tuple[int, Place] | None) -> bytes | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .encoding import Malformed, encode_base64
 from .entry import Entry, parse_entry
-from .note import Checkpoint, Key, open_checkpoint, parse_key
+from .note import Checkpoint, Key, open_checkpoint, parse_checkpoint, parse_key, parse_note
 from .report import Report
 from .sessions import Sessions
 from .tree import WIDTH, leaf_hash, root_of, tiles_of
@@ -51,6 +51,15 @@ class Log:
         return list(self.hashes.values()) if len(self.hashes) == self.checkpoint.size else None
 
 
+def states(note: bytes, report: Report) -> int | None:
+    """The size that a checkpoint states before anything of it is believed: where to look for entry 0."""
+    try:
+        return parse_checkpoint(parse_note(note).text).size
+    except Malformed as error:
+        report.bad("checkpoint", 0, str(error))
+        return None
+
+
 def read_key(given: str | None, first: bytes | None, report: Report) -> Key | None:
     """The key that was given, else the one that entry 0 names: that says what the log claims, not whose it is."""
     if given is not None:
@@ -58,12 +67,13 @@ def read_key(given: str | None, first: bytes | None, report: Report) -> Key | No
             return parse_key(given)
         except Malformed as error:
             raise CannotRun(f"the key: {error}") from None
+    if first is None:
+        report.bad("no_vkey", 0, "there is no entry 0")
+        return None
     try:
-        if first is None:
-            raise Malformed("no entry 0")
         entry = parse_entry(first)
     except Malformed as error:
-        report.bad("no_vkey", 0, str(error))
+        report.bad("entry_malformed", 0, str(error))
         return None
     vkey = (entry.value.get("facts") or {}).get("vkey")
     if entry.newer_format:
@@ -137,6 +147,8 @@ def read_entry(data: bytes, index: int, report: Report) -> Entry | None:
 
 def locate(log: Log, report: Report, changed_last: int | None = None) -> None:
     """Step 3, its end: where the entries are not those of the signed root."""
+    for session in log.sessions.by_id:
+        log.sessions.settle(session, None)
     leaves = log.leaves
     if leaves is None or root_of(leaves) == log.checkpoint.root:
         return
@@ -159,7 +171,12 @@ def _check_tiles(evidence: Evidence, log: Log, report: Report) -> None:
     for level, n, hashes in tiles_of(leaves):
         if len(hashes) < WIDTH:
             continue
-        tile, first = evidence.tile(level, n), n * WIDTH ** (level + 1)
+        first = n * WIDTH ** (level + 1)
+        try:
+            tile = evidence.tile(level, n)
+        except Malformed as error:
+            report.bad("unreadable", first + WIDTH ** (level + 1) - 1, f"tile {level}/{n}: {error}")
+            tile = None
         if tile is None:
             report.bad("tile_missing", first, f"tile {level}/{n}")
             log.untiled = min(log.untiled, first) if level == 0 else log.untiled

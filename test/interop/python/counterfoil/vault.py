@@ -28,6 +28,7 @@ class Keys:
     """One log's folder of keys; nothing in it is needed but what a verifier opens."""
 
     folder: Path
+    vkey: str
     origin: str
 
     def text(self, name: str) -> bytes | None:
