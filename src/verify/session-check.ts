@@ -86,7 +86,7 @@ export class SessionCheck {
   #checkEnd({ index, event_type, facts }: Entry): void {
     if (event_type !== 'session_end' && event_type !== 'session_timeout') return
     const { streams, segment_count, segment_root } = facts
-    if (typeof streams === 'object') {
+    if (typeof streams === 'object' && !Array.isArray(streams)) {
       for (const [stream, count] of Object.entries(streams as { [stream: string]: number })) {
         const got = this.streams.get(stream)?.next ?? 0
         if (got !== count) this.#bad('complete', 'stream_count', `the end of session ${this.#session_id} counts ${count} events of stream ${stream.slice(-8)}, ${got} are here`, index)
