@@ -131,7 +131,7 @@ describe('the example of docs/format.md', () => {
     const verify = async (changed: ReadonlyMap<string, Uint8Array>): Promise<Verdict> => verifyLog(await archiveEvidence({ name: 'example', read: async (path) => changed.get(path), names: async () => [] }, key))
     expect((await verify(files)).problems).toEqual([])
     expect(files.size).toBe(6)
-    for (const [path, bytes] of files) expect((await verify(new Map([...files, [path, bytes.map((byte, i) => (i === bytes.length - 2 ? byte ^ 1 : byte))]]))).whole, path).toBe(false)
+    for (const [path, bytes] of files) expect((await verify(new Map([...files, [path, bytes.map((byte, i) => (i === bytes.length - 6 ? byte ^ 1 : byte))]]))).whole, path).toBe(false)
   })
 
   test('is whole as a bundle, and shows what it discloses', () => {

@@ -4,28 +4,37 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { constants, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { archiveEvidence } from '../../src/archive/evidence.ts'
 import { archiveFolder, writableFolder } from '../../src/archive/folder.ts'
 import { writeArchive } from '../../src/archive/write.ts'
-import { fromBase64, toBase64 } from '../../src/base/bytes.ts'
+import { fromBase64, toBase64, toHex } from '../../src/base/bytes.ts'
 import { canonicalJson } from '../../src/base/canonical-json.ts'
 import { CounterfoilError, MisuseError, VerifyError } from '../../src/base/errors.ts'
 import { archiveSource } from '../../src/cli/archive-source.ts'
-import type { Entry } from '../../src/event/entry.ts'
+import { ownRefs, type Entry } from '../../src/event/entry.ts'
+import { NewerFormatError } from '../../src/event/fault.ts'
+import { parseEntry } from '../../src/event/parse.ts'
+import { VOCABULARY } from '../../src/event/vocabulary.ts'
 import { exportBundle } from '../../src/ledger/bundle.ts'
+import { openCheckpoint } from '../../src/log/checkpoint.ts'
 import { cosignatureSigner } from '../../src/log/cosignature.ts'
-import { addSignature, COSIGNATURE_ED25519 } from '../../src/log/note.ts'
+import { addSignature, COSIGNATURE_ED25519, ed25519Verifier, signNote } from '../../src/log/note.ts'
+import { decodeBundle } from '../../src/log/tile.ts'
 import { makePage } from '../../src/page/page.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { bundleIn, formatBundle, parseBundle, type Bundle } from '../../src/verify/bundle-text.ts'
 import { verifyBundle } from '../../src/verify/bundle.ts'
 import { verifyLog } from '../../src/verify/verify.ts'
 import { attacks, chanceAt, honestLog, makeBases, pick, random, type Base } from '../attacks.ts'
+import acceptedVectors from '../ed25519-accepted.json' with { type: 'json' }
+import { readVectors } from '../ed25519-verdicts.ts'
 import { noPython, Python, type Answer, type Said } from '../interop/python.ts'
 import { copyOf, forge, forget, openKeyring, originAt, place, sameOrigin, tamper, verifyAt, type Place, type Writable } from '../sample-log.ts'
 import { testSigner } from '../signer.ts'
 
+const VECTORS = new URL('../../../shared/data/vectors/', import.meta.url)
 const SCALE = Number(process.env['CASES'] ?? 1_000) / 1_000
 const times = (n: number): number[] => Array.from({ length: Math.ceil(n * SCALE) }, (_, i) => i)
 
@@ -304,6 +313,110 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     expect(differ.splice(0)).toEqual([])
   })
 
+  test('parses entries as we do, also those of every kind that are nearly right', async () => {
+    const rows: Entry[] = []
+    tamper(bases[1]!.where, (sql) => { rows.push(...sql('SELECT entry FROM entries').map(({ entry }) => JSON.parse(Buffer.from(entry as Uint8Array).toString()) as Entry)) })
+    for (const _ of times(6_000)) {
+      const bytes = nearly(structuredClone(pick(rows)) as never)
+      const answer = await python.ask<{ newer_format: boolean; newer_words: boolean; own_refs: string[] }>({ entry: bytes.toString('base64') })
+      const told = 'is' in answer ? (answer.is.newer_format ? 'newer' : JSON.stringify([answer.is.newer_words, answer.is.own_refs])) : 'refused'
+      if (told !== readEntry(bytes)) differ.push(`${bytes.toString()}: ${readEntry(bytes)} here, ${told} there`)
+    }
+    expect(differ.splice(0)).toEqual([])
+  })
+
+  function readEntry(bytes: Uint8Array): string {
+    try {
+      const { entry, unknown } = parseEntry(bytes)
+      return JSON.stringify([unknown.length > 0, [...ownRefs(entry)].map(({ slot, position }) => `${slot}/${position}`)])
+    } catch (error) {
+      return error instanceof NewerFormatError ? 'newer' : 'refused'
+    }
+  }
+
+  test('opens notes as we do', async () => {
+    const { signer, vkey } = testSigner('counterfoil.example/log', 3)
+    const texts = ['counterfoil.example/log\n5\nqY/i6C26Nn6icvbCuTB10jPlxoLF9cQyKZ/chiE9XTM=\n', 'counterfoil.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n', 'counterfoil.example/log\n7\nqY/i6C26Nn6icvbCuTB10jPlxoLF9cQyKZ/chiE9XTM=\nmore\n']
+    const other = testSigner('witness.example/w', 9, COSIGNATURE_ED25519)
+    for (const _ of times(2_000)) {
+      let note = signNote(pick(texts), [signer, ...(random(3) === 0 ? [cosignatureSigner(other.signer, 1_795_000_000)] : [])])
+      const at = random(note.length)
+      const line = note.slice(note.lastIndexOf('\n', note.length - 2) + 1)
+      note = pick([note, note + line, note + line.replace(/.{6}\n$/, 'AAAA==\n'), note.replace('log 5', 'log'), note.slice(0, at) + pick(['\n', ' ', '0', '\t', '=', '\u2014', '\ud800']) + note.slice(at + random(2)), note.slice(0, at) + String.fromCharCode(note.charCodeAt(at) ^ (1 << random(7))) + note.slice(at + 1), note.slice(0, at)])
+      const bytes = Buffer.from(note)
+      const answer = await python.ask<{ origin: string; size: number; root: string; signed: string[] }>({ note: bytes.toString('base64'), keys: [vkey] })
+      const told = 'is' in answer && answer.is.signed.length > 0 ? JSON.stringify([answer.is.origin, answer.is.size, answer.is.root]) : 'refused'
+      const one = readNote(bytes, vkey)
+      if (told !== one) differ.push(`${JSON.stringify(note)}: ${one} here, ${told} there`)
+    }
+    expect(differ.splice(0)).toEqual([])
+  })
+
+  function readNote(bytes: Uint8Array, vkey: string): string {
+    try {
+      const { origin, size, root } = openCheckpoint(bytes, [ed25519Verifier(vkey)])
+      return JSON.stringify([origin, size, toHex(root)])
+    } catch (error) {
+      if (!(error instanceof CounterfoilError)) throw error
+      return 'refused'
+    }
+  }
+
+  test('decompresses what Zstandard compressed, in every level', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/format.md'))
+    for (const n of times(60)) {
+      const level = [1, 3, 9, 19][n % 4]!
+      const content = pick([page.subarray(random(5_000), 5_000 + random(60_000)), Buffer.from(JSON.stringify(Array.from({ length: random(900) }, (_, i) => ({ i, n: random(1e9) })))), Buffer.alloc(random(300_000), 65), Buffer.concat([page, page.subarray(100), page])])
+      const packed = zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: level } })
+      expect(await python.ask({ zstd: packed.toString('base64'), most: 2 ** 21 })).toEqual({ is: content.toString('base64') })
+      packed[random(packed.length)]! ^= 1 << random(8)
+      const answer = await python.ask({ zstd: packed.toString('base64'), most: 2 ** 21 }) // refused, or other content: never an accident
+      expect('is' in answer || 'refused' in answer).toBe(true)
+    }
+  })
+
+  describe.skipIf(!existsSync(VECTORS))(`over the published vectors${existsSync(VECTORS) ? '' : ' (skipped: ../shared/data/vectors is absent)'}`, () => {
+    const read = (path: string): Buffer => readFileSync(new URL(path, VECTORS))
+    const names = (path: string): string[] => readdirSync(new URL(path, VECTORS), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json')).sort()
+
+    test('RFC 6962: its verdict on 98 inclusion and 98 consistency proofs is theirs', async () => {
+      const told: Record<string, string[]> = {}
+      for (const kind of ['inclusion', 'consistency'] as const) for (const name of names(`rfc6962/${kind}`)) {
+        const json = read(`rfc6962/${kind}/${name}`).toString()
+        const one = JSON.parse(json) as { wantErr: boolean; root: string; root1: string; root2: string; leafHash: string; proof: string[] | null }
+        const integer = (field: string): string => new RegExp(`"${field}": (\\d+)`).exec(json)![1]!
+        const asked = kind === 'inclusion' ? { inclusion: [integer('leafIdx'), integer('treeSize'), one.leafHash, one.root, one.proof ?? []] } : { consistency: [integer('size1'), integer('size2'), one.root1, one.root2, one.proof ?? []] }
+        const answer = await python.ask<boolean>(asked)
+        if (!('is' in answer) || answer.is === one.wantErr) (told[kind] ??= []).push(name)
+      }
+      // as test/vectors.test.ts: a hash is 32 bytes, whatever it is compared with
+      expect(told).toEqual({ consistency: ['additional/sizes-are-equal-one-and-proof-is-empty.json'] })
+    })
+
+    test('RFC 8785: its 6 outputs', async () => {
+      for (const name of names('jcs/input')) expect(await python.ask({ json: read(`jcs/input/${name}`).toString('base64') })).toEqual({ is: read(`jcs/output/${name}`).toString() })
+      expect(names('jcs/input').length).toBe(6)
+    })
+
+    test('Ed25519: accepts of the 914 edge cases exactly what we accept', async () => {
+      const accepted: number[] = []
+      for (const { number, key, sig, msg } of readVectors() as never as { number: number; key: string; sig: string; msg: string }[]) {
+        const answer = await python.ask<boolean>({ ed25519: [key, Buffer.from(msg).toString('hex'), sig] })
+        if ('is' in answer && answer.is) accepted.push(number)
+      }
+      expect(accepted).toEqual(acceptedVectors.accepted)
+    })
+
+    test('signed notes and trees: the 16 checkpoints of Tessera open, with the roots of their entries', async () => {
+      const key = 'example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx'
+      for (let size = 0; size < 16; size++) {
+        const entries = size === 0 ? [] : decodeBundle(read(`tessera-log/log/tile/entries/000.p/${size}`), size)
+        const [note, root] = [await python.ask<{ size: number; root: string; signed: string[] }>({ note: read(`tessera-log/log/checkpoint.${size}`).toString('base64'), keys: [key] }), await python.ask<string>({ leaves: entries.map(toBase64) })]
+        expect(note).toMatchObject({ is: { size, signed: [key], ...('is' in root ? { root: root.is } : {}) } })
+      }
+    })
+  })
+
   /** Parts of a bundle changed, in its one spelling. */
   function rearrange(bundle: { -readonly [name in keyof Bundle]: any }, where: Place): void {
     const i = random(bundle.entries.length)
@@ -347,3 +460,61 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     }
   }
 })
+
+const HASH = 'n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg='
+const ID = '01a1fd1e-8c00-7324-8f47-a67f6dc0978d'
+const REF = '0c31afa0e071d602df96abb68a5044e5'
+const ref = { c: HASH, m: 'json' }
+const list = { add: [ref], count: 1, root: HASH }
+/** Values at the edges of the forms of docs/format.md §3. */
+const EDGES: readonly unknown[] = [
+  0, 1, -1, 65_535, 65_536, 2 ** 53 - 1, -(2 ** 53 - 1), 2 ** 53, 1.5, true, false, null, '', 'a', 'A b', 'é', '~', '.a', 'a.b/c', 'x'.repeat(128), 'x'.repeat(129), 'x'.repeat(70_000),
+  '0.7', '-0', '00.1', '1.', '1'.repeat(32), '1'.repeat(33), HASH, HASH.replace('gg=', 'gh='), HASH.replace('=', ''), ID, ID.toUpperCase(), `${ID}/0`, `${ID}/65535`, `${ID}/65536`, `${ID}/00`, REF, REF.toUpperCase(),
+  '2026-02-29T00:00:00.000Z', '2024-02-29T00:00:00.000Z', '0000-02-29T00:00:00.000Z', '1900-02-29T00:00:00.000Z', '2026-11-21T24:00:00.000Z', '2026-11-21T23:59:60.000Z', '2026-11-21T23:59:59.999Z', '2026-11-21T23:59:59.99Z', '2026-13-01T00:00:00.000Z', '2026-00-01T00:00:00.000Z',
+  [], ['a'], ['a', 1], [[]], [''], [ID], Array(64).fill(ID), Array(65).fill(ID), ['x'.repeat(129)], {}, { a: 1 }, { a: -1 }, { '': 1 }, { a: 'b' }, { a: 1.5 }, { [REF]: 3 }, { [REF]: -3 },
+  { same: 0 }, { same: 2 }, { same: -1 }, { same: 0, x: 1 }, ref, { ...ref, m: 'html' }, { ...ref, k: 0 }, { ...ref, k: 1 }, { ...ref, k: 65_535 }, { ...ref, k: 65_536 }, { ...ref, masked: [] }, { ...ref, masked: ['email'] }, { ...ref, masked: ['x'.repeat(33)] }, { ...ref, masked: ['a', 'b', 'c', 'd', 'e'] }, { ...ref, x: 1 }, { c: HASH },
+  list, { ...list, count: 2 }, { ...list, base: 0 }, { ...list, base: 0, keep: 1, count: 2 }, { ...list, base: 0, keep: 0 }, { ...list, base: 99, keep: 0 }, { ...list, x: 1 }, { add: [], count: 0, root: HASH }, { ...list, add: [{ same: 0 }] }, { ...list, add: Array(256).fill(ref), count: 256 }, { ...list, add: Array(257).fill(ref), count: 257 },
+  'failure', 'before', 'high', 'custom', 'log_start', Array.from({ length: 61 }).reduce((inner: unknown) => [inner], 0), Array.from({ length: 63 }).reduce((inner: unknown) => [inner], 0), Array.from({ length: 64 }).reduce((inner: unknown) => [inner], 0),
+]
+
+/** A value of a form of §4, as the vocabulary of the sources writes it. */
+function valueOf(form: string): unknown {
+  const bare = form.replace('?', '')
+  if (bare.startsWith('=')) return pick(bare.slice(1).split('|'))
+  const several = /^([a-z]+)\[[0-9]+\]$/.exec(bare)?.[1]
+  if (several === 'counts') return { [REF]: 3 }
+  if (several !== undefined) return [valueOf(several)]
+  return { label: 'abc', uuid: ID, ref: REF, hash: HASH, time: '2026-11-21T23:59:59.999Z', decimal: '0.7', int: 5, bool: true, scope: `${ID}/0` }[bare]
+}
+
+/** The bytes of an entry in which one thing was changed. */
+function nearly(entry: { [name: string]: unknown; facts: { [name: string]: unknown }; payloads: { [name: string]: unknown } }): Buffer {
+  if (random(2) === 0) {
+    const [type, rules] = pick(Object.entries(VOCABULARY)) as [string, { facts: { [name: string]: string }; payloads: { [name: string]: string } }]
+    entry['event_type'] = type
+    entry.facts = Object.fromEntries(Object.entries(rules.facts).filter(([, form]) => !form.endsWith('?') || random(3) === 0).map(([name, form]) => [name, valueOf(form)]))
+    entry.payloads = Object.fromEntries(Object.entries(rules.payloads).filter(() => random(3) === 0).map(([name, form]) => [name, random(4) === 0 ? { same: 0 } : form === 'list' ? list : ref]))
+  }
+  const where = pick([entry, entry.facts, entry.payloads]) as { [name: string]: unknown }
+  const names = Object.keys(where)
+  const kind = random(9)
+  if (kind < 5 && names.length > 0) where[pick(names)] = pick(EDGES)
+  else if (kind === 5 && names.length > 0) delete where[pick(names)]
+  else if (kind === 6) where[pick(['x', 'Ab', '0a', 'a'.repeat(64), 'a'.repeat(65), 'v', 'stream', 'stream_seq', 'step_number', 'outcome', 'parent_event_id', 'risk', 'input_messages'])] = pick(EDGES)
+  else if (kind === 7) {
+    const text = canonicalJson(entry as never)
+    const at = random(text.length)
+    return Buffer.from(random(2) === 0 ? text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ (1 << random(7))) + text.slice(at + 1) : text.slice(0, at) + pick(['1', ' ', '-', '"', '0', 'e', '\\u0041', ',', '{', '}', '.0']) + text.slice(at + random(2)))
+  } else {
+    entry[pick(['v', 'index', 'seq'])] = pick(EDGES)
+    if (random(2) === 0) entry['x'] = pick(EDGES)
+  }
+  return Buffer.from(spelled(entry))
+}
+
+/** Canonical also where the library would not spell it: too deep. */
+function spelled(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spelled).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${spelled((value as { [name: string]: unknown })[name])}`).join(',')}}`
+}
