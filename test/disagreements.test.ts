@@ -66,7 +66,7 @@ describe('of a log', () => {
 
   test('an end whose `streams` is no object of counts states none', async () => {
     const where = copy()
-    forge(where, (entries) => { const end = entries.find(({ event_type }) => event_type === 'session_end')!; end.facts = { ...end.facts, streams: ['odd'] } as never })
+    forge(where, (entries) => { const end = entries.find(({ event_type }) => event_type === 'session_end')!; end.facts = { ...end.facts, streams: ['odd'] } })
     expect(told(await verifyAt(where)).filter((each) => each.startsWith('stream_count'))).toEqual([])
   })
 
@@ -80,13 +80,13 @@ describe('of a log', () => {
 describe('beside an entry of a newer format', () => {
   const newer = (where: Place, at: number): void => forge(where, (entries) => { Object.assign(entries[at]!, { v: 2 }) })
 
-  test('what is wrong before it counts', async () => {
+  test('what is wrong before it counts, also where only what comes after it decides which of two neighbours it was', async () => {
     const where = copy()
     forge(where, (entries) => {
-      entries[5]!.recorded_at = '2026-11-01T00:00:00.000Z'
+      entries[11]!.prev = entries[1]!.prev
       Object.assign(entries[20]!, { v: 2 })
-    })
-    expect(unchanged(told(await verifyAt(where)))).toEqual(['time 5'])
+    }, { keepOrder: true })
+    expect(unchanged(told(await verifyAt(where)))).toEqual(['prev 10'])
   })
 
   test('so does a tile that is not that of the entries, wherever', async () => {
