@@ -43,10 +43,14 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def verify_database(path: Path, vkey: str | None, keys: Path | None) -> Report:
     with _opened(path) as db:
         db.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        database = _Database(db)
+        if not database.is_of_a_log():
+            raise CannotRun("a database, and not one of a log")
         try:
-            return _Database(db).verify(vkey, keys)
+            return database.verify(vkey, keys)
         except sqlite3.DatabaseError as error:
-            raise CannotRun(f"no database of a log: {error}") from None
+            database.report.bad("unreadable", None, str(error))
+            return database.report
 
 
 def read_keys(folder: Path, note: bytes) -> Keys:
@@ -55,7 +59,7 @@ def read_keys(folder: Path, note: bytes) -> Keys:
     try:
         vkey = (own / "log.pub").read_text().removesuffix("\n")
         return Keys(own, vkey, parse_key(vkey).name)
-    except (OSError, Malformed):
+    except (OSError, ValueError, Malformed):
         raise CannotRun(f"no keys of this log in {folder}") from None
 
 
@@ -79,7 +83,17 @@ class _Database:
         self.db, self.report = db, Report()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self.db.execute(sql, values).fetchall()
+        try:
+            return self.db.execute(sql, values).fetchall()
+        except UnicodeDecodeError:
+            raise sqlite3.DatabaseError("damage that the engine cannot even name") from None
+
+    def is_of_a_log(self) -> bool:
+        try:
+            tables = {row[0] for row in self.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            return {"heads", "entries", "tiles", "scopes", "segments", "places", "contents", "subjects", "sessions"} <= tables
+        except sqlite3.DatabaseError:
+            return False
 
     def verify(self, vkey: str | None, folder: Path | None) -> Report:
         report = self.report
@@ -226,7 +240,10 @@ class _Vault:
     def _follow(self) -> dict[tuple[str, bytes], int]:
         """Each own ref: its place, and with keys its content. Gives who is on record, by scope."""
         people: dict[tuple[str, bytes], int] = {}
-        fingerprint = self.keys.secret("fingerprint.key", "fingerprint") if self.keys is not None else None
+        try:
+            fingerprint = self.keys.secret("fingerprint.key", "fingerprint") if self.keys is not None else None
+        except Malformed as error:
+            raise CannotRun(f"the keys: {error}") from None
         left = dict(self.places)
         for entry in self.log.entries:
             for ref in entry.refs:

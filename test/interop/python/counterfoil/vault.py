@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .crypto import hkdf, hmac, open_sealed, sha256
-from .encoding import Malformed, decode_base64, require
+from .encoding import Malformed, decode_base64, require, utf8
 from .zstd import decompress
 
 MIB = 1 << 20
@@ -39,7 +39,7 @@ class Keys:
         data = self.text(name)
         if data is None:
             return None
-        parts = data.decode().removesuffix("\n").split("+", 5)
+        parts = utf8(data).removesuffix("\n").split("+", 5)
         require(len(parts) == 6 and parts[:4] == ["COUNTERFOIL", "KEY", use, self.origin], f"{name} is another key")
         key = decode_base64(parts[5], 33)
         check = sha256(use.encode(), b"\n", self.origin.encode(), b"\n", key)[:4].hex()
