@@ -70,6 +70,14 @@ describe('of a log', () => {
     expect(told(await verifyAt(where)).filter((each) => each.startsWith('stream_count'))).toEqual([])
   })
 
+  test('a decision whose `request` is no text answers none', async () => {
+    const where = copy()
+    forge(where, (entries) => { const decision = entries.find(({ event_type }) => event_type === 'approval_decision')!; decision.facts = { ...decision.facts, request: ['odd'] } })
+    const index = (await verifyAt(where)).problems.find(({ code }) => code === 'approval')?.index
+    forge(where, (entries) => { entries[index!]!.facts = { ...entries[index!]!.facts, request: [entries[index!]!.prev] } })
+    expect(told(await verifyAt(where)).filter((each) => each.startsWith('approval'))).toEqual([`approval ${index}`, `approval ${index! + 1}`])
+  })
+
   test('after a missing entry no tile is compared', async () => {
     const where = copy(big)
     tamper(where, (sql) => { sql('DELETE FROM entries WHERE idx = 40') })

@@ -155,7 +155,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
   /** A change that its maker signs: another form of something, a newer word, a newer version. */
   function reworded(entries: Writable<Entry>[]): void {
     const entry = pick(entries) as { facts: { [name: string]: unknown }; payloads: { [name: string]: unknown } } & { [name: string]: unknown }
-    const odd = [0, 1, -1, 3, 2 ** 53 - 1, true, 'odd', 'approved', [], ['a'], { a: 1 }, entry['prev'], '2026-11-21T08:00:00.000Z', 'x'.repeat(128)]
+    const odd = [0, 1, -1, 3, 2 ** 53 - 1, true, 'odd', 'approved', [], ['a'], { a: 1 }, '0', entry['prev'], [entry['prev']], '2026-11-21T08:00:00.000Z', 'x'.repeat(128)]
     const facts = Object.keys(entry.facts)
     switch (random(9)) {
       case 0: entry.facts = { ...entry.facts, [facts.length === 0 ? 'odd' : pick(facts)]: pick(odd) }; break

@@ -35,6 +35,7 @@ def document_of(text: str) -> str | None:
 def verify_bundle_file(path: Path, vkey: str | None) -> Report:
     report = Report()
     try:
+        require(path.stat().st_size <= 4 * UNITS, "too long")
         document = document_of(utf8(path.read_bytes()))
     except Malformed as error:
         report.bad("bundle_malformed", None, str(error))

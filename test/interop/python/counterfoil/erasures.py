@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .encoding import encode_base64, is_int
+from .encoding import SAFE, encode_base64, is_int
 from .entry import Entry
 from .report import Report
 from .sessions import ENDS
@@ -52,7 +52,7 @@ def check_ends(entries: Iterable[Entry], segments_of: Callable[[str], list[bytes
     """Each end states the segments that are there; `segments_of` a session gives their hashes by id (§5.5)."""
     for entry in entries:
         count, stated = entry.facts.get("segment_count"), entry.facts.get("segment_root")
-        if entry.event_type not in ENDS or not is_int(count) or not isinstance(stated, str) or erased(entry.session_id):
+        if entry.event_type not in ENDS or not is_int(count, -SAFE) or not isinstance(stated, str) or erased(entry.session_id):
             continue
         hashes = segments_of(entry.session_id)
         if len(hashes) < count or encode_base64(root_of([leaf_hash(one) for one in hashes[:count]])) != stated:

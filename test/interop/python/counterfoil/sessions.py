@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from .crypto import sha256
-from .encoding import canonical, decode_base64, encode_base64
-from .entry import Entry, has_form
+from .encoding import SAFE, canonical, decode_base64, encode_base64, is_int
+from .entry import Entry
 from .report import Report
 from .tree import leaf_hash, root_of
 
@@ -18,10 +17,8 @@ def first_prev(origin: str, session: str) -> str:
     return encode_base64(sha256(b"counterfoil/session/v1\0", origin.encode(), b"\0", bytes.fromhex(session.replace("-", ""))))
 
 
-def fact(entry: Entry, name: str, form: str) -> Any:
-    """A fact, or None where it is absent or of another form."""
-    value = entry.facts.get(name)
-    return value if has_form(form, value) else None
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _mended(entry: Entry, prev: str) -> str:
@@ -126,10 +123,10 @@ class Sessions:
             session.requests[hash_] = entry
         if entry.event_type == "approval_decision":
             session.decisions[entry.seq] = entry
-            if fact(entry, "request", "hash") not in session.requests:
+            if _text(entry.facts.get("request")) not in session.requests:
                 self.report.bad("approval", index, "a decision without its request")
-        approval = fact(entry, "approval", "int") if entry.event_type == "tool_call" else None
-        if approval is None:
+        approval = entry.facts.get("approval")
+        if entry.event_type != "tool_call" or not is_int(approval, -SAFE):
             return
         why = self._unfit(session, entry, approval)
         if why is not None:
@@ -140,13 +137,14 @@ class Sessions:
         decision = session.decisions.get(approval)
         if decision is None or decision.facts.get("decision") != "approved":
             return "no decision `approved` at that seq"
-        request = session.requests.get(fact(decision, "request", "hash") or "")
+        request = session.requests.get(_text(decision.facts.get("request")))
         if request is None:
             return "a decision without its request"
-        if request.facts.get("tool_name") != call.facts.get("tool_name"):
+        tool = call.facts.get("tool_name")
+        if isinstance(tool, (list, dict)) or request.facts.get("tool_name") != tool:
             return "an approval of another tool"
-        expires = fact(request, "expires_at", "time")
-        if expires is not None and expires < call.recorded_at:
+        expires = request.facts.get("expires_at")
+        if isinstance(expires, str) and expires < call.recorded_at:
             return "the approval had expired"
         if call.payloads.get("tool_input") != {"same": request.seq}:
             return "another input than the approved one"
