@@ -67,6 +67,8 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     put('segment/list/000.p/5', archive['segment/list/000.p/5'])
     segments.forEach(({ bytes }, i) => put(archive.segments[i]!, fromHex(bytes)))
     expect(run(folder, '--key', key)).toMatchObject({ code: 0, said: { whole: true, codes: [] } })
+    put('tile/entries/000.p/5', Buffer.of(4))
+    expect(run(folder)).toMatchObject({ code: 1, said: { first_bad_index: 0, codes: ['no_vkey'] } })
     writeFileSync(join(tmp.folder, 'bundle.json'), bundle.text)
     writeFileSync(join(tmp.folder, 'bundle.html'), makePage(bundle.text, ''))
     for (const name of ['bundle.json', 'bundle.html']) expect(run(join(tmp.folder, name), '--key', key)).toMatchObject({ code: 0, said: { whole: true, counts: { entries: 4, payloads: 2, withheld: 2 } } })

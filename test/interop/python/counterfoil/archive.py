@@ -33,6 +33,8 @@ class _Archive:
     def __init__(self, folder: Path) -> None:
         self.folder, self.report = folder, Report()
         self.bundles: dict[int, list[bytes]] = {}
+        self.faults: list[tuple[int, str]] = []
+        """what is wrong with bundles beside missing entries"""
         self.size = 0
 
     def read(self, path: str, most: int) -> bytes | None:
@@ -71,6 +73,8 @@ class _Archive:
         if checkpoint is None:
             return report
         log = read_log(evidence, checkpoint, report)
+        for index, says in self.faults:
+            report.bad("bundle", index, says)
         self._partial_tiles(log)
         locate(log, report)
         self._segments(log)
@@ -103,7 +107,7 @@ class _Archive:
             entries.append(data[at + 2 : end])
             at = end
         if len(entries) < width or at < len(data):
-            self.report.bad("bundle", n * WIDTH + min(len(entries), width - 1), f"bundle {n} is no bundle of {width} entries")
+            self.faults.append((n * WIDTH + min(len(entries), width - 1), f"bundle {n} is no bundle of {width} entries"))
         return entries
 
     def _partial_tiles(self, log: Log) -> None:
