@@ -11,7 +11,10 @@ import { VOCABULARY } from '../src/event/vocabulary.ts'
 import { parseSigningKey } from '../src/vault/key-text.ts'
 import { unwrapSecret } from '../src/vault/scope.ts'
 import { openSegment, readPayload } from '../src/vault/segment.ts'
+import { archiveEvidence } from '../src/archive/evidence.ts'
+import { verifyBundle } from '../src/verify/bundle.ts'
 import type { Evidence } from '../src/verify/evidence.ts'
+import type { Verdict } from '../src/verify/verdict.ts'
 import { verifyLog } from '../src/verify/verify.ts'
 import vectors from './vectors/format-v1.json' with { type: 'json' }
 import { makeVectors } from './vectors/format-v1.ts'
@@ -64,6 +67,19 @@ describe('the failures of docs/format.md', () => {
   })
 })
 
+describe('the failures of a bundle, docs/format.md §14', () => {
+  const bundle = source('src/verify/bundle.ts')
+  const own = rowsBetween(/^### 14.4/m, /^### Example/m).map(([code, property]) => `${property} ${code!.replaceAll('`', '')}`)
+  const shared = new Map(rowsBetween(/^## 10/m, /^## 11/m).map(([code, property]) => [code!.replaceAll('`', ''), property!]))
+
+  test('are those that the code can find', () => {
+    const found = [...bundle.matchAll(/#bad\('([a-z_]+)', '([a-z_]+)'/g)].map(([, property, code]) => `${property} ${code}`)
+    expect(own.length).toBe(5)
+    expect(own.filter((row) => !found.includes(row))).toEqual([])
+    expect(found.filter((row) => !own.includes(row) && shared.get(row.split(' ')[1]!)?.includes(row.split(' ')[0]!) !== true)).toEqual([])
+  })
+})
+
 describe('the example of docs/format.md', () => {
   const example = page.slice(page.search(/^## 12/m))
   const dense = example.replaceAll(/\s+/g, '')
@@ -77,6 +93,7 @@ describe('the example of docs/format.md', () => {
       else if (typeof value === 'object' && value !== null) Object.values(value).forEach(collect)
     }
     collect({ ...vectors, own_refs: [] })
+    collect(Object.keys(vectors.archive).slice(1))
     expect(values.length).toBeGreaterThan(60)
     expect(values.filter((value) => !dense.includes(value.replaceAll(/\s+/g, '')))).toEqual([])
   })
@@ -109,10 +126,39 @@ describe('the example of docs/format.md', () => {
     }
   })
 
+  test('is whole as an archive, and not when one of its files is changed', async () => {
+    const { key, files } = archiveFiles()
+    const verify = async (changed: ReadonlyMap<string, Uint8Array>): Promise<Verdict> => verifyLog(await archiveEvidence({ name: 'example', read: async (path) => changed.get(path), names: async () => [] }, key))
+    expect((await verify(files)).problems).toEqual([])
+    expect(files.size).toBe(6)
+    for (const [path, bytes] of files) expect((await verify(new Map([...files, [path, bytes.map((byte, i) => (i === bytes.length - 6 ? byte ^ 1 : byte))]]))).whole, path).toBe(false)
+  })
+
+  test('is whole as a bundle, and shows what it discloses', () => {
+    const { verdict, contents } = verifyBundle(vectors.bundle.text, { key: vectors.log_key['log.pub'].trimEnd() })
+    expect([verdict.problems, verdict.counts.payloads, verdict.counts.withheld]).toEqual([[], 2, 2])
+    expect(contents.flatMap((each) => ('bytes' in each ? [new TextDecoder().decode(each.bytes)] : []))).toEqual(['Be brief.', '{"role":"user","content":"Where is my refund?"}'])
+    expect(verifyBundle(vectors.bundle.text.replace('Be brief.', 'Be broad.')).verdict.whole).toBe(false)
+  })
+
   test('lists each entry\'s own refs in their order', () => {
     expect(vectors.entries.map(({ bytes }) => [...ownRefs(parseEntry(utf8(bytes)).entry)].map(({ slot, position }) => `${slot}/${position}`))).toEqual(vectors.own_refs)
   })
 })
+
+/** The files of the example's archive, and the log's key. */
+function archiveFiles(): { readonly key: string; readonly files: Map<string, Uint8Array> } {
+  const { archive, checkpoint, entries, segments, log_key } = vectors
+  const bundle = Buffer.concat(entries.flatMap(({ bytes }) => [Buffer.of(bytes.length >> 8, bytes.length & 255), Buffer.from(bytes)]))
+  const [, tile, entriesPath, list] = Object.keys(archive) as [string, 'tile/0/000.p/5', 'tile/entries/000.p/5', 'segment/list/000.p/5']
+  return {
+    key: log_key['log.pub'].trimEnd(),
+    files: new Map<string, Uint8Array>([
+      ['checkpoint', utf8(checkpoint.note)], [tile, fromHex(archive[tile])], [entriesPath, bundle], [list, utf8(archive[list])],
+      ...segments.map(({ bytes }, i) => [archive.segments[i]!, fromHex(bytes)] as const),
+    ]),
+  }
+}
 
 /** The example as evidence, without a store. */
 function evidenceOf(entries: readonly Uint8Array[]): Evidence {
@@ -208,6 +254,29 @@ describe('a stranger with docs/format.md', () => {
     const end = parsed.at(-1)!.facts as { streams: object; segment_count: number; segment_root: string }
     expect(end.streams).toEqual({ [parsed.at(-1)!.stream!]: 3 })
     expect(end.segment_root).toBe(b64(root(vectors.segments.map(({ bytes }) => leaf(hash(hex(bytes)))))))
+  })
+
+  test('§13: finds its files', () => {
+    const { archive, checkpoint, segments, scope } = vectors
+    expect(hash(text(checkpoint.note)).toString('hex')).toBe(archive.checkpoint)
+    expect(Buffer.concat(entries.map(leaf)).toString('hex')).toBe(archive['tile/0/000.p/5'])
+    const bundle = Buffer.concat(entries.flatMap((bytes) => [Buffer.of(bytes.length >> 8, bytes.length & 255), bytes]))
+    expect({ length: bundle.length, sha256: hash(bundle).toString('hex') }).toEqual(archive['tile/entries/000.p/5'])
+    expect(segments.map(({ bytes }, i) => `${i + 1} ${scope.session_id}/${scope.k} ${b64(hash(hex(bytes)))}\n`).join('')).toBe(archive['segment/list/000.p/5'])
+  })
+
+  test('§14: recomputes its bundle', () => {
+    const { bundle, checkpoint, log_key, payloads } = vectors
+    const document = {
+      format: 'counterfoil/bundle/v1', origin, session_id: parsed[1]!.session_id, checkpoint: checkpoint.note, keys: [log_key['log.pub'].trimEnd()],
+      entries: [1, 2, 3, 4].map((index) => ({ entry: b64(entries[index]!), index })), proof: [b64(leaf(entries[0]!))],
+      payloads: payloads.map(({ entry: index, slot, position, media, salt, text: content }, i) => (i === 1 || i === 2 ? { index, slot, position, media, salt: b64(hex(salt)), text: content } : { index, slot, position, media, withheld: true })),
+    }
+    expect(canonical(document).replaceAll('<', '\\u003c')).toBe(bundle.text)
+    expect(hash(text(bundle.text)).toString('hex')).toBe(bundle.sha256)
+    const [e1, e2, e3, e4] = entries.slice(1).map(leaf)
+    const node = (left: Buffer, right: Buffer): Buffer => hash(Buffer.of(1), left, right)
+    expect(b64(node(node(node(Buffer.from(document.proof[0]!, 'base64'), e1!), node(e2!, e3!)), e4!))).toBe(checkpoint.text.split('\n')[2])
   })
 
   test('§6: opens secret and segments, and checks each commitment', () => {

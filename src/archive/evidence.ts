@@ -5,11 +5,11 @@ import { sha256 } from '#crypto'
 import { equal, fromUtf8 } from '../base/bytes.ts'
 import { CounterfoilError, StoreError, VerifyError } from '../base/errors.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
+import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry } from '../event/parse.ts'
 import { parseTreeHead, type TreeHead } from '../log/checkpoint.ts'
-import { HASH_BYTES, leafHash, type Hash } from '../log/hash.ts'
+import { HASH_BYTES, type Hash } from '../log/hash.ts'
 import { parseNote, parseVerifierKey } from '../log/note.ts'
-import { fullTileSource } from '../log/reader.ts'
 import { formatTilePath, TILE_BYTES, TILE_WIDTH } from '../log/tile.ts'
 import type { Disclosed, Evidence, Fault, Vault } from '../verify/evidence.ts'
 import type { ArchiveFiles } from './files.ts'
@@ -32,7 +32,7 @@ export async function archiveEvidence(files: ArchiveFiles, vkey?: string): Promi
     remembered: [],
     entries: (from, to) => bundles.entries(from, to),
     next: (from) => bundles.next(from),
-    extra: async (size) => [...bundles.faults, ...(await partialTileFaults(files, bundles, size))],
+    extra: async (size, partialTile) => [...bundles.faults, ...(partialTile === undefined ? [] : await partialTileFaults(files, size, partialTile))],
     tile: (level, n) => files.read(formatTilePath({ level, index: n, width: TILE_WIDTH }), TILE_BYTES),
     vault: new SealedVault(files, head.size),
   }
@@ -93,10 +93,11 @@ class Bundles {
     let found: unknown
     try {
       found = first === undefined ? undefined : parseEntry(first).entry.facts['vkey']
-    } catch {
-      // said below
+    } catch (error) {
+      if (error instanceof NewerFormatError) throw error
+      throw new VerifyError('entry_malformed', `archive: entry #0, which names the verifier key, cannot be read: ${(error as Error).message}`, 'pass the log\'s verifier key', { first_bad_index: 0, cause: error })
     }
-    if (typeof found !== 'string') throw new VerifyError('no_vkey', 'archive: entry #0, which names the verifier key, is not there or cannot be read, and no key was given', 'pass the log\'s verifier key', { first_bad_index: 0 })
+    if (typeof found !== 'string') throw new VerifyError('no_vkey', 'archive: entry #0, which names the verifier key, is not there or names none, and no key was given', 'pass the log\'s verifier key', { first_bad_index: 0 })
     return found
   }
 
@@ -135,28 +136,16 @@ async function bundlesIn(files: ArchiveFiles, folder: string, digits: string, de
   return found
 }
 
-/** Verification compares full tiles while the tree grows; the partial ones of the last size are made here from what lies below them. */
-async function partialTileFaults(files: ArchiveFiles, bundles: Bundles, size: number): Promise<Fault[]> {
-  const source = fullTileSource(size, {
-    readFullTiles: (tiles) => Promise.all(tiles.map(async (tile) => (await files.read(formatTilePath(tile), TILE_BYTES)) ?? new Uint8Array())),
-    readLeafHashes: async (from, to) => (await bundles.entries(from, to)).map(({ entry }) => leafHash(entry)),
-  })
+/** Verification compares full tiles while the tree grows; here the last one of each level. */
+async function partialTileFaults(files: ArchiveFiles, size: number, partialTile: (level: number) => Uint8Array): Promise<Fault[]> {
   const faults: Fault[] = []
-  // an absurd size has no bundle to stand on, and would have tiles without end
-  if ((await bundles.next(Math.max(0, size - 1))) === undefined) return []
   for (const tile of lastTiles(size)) {
     const path = formatTilePath(tile)
     const index = tile.index * TILE_WIDTH ** (tile.level + 1)
-    try {
-      const stored = await files.read(path, TILE_BYTES)
-      const [made] = await source.readTiles([tile])
-      if (stored === undefined) faults.push({ code: 'tile_missing', message: `${path} is not there`, index })
-      else if (!equal(stored, made!)) faults.push({ code: 'tile', message: `${path} is not that of the ${tile.level === 0 ? 'stored entries' : 'tiles below it'}`, index: index + Math.floor(firstChange(stored, made!) / HASH_BYTES) * TILE_WIDTH ** tile.level })
-    } catch (error) {
-      if (!(error instanceof VerifyError || error instanceof RangeError)) throw error
-      if (tile.level === 0) faults.push({ code: 'tile', message: `${path} cannot be compared: ${messageOf(error)}`, index })
-      // above that, a tile below is not there or cut, and is reported itself
-    }
+    const stored = await files.read(path, TILE_BYTES)
+    const made = partialTile(tile.level)
+    if (stored === undefined) faults.push({ code: 'tile_missing', message: `${path} is not there`, index })
+    else if (!equal(stored, made)) faults.push({ code: 'tile', message: `${path} is not that of the stored entries`, index: index + Math.floor(firstChange(stored, made) / HASH_BYTES) * TILE_WIDTH ** tile.level })
   }
   return faults
 }
@@ -210,7 +199,7 @@ class SealedVault implements Vault {
       }
       if (event_type !== 'erasure' || writer !== 'ledger') continue
       if (facts['phase'] === 'done') this.#done.add(String(facts['erasure']))
-      else for (const scope of Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []) this.#ordered.set(scope, (this.#ordered.get(scope) ?? new Set<string>()).add(String(facts['erasure'])))
+      else if (facts['phase'] === 'ordered') for (const scope of Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []) this.#ordered.set(scope, (this.#ordered.get(scope) ?? new Set<string>()).add(String(facts['erasure'])))
     }
     return undefined
   }

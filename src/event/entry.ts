@@ -47,6 +47,8 @@ export function isListChange(slot: Slot): slot is ListChange {
   return 'root' in slot
 }
 
+/** What `log_start` says of the log that it begins. */
+export const LOG_FORMAT = 'counterfoil/v1'
 /** The largest entry, in bytes: what a C2SP entry bundle can hold with its u16 length. */
 export const MAX_ENTRY_BYTES = 65_535
 /** The most elements that the lists of one entry add together. */

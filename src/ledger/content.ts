@@ -1,6 +1,6 @@
 // Payload bytes of entries, out of sealed segments. Checks nothing against commitments: `verify` and `reader.ts` do.
 
-import { toHex } from '../base/bytes.ts'
+import { equal, toHex } from '../base/bytes.ts'
 import { CounterfoilError } from '../base/errors.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
 import type { PlaceRow, StoreView } from '../store/contract.ts'
@@ -96,6 +96,7 @@ export class ContentReader {
     if (segment === undefined) {
       const row = await this.#view.segment(id)
       if (row === undefined) segment = 'missing'
+      else if (!equal(row.scope, scope.id)) return { damaged: `segment ${id} is of another scope` } // not kept: it opens for its own
       else {
         try {
           segment = openSegment(row.bytes, { origin: this.#keyring.origin, scope: scope.id, secret: scope.secret })

@@ -2,6 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { StoreError, VerifyError } from '../base/errors.ts'
+import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry } from '../event/parse.ts'
 import { decodeSession } from '../event/session.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
@@ -81,6 +82,7 @@ function vkeyOf(entry: Uint8Array): unknown {
   try {
     return parseEntry(entry).entry.facts['vkey']
   } catch (error) {
+    if (error instanceof NewerFormatError) throw error
     throw new VerifyError('entry_malformed', `verify: entry #0, which names the verifier key, cannot be read: ${messageOf(error)}`, 'pass the log\'s verifier key', { first_bad_index: 0, cause: error })
   }
 }

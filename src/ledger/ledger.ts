@@ -9,6 +9,7 @@ import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
 import { decodeDraft } from '../event/draft.ts'
+import { LOG_FORMAT } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
@@ -515,7 +516,7 @@ async function begin(store: Store, home: string | undefined, clock: Clock): Prom
   const ms = clock()
   const appender = new Appender(store, keyring, clock, uuidv7(ms))
   try {
-    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: 'counterfoil/v1', origin, vkey: keyring.vkey }))
+    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: LOG_FORMAT, origin, vkey: keyring.vkey }))
     if (appender.head !== undefined) keyring.writeHead(appender.head.checkpoint)
     return { keyring, appender }
   } catch (error) {

@@ -24,7 +24,7 @@ export class Erasures {
     if (event_type !== 'erasure' || writer !== 'ledger') return
     const erasure = String(facts['erasure'])
     if (facts['phase'] === 'done') this.#done.add(erasure)
-    else for (const scope of Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []) {
+    else if (facts['phase'] === 'ordered') for (const scope of Array.isArray(facts['scopes']) ? (facts['scopes'] as readonly string[]) : []) {
       const known = this.#ordered.get(scope)
       if (known === undefined) this.#ordered.set(scope, { index, erasures: [erasure] })
       else known.erasures.push(erasure)

@@ -86,7 +86,7 @@ export class SessionCheck {
   #checkEnd({ index, event_type, facts }: Entry): void {
     if (event_type !== 'session_end' && event_type !== 'session_timeout') return
     const { streams, segment_count, segment_root } = facts
-    if (typeof streams === 'object') {
+    if (typeof streams === 'object' && !Array.isArray(streams)) {
       for (const [stream, count] of Object.entries(streams as { [stream: string]: number })) {
         const got = this.streams.get(stream)?.next ?? 0
         if (got !== count) this.#bad('complete', 'stream_count', `the end of session ${this.#session_id} counts ${count} events of stream ${stream.slice(-8)}, ${got} are here`, index)
@@ -116,12 +116,12 @@ export class SessionCheck {
     if (event_type === 'approval_request') this.#requests.set(hash, entry)
     if (event_type === 'approval_decision') {
       this.#decisions.set(seq, entry)
-      if (!this.#requests.has(String(facts['request']))) this.#bad('unchanged', 'approval', `the decision #${index} answers no request on record`, index)
+      if (!this.#requests.has(textOf(facts['request']))) this.#bad('unchanged', 'approval', `the decision #${index} answers no request on record`, index)
     }
     const approval = facts['approval']
     if (event_type !== 'tool_call' || typeof approval !== 'number') return
     const decision = this.#decisions.get(approval)
-    const request = decision === undefined ? undefined : this.#requests.get(String(decision.facts['request']))
+    const request = decision === undefined ? undefined : this.#requests.get(textOf(decision.facts['request']))
     const input = payloads['tool_input']
     const expires = request?.facts['expires_at']
     const inTime = typeof expires !== 'string' || recorded_at <= expires
@@ -130,4 +130,9 @@ export class SessionCheck {
     else if (this.#usedApprovals.has(approval)) this.#bad('unchanged', 'approval', `the call #${index} uses an approval a second time`, index)
     this.#usedApprovals.add(approval)
   }
+}
+
+/** A fact that is a text; of another kind it is newer vocabulary, and names nothing. */
+function textOf(fact: unknown): string {
+  return typeof fact === 'string' ? fact : ''
 }

@@ -7,7 +7,7 @@
 
 import { equal, toBase64 } from '../base/bytes.ts'
 import { CounterfoilError, messageOf, MisuseError, StoreError } from '../base/errors.ts'
-import { ownRefs, type Entry } from '../event/entry.ts'
+import { LOG_FORMAT, ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry } from '../event/parse.ts'
 import { encodeSession, type SessionState } from '../event/session.ts'
@@ -26,7 +26,9 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 const PAGE = 1_000
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
-const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root'])
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root', 'tile', 'tile_missing', 'tiles_extra', 'bundle', 'heads_extra', 'commitment'])
+/** Failures that hold as far as everything before them is of this format. */
+const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 /** Store errors that say what is wrong with the file; the others say that it could not be read now. */
 const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_database'])
 
@@ -157,7 +159,7 @@ class Run {
       await this.#checkPayloads(parsed)
       this.#options.progress?.(from, total)
     }
-    const extra = await this.#reading('unchanged', undefined, () => this.#evidence.extra(total))
+    const extra = await this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined))
     for (const { code, message, index } of extra ?? []) this.#bad(code === 'entries_extra' ? 'unchanged' : 'indexes', code, message, index)
   }
 
@@ -222,6 +224,7 @@ class Run {
   }
 
   async #addLeaf(index: number, hash: Hash): Promise<void> {
+    if (this.#edge.size !== index) return // after a missing entry there is no tree
     const full = this.#edge.append([hash])
     this.#noteRoot()
     const { tile } = this.#evidence
@@ -257,7 +260,7 @@ class Run {
   /** A log says in its first entry which log it is, and under which key. */
   #checkStart({ event_type, facts }: Entry): void {
     const { origin, vkey } = this.#evidence
-    if (event_type !== 'log_start' || facts['origin'] !== origin || facts['vkey'] !== vkey.text) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
+    if (event_type !== 'log_start' || facts['format'] !== LOG_FORMAT || facts['origin'] !== origin || facts['vkey'] !== vkey.text) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
   }
 
   #checkTime({ index, recorded_at, event_type }: Entry): void {
@@ -386,7 +389,7 @@ class Run {
   }
 
   #bad(property: Property, code: string, message: string, index?: number): void {
-    if (this.#newer > 0 && !SURE.has(code)) return
+    if (this.#newer > 0 && !SURE.has(code) && !(SURE_BEFORE.has(code) && index !== undefined && index < this.#firstNewer!)) return
     const problem: Problem = { property, code, message, ...(index === undefined ? {} : { index }) }
     const known = this.#failed.get(property)
     // the one to show: the lowest index, and of those the first found

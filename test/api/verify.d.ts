@@ -203,8 +203,11 @@ interface Evidence {
     }[]>;
     /** The first index from `from` on that has an entry. */
     next(from: number): Promise<number | undefined>;
-    /** Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. */
-    extra(size: number): Promise<readonly Fault[]>;
+    /**
+     * Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. `partialTile` gives what the last
+     * tile of a level must be; absent where entries are missing, so that there is no tree.
+     */
+    extra(size: number, partialTile?: (level: number) => Uint8Array): Promise<readonly Fault[]>;
     /** A stored full tile. Absent where the evidence keeps none. */
     readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>;
     /** The derived session rows, by session id. Absent where the evidence keeps none. */

@@ -6,221 +6,18 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { SQLInputValue } from 'node:sqlite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { uuidv7 } from '../../src/base/ids.ts'
-import type { Entry } from '../../src/event/entry.ts'
-import { encodeEntry, parseEntry } from '../../src/event/parse.ts'
 import type { Verdict } from '../../src/verify/verdict.ts'
-import { appendAll, appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, steppingClock, tamper, Telling, text, verifyAt, type Place, type Writable } from '../sample-log.ts'
+import { attacks, chanceAt, firstBad, honestLog, makeBases, pick, type Base, type Refusal } from '../attacks.ts'
+import { copyOf, forget, openKeyring, originAt, place, sameOrigin, verifyAt } from '../sample-log.ts'
 
 const CASES = Number(process.env['ATTACKS'] ?? 100)
 const HONEST = Number(process.env['HONEST'] ?? 1_000)
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'counterfoil-attacks-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-type Sql = (statement: string, ...values: SQLInputValue[]) => { [column: string]: unknown }[]
-interface Base { readonly where: Place; readonly size: number; readonly checkpoint: string }
-/**
- * What an attack did: where the first entry is that is not as it was signed; whether it needs an anchor; whether only keys show it. A forged entry may
- * fit where it stands: index, seq and prev are right there, and neither content nor a full tile tells. Then the genuine entry with the same place in
- * its session, at index `fits`, is one too many, and nothing tells which of the two is the copy: the first bad index is at most that one.
- */
-interface Done { readonly first?: number; readonly anchor?: true; readonly keys?: true; readonly fits?: number }
-interface Refusal { readonly code: string; readonly first_bad_index?: number }
-type Attack = (copy: Place, base: Base) => Done
-
-let state = Number(process.env['SEED'] ?? 1) >>> 0
-/** mulberry32: small and repeatable. */
-function random(below: number): number {
-  state = (state + 0x6d2b79f5) >>> 0
-  let t = Math.imul(state ^ (state >>> 15), state | 1)
-  t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-  return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below)
-}
-const between = (from: number, to: number): number => from + random(to - from)
-const pick = <T>(of: readonly T[]): T => of[random(of.length)]!
-
-const bases: Base[] = []
-beforeAll(async () => {
-  for (let i = 0; i < 12; i++) {
-    const where = place(join(folder, `base-${i}`))
-    const ledger = await openLog(where)
-    for (let run = 0, runs = i === 0 ? 27 : 1 + random(4); run < runs; run++) await appendRun(ledger, new Telling(), { user: `user-${i}-${run}`, order: String(1_000 + random(9_000)), end: random(3) > 0 })
-    const head = (await ledger.read((view) => view.head()))!
-    await ledger.close()
-    bases.push({ where, size: head.size, checkpoint: head.checkpoint })
-  }
-})
-
-const entryAt = (sql: Sql, index: number): Writable<Entry> => parseEntry(sql('SELECT entry FROM entries WHERE idx = ?', index)[0]!['entry'] as Uint8Array).entry
-const bytesAt = (sql: Sql, index: number): Uint8Array => sql('SELECT entry FROM entries WHERE idx = ?', index)[0]!['entry'] as Uint8Array
-
-/** Puts entries at their places, through the keys that would refuse two of one id: the attacker drops and makes them again where he can. */
-function store(sql: Sql, from: number, to: number, bytes: readonly Uint8Array[]): void {
-  const keys = sql("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'entries' AND sql LIKE 'CREATE UNIQUE%'")
-  for (const { name } of keys) sql(`DROP INDEX ${String(name)}`)
-  sql('DELETE FROM entries WHERE idx >= ? AND idx < ?', from, to)
-  for (const [i, each] of bytes.entries()) sql('INSERT INTO entries (log_id, idx, entry) VALUES (1, ?, ?)', from + i, each)
-  for (const key of keys) try {
-    sql(String(key['sql']))
-  } catch {
-    // two of one id: the missing key is one more thing that verify sees
-  }
-}
-function through(change: (sql: Sql, base: Base) => Done): Attack {
-  return (copy, base) => {
-    let done: Done = {}
-    tamper(copy, (sql) => { done = change(sql, base) })
-    return done
-  }
-}
-const range = (sql: Sql, from: number, to: number): Uint8Array[] => Array.from({ length: to - from }, (_, i) => bytesAt(sql, from + i))
-
-/** An entry with something about it changed that still is an entry. */
-function edited(entry: Writable<Entry>): Writable<Entry> {
-  const facts = { ...entry.facts } as { [name: string]: unknown }
-  const number = Object.keys(facts).find((name) => typeof facts[name] === 'number')
-  if (number !== undefined && random(2) === 0) return { ...entry, facts: { ...facts, [number]: Number(facts[number]) + 1 } as Entry['facts'] }
-  return { ...entry, timestamp: '2026-11-20T00:00:00.000Z' }
-}
-
-const attacks: { readonly [name: string]: Attack } = {
-  'edit an entry': through((sql, { size }) => {
-    const first = random(size)
-    sql('UPDATE entries SET entry = ? WHERE idx = ?', encodeEntry(edited(entryAt(sql, first))), first)
-    return { first }
-  }),
-  'delete an entry': through((sql, { size }) => {
-    const first = random(size - 1)
-    if (random(2) === 0) sql('DELETE FROM entries WHERE idx = ?', first)
-    else store(sql, first, size, range(sql, first + 1, size))
-    return { first }
-  }),
-  'insert an entry': through((sql, { size }) => {
-    const first = between(1, size)
-    const like = pick([first - 1, first])
-    const made = { ...entryAt(sql, like), event_id: uuidv7(Date.UTC(2026, 10, 21)), index: first }
-    store(sql, first, size, [encodeEntry(edited(made)), ...range(sql, first, size)])
-    return { first, ...(like === first ? { fits: first + 1 } : {}) }
-  }),
-  'reorder two entries': through((sql, { size }) => {
-    const first = random(size - 1)
-    const second = between(first + 1, size)
-    const all = range(sql, first, second + 1)
-    store(sql, first, second + 1, [all.at(-1)!, ...all.slice(1, -1), all[0]!])
-    return { first }
-  }),
-  'duplicate an entry': through((sql, { size }) => {
-    const at = random(size)
-    const first = between(at + 1, size + 1)
-    if (first === size) {
-      store(sql, size, size, [bytesAt(sql, at)])
-      return { first }
-    }
-    store(sql, first, size, [bytesAt(sql, at), ...range(sql, first, size)])
-    return { first }
-  }),
-  'truncate the tail': (copy, base) => {
-    const first = between(1, base.size)
-    if (random(2) === 0) return through((sql) => (sql('DELETE FROM entries WHERE idx >= ?', first), { first }))(copy, base)
-    forge(copy, (entries) => entries.slice(0, first)) // with the key
-    return { first, anchor: true }
-  },
-  'splice an entry of another session in': through((sql, { size }) => {
-    const first = between(1, size)
-    const sessions = range(sql, 0, size).map((bytes) => parseEntry(bytes).entry.session_id)
-    const other = pick([...sessions.keys()].filter((i) => sessions[i] !== sessions[first]))
-    store(sql, first, first + 1, [encodeEntry({ ...entryAt(sql, other), index: first })])
-    return { first, ...(sessions.indexOf(sessions[other]!, first) === other ? { fits: other } : {}) }
-  }),
-  'swap a payload and its commitment': through((sql) => {
-    const places = sql('SELECT idx, ordinal, segment, frame, position, frames FROM places ORDER BY idx, ordinal')
-    const one = pick(places)
-    const other = pick(places.filter((each) => each['segment'] !== one['segment'] || each['frame'] !== one['frame'] || each['position'] !== one['position']))
-    const put = 'UPDATE places SET segment = ?, frame = ?, position = ?, frames = ? WHERE idx = ? AND ordinal = ?'
-    for (const [from, to] of [[one, other], [other, one]] as const) sql(put, ...(['segment', 'frame', 'position', 'frames'].map((name) => from[name]) as number[]), to['idx'] as number, to['ordinal'] as number)
-    return { first: Math.min(Number(one['idx']), Number(other['idx'])), keys: true }
-  }),
-  'replace the whole log': (copy, base) => {
-    const other = pick(bases.filter(({ where }) => where !== base.where))
-    through((sql) => {
-      sql('ATTACH ? AS other', other.where.db)
-      for (const table of ['heads', 'entries', 'tiles', 'sessions', 'scopes', 'segments', 'places', 'contents', 'subjects']) {
-        const columns = sql(`SELECT name FROM pragma_table_info('${table}')`).map(({ name }) => String(name)).join(', ')
-        sql(`DELETE FROM ${table}`)
-        sql(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM other.${table}`)
-      }
-      sql('DETACH other')
-      return {}
-    })(copy, base)
-    return { first: 0 }
-  },
-  'fork: another history of one length, with the key': (copy, { size }) => {
-    const at = between(1, size)
-    forge(copy, (entries) => { entries[at]!.timestamp = '2026-11-20T00:00:00.000Z' })
-    return { anchor: true }
-  },
-  'backdate, with the key': (copy, { size }) => {
-    const at = between(1, size)
-    if (random(2) === 0) {
-      forge(copy, (entries) => { entries[at]!.recorded_at = '2026-11-01T00:00:00.000Z' })
-      return { first: at }
-    }
-    forge(copy, (entries) => { for (const entry of entries) entry.recorded_at = entry.recorded_at.replace('2026-11', '2026-10') })
-    return { anchor: true }
-  },
-  're-sign with another key': (copy, base) => {
-    const other = pick(bases.filter(({ where }) => where !== base.where))
-    const signer = openKeyring(originAt(other.where), other.where.home).signer()
-    const at = between(1, base.size)
-    forge(copy, (entries) => { if (random(2) === 0) entries[at]!.timestamp = '2026-11-20T00:00:00.000Z' }, { signer: { ...signer, name: originAt(base.where) } })
-    return {}
-  },
-  'downgrade the version': through((sql, { size }) => {
-    const first = random(size)
-    const bytes = Buffer.from(bytesAt(sql, first)).toString('latin1').replace(/"v":\d+/, `"v":${random(2)}`.replace('"v":1', '"v":0'))
-    sql('UPDATE entries SET entry = ? WHERE idx = ?', Buffer.from(bytes, 'latin1'), first)
-    return { first }
-  }),
-  'forge an erasure': (copy, base) => {
-    let done: Done = {}
-    const kind = random(3)
-    tamper(copy, (sql) => {
-      const scope = pick(sql('SELECT scope, session_id, k FROM scopes'))
-      const entries = range(sql, 0, base.size).map((bytes) => parseEntry(bytes).entry)
-      const first = entries.findIndex((entry) => entry.session_id === scope['session_id'] && Object.keys(entry.payloads).length > 0)
-      if (kind === 0) {
-        // the content goes and no entry says why
-        sql("UPDATE scopes SET generation = '          ', wrapped = zeroblob(length(wrapped)) WHERE scope = ?", scope['scope'] as Uint8Array)
-        sql('DELETE FROM places WHERE segment IN (SELECT segment FROM segments WHERE scope = ?)', scope['scope'] as Uint8Array)
-        sql("UPDATE segments SET bytes = x'' WHERE scope = ?", scope['scope'] as Uint8Array)
-        sql('DELETE FROM contents WHERE scope = ?', scope['scope'] as Uint8Array)
-        sql('UPDATE subjects SET subject = zeroblob(32) WHERE scope = ?', scope['scope'] as Uint8Array)
-        done = { first, keys: true }
-      } else if (kind === 1) {
-        // one piece of content goes
-        const segment = pick(sql('SELECT segment FROM segments WHERE scope = ?', scope['scope'] as Uint8Array))['segment'] as number
-        const hurt = Number(sql('SELECT min(idx) AS idx FROM places WHERE segment = ?', segment)[0]!['idx'])
-        sql('DELETE FROM segments WHERE segment = ?', segment)
-        done = { first: hurt, keys: true }
-      } else {
-        // an order in the words of the ledger, put where another entry stands
-        const at = between(1, base.size)
-        const entry = { ...entries[at]!, event_type: 'erasure', writer: 'ledger', facts: { phase: 'ordered', part: 0, scopes: [`${String(scope['session_id'])}/${String(scope['k'])}`] }, payloads: {} } as unknown as Entry
-        sql('UPDATE entries SET entry = ? WHERE idx = ?', encodeEntry(entry), at)
-        done = { first: at }
-      }
-    })
-    return done
-  },
-}
-
-/** The lowest index that any property names. */
-function firstBad(verdict: Verdict): number | undefined {
-  const indexes = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
-  return indexes.length === 0 ? undefined : Math.min(...indexes)
-}
+let bases: readonly Base[]
+beforeAll(async () => { bases = await makeBases(folder, 12) })
 
 /** The table of docs/security.md, as this run fills it, and a line on honest logs. */
 const told: string[] = ['| attack | cases | missed | shown only by an anchor |', '|---|---|---|---|']
@@ -232,7 +29,7 @@ it.each(Object.entries(attacks))('%s: none passes, the first bad index is right'
   for (let n = 0; n < CASES; n++) {
     const base = pick(bases)
     const copy = sameOrigin(base.where, forget(copyOf(base.where, join(folder, 'copy'))))
-    const before = state
+    const before = chanceAt()
     const done = attack(copy, base)
     const label = `${name} ${n}, state ${before}, log of ${base.size}: ${JSON.stringify(done)}`
     for (const who of done.keys === true ? (['keys'] as const) : (['keys', 'none'] as const)) {
@@ -266,42 +63,9 @@ it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted
   const alarms: string[] = []
   const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0 }
   for (let n = 0; n < HONEST; n++) {
-    const before = state
+    const before = chanceAt()
     const where = place(join(folder, `honest-${n}`))
-    const clock = steppingClock()
-    let ledger = await openLog(where, { clock })
-    const tells: Telling[] = []
-    for (let step = between(1, 6); step > 0; step--) {
-      const what = random(10)
-      if (what < 5 || tells.length === 0) {
-        const tell = new Telling()
-        await appendRun(ledger, tell, { user: `user-${random(3)}`, order: String(random(10_000)), end: random(2) === 0 })
-        tells.push(tell)
-      } else if (what === 5) {
-        const tell = pick(tells)
-        await appendAll(ledger, [tell.draft('session_resume', { reason: 'resumed' }), tell.draft('final_output', {}, { output: text('on its way') })])
-        seen.resumed++
-      } else if (what === 6) {
-        const order = random(2) === 0 ? { user_id: `user-${random(3)}` } : { session_ids: [pick(tells).session_id] }
-        const nothing = await ledger.erase({ ...order, reason: 'the customer asked' }).then(() => false, (error: { code?: string }) => {
-          if (error.code !== 'nothing_to_erase' && error.code !== 'erased_already') throw error
-          return true
-        })
-        if (!nothing) seen.erased++
-      } else if (what === 7) {
-        await ledger.renewKek()
-        seen.renewed++
-      } else if (what === 8) {
-        const [one, two] = [ledger, await openLog(where, { clock })]
-        await Promise.all([one, two].map((each, i) => appendRun(each, new Telling(), { user: `user-${i}`, order: '7' })))
-        await two.close()
-      } else {
-        await ledger.close()
-        ledger = await openLog(where, { clock })
-        seen.reopened++
-      }
-    }
-    await ledger.close()
+    await honestLog(where, seen)
     for (const who of ['keys', 'none'] as const) {
       const verdict = await verifyAt(where, { who }).catch((error: unknown) => error as Error)
       if (who === 'keys' && 'whole' in verdict) seen.events += verdict.size

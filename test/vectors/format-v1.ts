@@ -1,21 +1,24 @@
-// The example log of docs/format.md §12: five entries, two segments, every intermediate value. Everything random is a hash of its name, so
+// The example log of docs/format.md §12: five entries, two segments, every intermediate value; its archive (§13) and a bundle of it (§14). Everything random is a hash of its name, so
 // that the same log comes out each time. `node test/vectors/format-v1.ts` writes format-v1.json; test/format-doc.test.ts makes it anew.
 
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { sha256 } from '#crypto'
-import { fromUtf8, toBase64, toHex, utf8 } from '../../src/base/bytes.ts'
+import { formatList, segmentPath } from '../../src/archive/layout.ts'
+import { concat, fromHex, fromUtf8, toBase64, toHex, utf8 } from '../../src/base/bytes.ts'
 import { formatUuid } from '../../src/base/ids.ts'
 import { ownRefs, type Entry, type Ref, type Slot } from '../../src/event/entry.ts'
 import { encodeEntry } from '../../src/event/parse.ts'
 import { firstPrev } from '../../src/event/session.ts'
 import { signCheckpoint, formatTreeHead } from '../../src/log/checkpoint.ts'
 import { leafHash, nodeHash } from '../../src/log/hash.ts'
+import { encodeBundle } from '../../src/log/tile.ts'
 import { treeRoot } from '../../src/log/tree.ts'
 import { commit, digestOf, saltOf } from '../../src/vault/commitment.ts'
 import { formatSecretKey, formatSigningKey, parseSigningKey } from '../../src/vault/key-text.ts'
 import { contentKeyOf, indexKeyOf, saltKeyOf, wrapSecret } from '../../src/vault/scope.ts'
 import { sealSegment } from '../../src/vault/segment.ts'
+import { formatBundle } from '../../src/verify/bundle-text.ts'
 import { sign } from 'node:crypto'
 
 /** `n` bytes that stand for random ones. */
@@ -150,8 +153,38 @@ function describe(log: Example): object {
     },
     payloads: log.payloads,
     own_refs: log.entries.map((entry) => [...ownRefs(entry)].map(({ slot, position }) => `${slot}/${position}`)),
+    archive: archiveOf(log, leaves, signCheckpoint(head, [signer])),
+    bundle: bundleOf(log, leaves, signCheckpoint(head, [signer])),
     segments: log.segments.map(({ id, bytes, random: salt }) => ({ segment: id, random: toHex(salt), bytes: toHex(bytes), sha256: toHex(sha256(bytes)), leaf: toHex(leafHash(sha256(bytes))) })),
   }
+}
+
+/** The files of §13; of `checkpoint` and the segments, which stand in the example already, only the names. */
+function archiveOf(log: Example, leaves: readonly Uint8Array[], checkpoint: string): object {
+  const width = leaves.length
+  const bundle = encodeBundle(log.bytes)
+  const scope = `${log.entries[1]!.session_id}/0`
+  return {
+    checkpoint: toHex(sha256(utf8(checkpoint))),
+    [`tile/0/000.p/${width}`]: toHex(concat(...leaves)),
+    [`tile/entries/000.p/${width}`]: { length: bundle.length, sha256: toHex(sha256(bundle)) },
+    [`segment/list/000.p/${width}`]: fromUtf8(formatList(log.segments.map(({ id, bytes }) => ({ segment: id, scope, hash: sha256(bytes) })))),
+    segments: log.segments.map(({ id }) => segmentPath(id)),
+  }
+}
+
+/** The document of §14: the agent's session, with two of its four payloads. */
+function bundleOf(log: Example, leaves: readonly Uint8Array[], checkpoint: string): object {
+  const shown = ['1 system_prompt', '2 input_messages']
+  const text = formatBundle({
+    format: 'counterfoil/bundle/v1', origin: ORIGIN, session_id: log.entries[1]!.session_id, checkpoint, keys: [log.key.vkey.trimEnd()],
+    entries: log.bytes.map((bytes, index) => ({ index, entry: toBase64(bytes) })).slice(1),
+    proof: [toBase64(leaves[0]!)],
+    payloads: log.payloads.map(({ entry, slot, position, media, salt, text: content }) => ({
+      index: entry, slot, position, media, ...(shown.includes(`${entry} ${slot}`) ? { salt: toBase64(fromHex(salt)), text: content } : { withheld: true as const }),
+    })),
+  })
+  return { text, sha256: toHex(sha256(utf8(text))) }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(new URL('format-v1.json', import.meta.url), `${JSON.stringify(makeVectors(), null, 1)}\n`)

@@ -1,0 +1,54 @@
+// The second verifier, in Python (test/interop/python), asked beside ours: one process, a question a line.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const FOLDER = join(import.meta.dirname, 'python')
+
+/** Why it cannot be asked here, if so. */
+export const noPython: string | undefined = (() => {
+  const { status, error } = spawnSync('python3', ['-c', 'import sys, cryptography; sys.exit(sys.version_info < (3, 10))'])
+  if (error !== undefined) return 'there is no `python3` on this machine'
+  return status === 0 ? undefined : 'python3 is older than 3.10 or has no package `cryptography`'
+})()
+
+/** What it says of a file: see `verify.py`. */
+export interface Said {
+  readonly whole: boolean
+  readonly first_bad_index: number | null
+  readonly codes: readonly string[]
+  readonly newer_format: boolean
+  readonly exit_code: number
+  readonly error?: string
+  readonly counts?: { readonly [name: string]: number }
+  readonly problems: readonly { readonly code: string; readonly index: number | null; readonly says: string }[]
+}
+
+export type Answer<T> = { readonly is: T } | { readonly refused: string }
+
+/** A Python that answers until it is closed; answers come in the order of the questions. */
+export class Python {
+  readonly #child: ChildProcess
+  readonly #waiting: { resolve: (line: string) => void; reject: (error: Error) => void }[] = []
+
+  constructor() {
+    this.#child = spawn('python3', ['-B', join(FOLDER, 'compare.py')], { stdio: ['pipe', 'pipe', 'inherit'] })
+    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#waiting.shift()?.resolve(line))
+    this.#child.on('exit', () => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error('python3 ended before it answered; what it said stands above'))
+    })
+  }
+
+  async ask<T>(question: object): Promise<Answer<T>> {
+    const line = await new Promise<string>((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#child.stdin!.write(`${JSON.stringify(question)}\n`)
+    })
+    return JSON.parse(line) as Answer<T>
+  }
+
+  close(): void {
+    this.#child.stdin!.end()
+  }
+}

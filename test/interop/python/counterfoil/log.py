@@ -1,0 +1,202 @@
+"""Verification in steps: docs/format.md §10, steps 1 to 6, for a log of which all entries are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .encoding import Malformed, encode_base64
+from .entry import Entry, parse_entry
+from .note import Checkpoint, Key, open_checkpoint, parse_checkpoint, parse_key, parse_note
+from .report import Report
+from .sessions import Sessions
+from .tree import WIDTH, leaf_hash, root_of, tiles_of
+
+FORMAT = "counterfoil/v1"
+
+
+class CannotRun(Exception):
+    """What was given is no evidence that can be verified at all."""
+
+
+@dataclass
+class Evidence:
+    """What a database or an archive shows of its log."""
+
+    key: Key
+    note: bytes
+    entry: Callable[[int], bytes | None]
+    """the bytes at an index, None where there are none"""
+    following: Callable[[int], int | None]
+    """the first index from one on at which there is an entry"""
+    tile: Callable[[int, int], bytes | None]
+    """the full tile of a level and a number"""
+    remembered: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class Log:
+    checkpoint: Checkpoint
+    hashes: dict[int, bytes]
+    entries: list[Entry]
+    """those that can be read"""
+    sessions: Sessions
+    tile_leaf: int | None = None
+    """the first leaf that is not that of its full tile"""
+    untiled: int = 0
+    """from here on no full tile says which entry was changed"""
+
+    @property
+    def leaves(self) -> list[bytes] | None:
+        return list(self.hashes.values()) if len(self.hashes) == self.checkpoint.size else None
+
+
+def states(note: bytes, report: Report) -> int | None:
+    """The size that a checkpoint states before anything of it is believed: where to look for entry 0."""
+    try:
+        return parse_checkpoint(parse_note(note).text).size
+    except Malformed as error:
+        report.bad("checkpoint", 0, str(error))
+        return None
+
+
+def read_key(given: str | None, first: bytes | None, report: Report) -> Key | None:
+    """The key that was given, else the one that entry 0 names: that says what the log claims, not whose it is."""
+    if given is not None:
+        try:
+            return parse_key(given)
+        except Malformed as error:
+            raise CannotRun(f"the key: {error}") from None
+    if first is None:
+        report.bad("no_vkey", 0, "there is no entry 0")
+        return None
+    try:
+        entry = parse_entry(first)
+    except Malformed as error:
+        report.bad("entry_malformed", 0, str(error))
+        return None
+    vkey = (entry.value.get("facts") or {}).get("vkey")
+    if entry.newer_format:
+        report.met_newer(0)
+        return None
+    if not isinstance(vkey, str):
+        report.bad("no_vkey", 0, "entry 0 names no key")
+        return None
+    try:
+        return parse_key(vkey)
+    except Malformed as error:
+        report.bad("checkpoint", None, f"the key in the log: {error}")
+        return None
+
+
+def open_head(evidence: Evidence, report: Report) -> Checkpoint | None:
+    """Step 1."""
+    report.origin = evidence.key.name
+    try:
+        checkpoint = open_checkpoint(evidence.note, evidence.key)
+    except Malformed as error:
+        report.bad("checkpoint", None, str(error))
+        return None
+    report.size = checkpoint.size
+    return checkpoint
+
+
+def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log:
+    """Steps 2 to 6, but where a change of the root lies: `locate`."""
+    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report))
+    time, index = "", 0
+    while index < checkpoint.size:
+        data = evidence.entry(index)
+        if data is None:
+            report.bad("entries_missing", index, "no entry here")
+            index = evidence.following(index) or checkpoint.size
+            continue
+        log.hashes[index] = leaf_hash(data)
+        report.counts["entries"] += 1
+        entry = read_entry(data, index, report)
+        if entry is not None:
+            _check_start(entry, index, evidence.key, report)
+            if entry.recorded_at < time and entry.event_type != "clock":
+                report.bad("time", index, "earlier than the entry before it")
+            time = entry.recorded_at
+            log.sessions.add(entry, index, log.hashes[index])
+            log.entries.append(entry)
+        index += 1
+    _check_tiles(evidence, log, report)
+    _check_memory(evidence, log, report)
+    report.incomplete += log.sessions.missing()
+    return log
+
+
+def read_entry(data: bytes, index: int, report: Report) -> Entry | None:
+    """Step 4 for one entry; None when it cannot be read on."""
+    try:
+        entry = parse_entry(data)
+    except Malformed as error:
+        report.bad("entry_malformed", index, str(error))
+        return None
+    if entry.newer_format:
+        report.met_newer(index)
+        return None
+    if entry.index != index:
+        report.bad("index", index, f"says index {entry.index}")
+        entry.value["index"] = index
+    report.counts["newer"] += entry.newer_words
+    return entry
+
+
+def locate(log: Log, report: Report, changed_last: int | None = None) -> None:
+    """Step 3, its end: where the entries are not those of the signed root."""
+    for session in log.sessions.by_id:
+        log.sessions.settle(session, None)
+    leaves = log.leaves
+    if leaves is None or root_of(leaves) == log.checkpoint.root:
+        return
+    known = [at for at in (report.first_changed(), log.tile_leaf, changed_last, report.newer_from) if at is not None]
+    report.bad("root", min(known, default=log.untiled), f"expected {encode_base64(log.checkpoint.root)}")
+
+
+def _check_start(entry: Entry, index: int, key: Key, report: Report) -> None:
+    begins = entry.event_type == "log_start" and (entry.facts.get("format"), entry.facts.get("origin"), entry.facts.get("vkey")) == (FORMAT, key.name, key.text)
+    if index == 0 and not begins:
+        report.bad("log_start", 0, "begins another log")
+
+
+def _check_tiles(evidence: Evidence, log: Log, report: Report) -> None:
+    """The full tiles over the entries from 0 on, as far as none is missing."""
+    leaves = []
+    while len(leaves) in log.hashes:
+        leaves.append(log.hashes[len(leaves)])
+    log.untiled = len(log.hashes) - len(log.hashes) % WIDTH
+    for level, n, hashes in tiles_of(leaves):
+        if len(hashes) < WIDTH:
+            continue
+        first = n * WIDTH ** (level + 1)
+        try:
+            tile = evidence.tile(level, n)
+        except Malformed as error:
+            report.bad("unreadable", first + WIDTH ** (level + 1) - 1, f"tile {level}/{n}: {error}")
+            tile = None
+        if tile is None:
+            report.bad("tile_missing", first, f"tile {level}/{n}")
+            log.untiled = min(log.untiled, first) if level == 0 else log.untiled
+        elif tile != b"".join(hashes):
+            differs = next((i for i in range(WIDTH) if tile[32 * i : 32 * i + 32] != hashes[i]), WIDTH)
+            leaf = first + differs * WIDTH**level
+            report.bad("tile", leaf, f"tile {level}/{n}")
+            log.tile_leaf = leaf if level == 0 and log.tile_leaf is None else log.tile_leaf
+
+
+def _check_memory(evidence: Evidence, log: Log, report: Report) -> None:
+    """Step 2."""
+    for note in evidence.remembered:
+        try:
+            seen = open_checkpoint(note, evidence.key)
+        except Malformed as error:
+            report.bad("remembered", None, str(error))
+            continue
+        leaves = log.leaves
+        if seen.size > log.checkpoint.size:
+            report.bad("rolled_back", log.checkpoint.size, f"{seen.size} entries were seen before")
+        elif leaves is not None and root_of(leaves[: seen.size]) != seen.root:
+            report.bad("forked", None, f"the first {seen.size} entries were others before")

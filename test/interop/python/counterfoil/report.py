@@ -1,0 +1,69 @@
+"""What a verification found: docs/format.md §10 and §11."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# What is certain whatever an entry of a newer format says, and what is when it stands before the first of them (§11).
+CERTAIN = {
+    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked", "key",
+    "entries_missing", "entries_extra", "root", "tile", "tile_missing", "bundle", "tiles_extra", "entry_malformed", "index", "commitment",
+}
+CERTAIN_BEFORE = {"log_start", "time", "seq", "prev", "reference", "approval", "list_root", "stream_count"}
+# What is wrong with the entries themselves: the property `unchanged`.
+UNCHANGED = {
+    "checkpoint", "head_mismatch", "entries_missing", "entries_extra", "root", "entry_malformed", "index", "log_start", "time",
+    "seq", "prev", "reference", "approval", "list_root", "entry_extra",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    code: str
+    index: int | None
+    says: str
+
+
+@dataclass
+class Report:
+    problems: list[Problem] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: {"entries": 0, "newer": 0, "payloads": 0, "erased": 0, "withheld": 0})
+    newer_from: int | None = None
+    size: int | None = None
+    origin: str | None = None
+    pinned: bool = False
+    opened: bool = False
+    incomplete: list[str] = field(default_factory=list)
+
+    def bad(self, code: str, index: int | None, says: str) -> None:
+        before = code in CERTAIN_BEFORE and index is not None and self.newer_from is not None and index < self.newer_from
+        if self.newer_from is None or code in CERTAIN or before:
+            self.problems.append(Problem(code, index, says))
+
+    def met_newer(self, index: int) -> None:
+        if self.newer_from is None:
+            self.newer_from = index
+
+    def first_changed(self) -> int | None:
+        return min((one.index for one in self.problems if one.index is not None and one.code in UNCHANGED), default=None)
+
+    def result(self) -> dict[str, Any]:
+        problems = self.problems
+        indexes = [one.index for one in problems if one.index is not None]
+        newer = self.newer_from is not None and not problems
+        whole = not problems and not newer
+        return {
+            "whole": whole,
+            "first_bad_index": min(indexes, default=None),
+            "codes": sorted({one.code for one in problems}),
+            "newer_format": newer,
+            "origin": self.origin,
+            "size": self.size,
+            "pinned": self.pinned,
+            "content_opened": self.opened,
+            "counts": self.counts,
+            "incomplete": sorted(set(self.incomplete)),
+            "problems": [{"code": one.code, "index": one.index, "says": one.says} for one in problems],
+            "exit_code": 0 if whole else 2 if newer else 1,
+        }

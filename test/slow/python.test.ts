@@ -1,0 +1,527 @@
+// Two verifiers that share no code, over generated evidence: databases, archives and bundles, honest and tampered with. They must agree on
+// whole or not, on the first bad index and on the codes. SEED repeats a run, CASES scales it.
+
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { constants, zstdCompressSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { archiveEvidence } from '../../src/archive/evidence.ts'
+import { archiveFolder, writableFolder } from '../../src/archive/folder.ts'
+import { writeArchive } from '../../src/archive/write.ts'
+import { fromBase64, toBase64, toHex } from '../../src/base/bytes.ts'
+import { canonicalJson } from '../../src/base/canonical-json.ts'
+import { CounterfoilError, MisuseError, VerifyError } from '../../src/base/errors.ts'
+import { archiveSource } from '../../src/cli/archive-source.ts'
+import { ownRefs, type Entry } from '../../src/event/entry.ts'
+import { NewerFormatError } from '../../src/event/fault.ts'
+import { parseEntry } from '../../src/event/parse.ts'
+import { VOCABULARY } from '../../src/event/vocabulary.ts'
+import { exportBundle } from '../../src/ledger/bundle.ts'
+import { openCheckpoint } from '../../src/log/checkpoint.ts'
+import { cosignatureSigner } from '../../src/log/cosignature.ts'
+import { addSignature, COSIGNATURE_ED25519, ed25519Verifier, signNote } from '../../src/log/note.ts'
+import { decodeBundle } from '../../src/log/tile.ts'
+import { makePage } from '../../src/page/page.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { bundleIn, formatBundle, parseBundle, type Bundle } from '../../src/verify/bundle-text.ts'
+import { verifyBundle } from '../../src/verify/bundle.ts'
+import { verifyLog } from '../../src/verify/verify.ts'
+import { attacks, chanceAt, honestLog, makeBases, pick, random, type Base } from '../attacks.ts'
+import acceptedVectors from '../ed25519-accepted.json' with { type: 'json' }
+import { readVectors } from '../ed25519-verdicts.ts'
+import { noPython, Python, type Answer, type Said } from '../interop/python.ts'
+import { copyOf, forge, forget, openKeyring, originAt, place, sameOrigin, tamper, verifyAt, type Place, type Writable } from '../sample-log.ts'
+import { testSigner } from '../signer.ts'
+
+const VECTORS = new URL('../../../shared/data/vectors/', import.meta.url)
+const SCALE = Number(process.env['CASES'] ?? 1_000) / 1_000
+const times = (n: number): number[] => Array.from({ length: Math.ceil(n * SCALE) }, (_, i) => i)
+
+/**
+ * Codes that are not compared: `database` is what the engine of each finds wrong with the file itself; what a session row holds beside its last
+ * entry is this library's own, so that `session_row` says more here than there.
+ */
+const OWN: ReadonlySet<string> = new Set(['database', 'session_row'])
+
+interface Outcome { readonly verdict: 'whole' | 'not whole' | 'newer' | 'cannot run'; readonly bad: number | null; readonly codes: readonly string[] }
+interface Found { readonly whole: boolean; readonly problems: readonly { readonly code: string; readonly index?: number }[]; readonly problem_count: number }
+
+async function ours(verify: () => Promise<Found> | Found): Promise<Outcome> {
+  try {
+    const { whole, problems, problem_count } = await verify()
+    if (problem_count > problems.length) return { verdict: 'not whole', bad: null, codes: ['…'] }
+    return outcome(whole ? 'whole' : 'not whole', problems)
+  } catch (error) {
+    if (error instanceof MisuseError) return outcome('cannot run', [])
+    if (!(error instanceof CounterfoilError)) throw error
+    if (error.code === 'newer_format') return outcome('newer', [])
+    return error instanceof VerifyError ? outcome('not whole', [{ code: error.code, index: error.first_bad_index ?? null }]) : outcome('cannot run', [])
+  }
+}
+
+function theirs(answer: Answer<Said>): Outcome {
+  if ('refused' in answer) throw new Error(answer.refused)
+  const { whole, newer_format, exit_code, problems } = answer.is
+  return outcome(whole ? 'whole' : newer_format ? 'newer' : exit_code === 2 ? 'cannot run' : 'not whole', problems)
+}
+
+function outcome(verdict: Outcome['verdict'], problems: readonly { readonly code: string; readonly index?: number | null | undefined }[]): Outcome {
+  // without an opened checkpoint nothing says how far the log goes: how much of it is read then is up to the verifier
+  if (problems.some(({ code }) => code === 'checkpoint')) return { verdict, bad: null, codes: ['checkpoint'] }
+  const shared = problems.filter(({ code }) => !OWN.has(code))
+  const indexes = shared.flatMap(({ index }) => (index === undefined || index === null ? [] : [index]))
+  return { verdict, bad: indexes.length === 0 ? null : Math.min(...indexes), codes: [...new Set(shared.map(({ code }) => code))].sort() }
+}
+
+describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === undefined ? '' : ` (skipped: ${noPython})`}`, () => {
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'counterfoil-python-'))
+  const seen = new Map<string, number>()
+  const differ: string[] = []
+  let python: Python
+  let bases: readonly Base[]
+  const honest: Place[] = []
+
+  beforeAll(async () => {
+    python = new Python()
+    bases = await makeBases(folder, 6)
+    for (let n = 0; n < 14; n++) {
+      const where = place(join(folder, `honest-${n}`))
+      await honestLog(where, { erased: 0, renewed: 0, reopened: 0, resumed: 0 })
+      honest.push(where)
+    }
+  })
+  afterAll(() => {
+    python.close()
+    rmSync(folder, { recursive: true, force: true })
+    process.stderr.write(`\n${[...seen].sort(([a], [b]) => (a < b ? -1 : 1)).map(([what, n]) => `${String(n).padStart(5)}  ${what}`).join('\n')}\n`)
+  })
+
+  async function compare(what: string, question: { file: string; key?: string; keys?: string }, verify: () => Promise<Found> | Found): Promise<void> {
+    const before = chanceAt()
+    const asked = python.ask<Said>(question)
+    const [one, other] = [await ours(verify), theirs(await asked)]
+    seen.set(`${what}: ${one.verdict}`, (seen.get(`${what}: ${one.verdict}`) ?? 0) + 1)
+    const same = one.codes[0] === '…' ? one.verdict === other.verdict : JSON.stringify(one) === JSON.stringify(other)
+    if (!same) differ.push(`${what}, chance ${before}: ${JSON.stringify(one)} here, ${JSON.stringify(other)} there`)
+  }
+
+  const vkeyOf = (where: Place): string => openKeyring(originAt(where), where.home).vkey
+
+  /** How many of a kind were not whole: agreement over nothing would say nothing. */
+  const failed = (kind: string): number => [...seen].filter(([what]) => what.startsWith(`${kind}, `) && what.endsWith(': not whole')).reduce((sum, [, n]) => sum + n, 0)
+
+  const keysOf = ({ home }: Place): string => join(home, readdirSync(home)[0]!)
+
+  /** A database as four people see it: with its keys, with the verifier key, with neither. */
+  async function database(what: string, where: Place): Promise<void> {
+    const vkey = vkeyOf(where)
+    const who = random(4)
+    if (who < 2) await compare(`database, ${what}`, { file: where.db, keys: keysOf(where) }, () => verifyAt(where, { who: 'keys' }))
+    else if (who === 2) await compare(`database, ${what}`, { file: where.db, key: vkey }, () => verifyAt(where, { who: 'none', vkey }))
+    else await compare(`database, ${what}`, { file: where.db }, () => verifyAt(where, { who: 'none' }))
+  }
+
+  const fresh = (from: Place): Place => sameOrigin(from, random(2) === 0 ? forget(copyOf(from, join(folder, 'copy'))) : copyOf(from, join(folder, 'copy')))
+  const anyLog = (): Place => (random(3) === 0 ? pick(honest) : pick(bases).where)
+
+  /** One bit of an entry, in the file itself: the tables would not have what is no JSON. */
+  function flipEntry(where: Place): void {
+    const entries: Uint8Array[] = []
+    tamper(where, (sql) => { entries.push(...sql('SELECT entry FROM entries').map(({ entry }) => entry as Uint8Array)) })
+    const file = readFileSync(where.db)
+    const bytes = pick(entries)
+    const at = file.indexOf(bytes)
+    if (at === -1) return // it lies on more than one page
+    file[at + random(bytes.length)]! ^= 1 << random(8)
+    writeFileSync(where.db, file)
+  }
+
+  /** One bit of one cell of a table. */
+  function flipCell(where: Place, table: string, column: string): void {
+    if (table === 'entries') return flipEntry(where)
+    tamper(where, (sql) => {
+      const rows = sql(`SELECT rowid AS id, ${column} AS cell FROM ${table} WHERE length(${column}) > 0`)
+      if (rows.length === 0) return
+      const { id, cell } = pick(rows)
+      const text = typeof cell === 'string'
+      const bytes = Buffer.from(cell as Uint8Array | string)
+      const at = random(bytes.length)
+      bytes[at]! ^= 1 << random(text ? 7 : 8)
+      sql(`UPDATE ${table} SET ${column} = ? WHERE rowid = ?`, text ? bytes.toString() : bytes, id as number)
+    })
+  }
+
+  /** A change that its maker signs: another form of something, a newer word, a newer version. */
+  function reworded(entries: Writable<Entry>[]): void {
+    const entry = pick(entries) as { facts: { [name: string]: unknown }; payloads: { [name: string]: unknown } } & { [name: string]: unknown }
+    const odd = [0, 1, -1, 3, 2 ** 53 - 1, true, 'odd', 'approved', [], ['a'], { a: 1 }, '0', entry['prev'], [entry['prev']], '2026-11-21T08:00:00.000Z', 'x'.repeat(128)]
+    const facts = Object.keys(entry.facts)
+    switch (random(9)) {
+      case 0: entry.facts = { ...entry.facts, [facts.length === 0 ? 'odd' : pick(facts)]: pick(odd) }; break
+      case 1: entry.facts = Object.fromEntries(Object.entries(entry.facts).filter(([name]) => name !== pick([...facts, 'none']))); break
+      case 2: entry['event_type'] = pick(['later_kind', 'log_start', 'custom', 'session_end', 'tool_call', 'approval_decision', 'clock']); break
+      case 3: entry['v'] = 2; break
+      case 4: entry['later'] = pick([...odd, null, 1.5, 'ü']); break
+      case 5: entry['recorded_at'] = '2026-11-20T08:00:00.000Z'; break
+      case 6: entry['stream_seq'] = random(20); entry['stream'] ??= '0'.repeat(32); break
+      case 7: entry.payloads = { ...entry.payloads, [pick([...Object.keys(entry.payloads), 'input_messages', 'odd'])]: pick([{ same: 0 }, { add: [], count: 0, root: '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' }, { add: [], base: 1, count: 1, keep: 1, root: entry['prev'] }]) }; break
+      default: entry.facts = { ...entry.facts, streams: { [String(entry['stream'] ?? '0'.repeat(32))]: random(12) } }
+    }
+  }
+
+  /** Reworded and signed again; false where the tables would not have it. */
+  function signed(where: Place): boolean {
+    try {
+      forge(where, (entries) => {
+        for (let i = 1 + random(2); i > 0; i--) reworded(entries)
+      }, { keepOrder: random(4) === 0 })
+      return true
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ERR_SQLITE_ERROR') throw error
+      return false
+    }
+  }
+
+  test(`says what we say of ${times(400).length} databases`, async () => {
+    for (const n of times(60)) await database('honest', n < honest.length ? honest[n]! : anyLog())
+    for (const n of times(168)) {
+      const [what, attack] = Object.entries(attacks)[n % 14]!
+      const base = pick(bases)
+      const where = fresh(base.where)
+      attack(where, base)
+      await database(what, where)
+    }
+    const cells = [['entries', 'entry'], ['entries', 'entry'], ['heads', 'checkpoint'], ['tiles', 'hashes'], ['scopes', 'wrapped'], ['scopes', 'scope'], ['segments', 'bytes'], ['segments', 'scope'], ['subjects', 'subject']] as const
+    for (const n of times(99)) {
+      const [table, column] = cells[n % cells.length]!
+      const where = fresh(table === 'tiles' ? bases[0]!.where : anyLog())
+      flipCell(where, table, column)
+      await database(`a bit of ${table}.${column}`, where)
+    }
+    const rows = ['places', 'contents', 'scopes', 'segments', 'subjects', 'sessions', 'tiles', 'heads'] as const
+    for (const n of times(32)) {
+      const table = rows[n % rows.length]!
+      const where = fresh(table === 'tiles' ? bases[0]!.where : anyLog())
+      tamper(where, (sql) => {
+        const order = `${sql(`SELECT count(*) AS n FROM ${table}`)[0]!['n'] === 0 ? 0 : random(Number(sql(`SELECT count(*) AS n FROM ${table}`)[0]!['n']))}`
+        const key = { places: 'idx, ordinal', contents: 'scope, key' }[table as string] ?? 'rowid'
+        sql(`DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} LIMIT 1 OFFSET ${order})`)
+      })
+      await database(`a row of ${table} gone`, where)
+    }
+    for (const _ of times(41)) {
+      const where = fresh(anyLog())
+      if (signed(where)) await database('reworded and signed', where)
+    }
+    expect(differ.splice(0)).toEqual([])
+    expect(failed('database')).toBeGreaterThan(times(200).length)
+  })
+
+  async function archiveOf({ db }: Place, to: string): Promise<void> {
+    rmSync(to, { recursive: true, force: true })
+    const store = await openSqliteStore(db, { readOnly: true })
+    try {
+      await store.read(async (view) => writeArchive(await writableFolder(to), await archiveSource(view)))
+    } finally {
+      await store.close()
+    }
+  }
+
+  test(`says what we say of ${times(300).length} archives`, async () => {
+    const sources = [bases[0]!.where, ...bases.slice(1, 3).map(({ where }) => where), ...honest.slice(0, 8)]
+    for (const [i, where] of sources.entries()) await archiveOf(where, join(folder, `archive-${i}`))
+    const changed = join(folder, 'changed')
+    const check = async (what: string, where: Place): Promise<void> => {
+      const vkey = random(2) === 0 ? vkeyOf(where) : undefined
+      await compare(`archive, ${what}`, { file: changed, ...(vkey === undefined ? {} : { key: vkey }) }, async () => verifyLog(await archiveEvidence(archiveFolder(changed), vkey)))
+    }
+    const copied = (): { where: Place; files: string[] } => {
+      const i = random(sources.length)
+      rmSync(changed, { recursive: true, force: true })
+      cpSync(join(folder, `archive-${i}`), changed, { recursive: true })
+      return { where: sources[i]!, files: readdirSync(changed, { recursive: true, encoding: 'utf8' }).map((name) => join(changed, name)).filter((name) => statSync(name).isFile()).sort() }
+    }
+    for (const _ of times(30)) await check('honest', copied().where)
+    for (const kind of ['checkpoint', 'tile/entries', 'tile/0', 'tile/1', 'segment/list', 'segment/data']) {
+      for (const n of times(36)) {
+        const { where, files } = copied()
+        const chosen = files.filter((name) => name.includes(`/${kind}`))
+        if (chosen.length === 0) continue
+        const name = pick(chosen)
+        const bytes = readFileSync(name)
+        if (n % 4 === 0) rmSync(name)
+        else if (n % 8 === 1) truncateSync(name, random(bytes.length + 1))
+        else if (n % 8 === 5) writeFileSync(name, Buffer.concat([bytes, bytes.subarray(0, 1 + random(70))]))
+        else if (n % 8 === 3 && chosen.length > 1) {
+          const other = pick(chosen)
+          const aside = `${name}-aside`
+          renameSync(name, aside)
+          if (other !== name) renameSync(other, name)
+          renameSync(aside, other)
+        } else if (bytes.length > 0) {
+          bytes[random(bytes.length)]! ^= 1 << random(8)
+          writeFileSync(name, bytes)
+        }
+        await check(`${kind} ${n % 4 === 0 ? 'gone' : 'changed'}`, where)
+      }
+    }
+    for (const _ of times(54)) {
+      const where = fresh(anyLog())
+      try {
+        if (!signed(where)) continue
+        await archiveOf(where, changed)
+      } catch (error) {
+        if (!(error instanceof CounterfoilError || error instanceof MisuseError)) throw error
+        continue // it archives nothing that it cannot read
+      }
+      await check('reworded and signed', where)
+    }
+    expect(differ.splice(0)).toEqual([])
+    expect(failed('archive')).toBeGreaterThan(times(150).length)
+  })
+
+  test(`says what we say of ${times(300).length} bundles`, async () => {
+    const sources: { where: Place; json: string }[] = []
+    for (const where of [bases[0]!.where, bases[1]!.where, ...honest]) {
+      const store = await openSqliteStore(where.db, { readOnly: true })
+      try {
+        const sessions = await store.read((view) => view.listSessions({ limit: 3 }))
+        for (const { session_id } of sessions) for (const disclose of ['all', 'none'] as const) sources.push({ where, json: (await store.read((view) => exportBundle(view, openKeyring(originAt(where), where.home), { session_id, disclose }))).json })
+      } finally {
+        await store.close()
+      }
+    }
+    const check = async (what: string, where: Place, json: string, page = false): Promise<void> => {
+      const file = join(folder, page ? 'bundle.html' : 'bundle.json')
+      writeFileSync(file, json)
+      const key = random(3) === 0 ? undefined : vkeyOf(random(12) === 0 ? bases[2]!.where : where)
+      await compare(`bundle, ${what}`, { file, ...(key === undefined ? {} : { key }) }, () => verifyBundle(page ? bundleIn(json) : json, key === undefined ? {} : { key }).verdict)
+    }
+    for (const n of times(40)) {
+      const { where, json } = n < sources.length ? sources[n]! : pick(sources)
+      await check('honest', where, n % 4 === 0 ? makePage(json, '') : json, n % 4 === 0)
+    }
+    for (const n of times(100)) {
+      const { where, json } = pick(sources)
+      const whole = n % 5 === 0 ? makePage(json, '') : json
+      const at = 1 + random(whole.length - 1)
+      const made = pick([whole.slice(0, at) + String.fromCharCode(whole.charCodeAt(at) ^ (1 << random(7))) + whole.slice(at + 1), whole.slice(0, at) + whole.slice(at + 1), whole.slice(0, at) + pick(['0', ' ', '"', '<', '\\u0041']) + whole.slice(at)])
+      await check('a character', where, made, n % 5 === 0)
+    }
+    for (const _ of times(160)) {
+      const { where, json } = pick(sources)
+      const bundle = structuredClone(parseBundle(json)) as { -readonly [name in keyof Bundle]: any }
+      rearrange(bundle, where)
+      await check('rearranged', where, formatBundle(bundle))
+    }
+    expect(differ.splice(0)).toEqual([])
+    expect(failed('bundle')).toBeGreaterThan(times(150).length)
+  })
+
+  test('parses entries as we do, also those of every kind that are nearly right', async () => {
+    const rows: Entry[] = []
+    tamper(bases[1]!.where, (sql) => { rows.push(...sql('SELECT entry FROM entries').map(({ entry }) => JSON.parse(Buffer.from(entry as Uint8Array).toString()) as Entry)) })
+    for (const _ of times(6_000)) {
+      const bytes = nearly(structuredClone(pick(rows)) as never)
+      const answer = await python.ask<{ newer_format: boolean; newer_words: boolean; own_refs: string[] }>({ entry: bytes.toString('base64') })
+      const told = 'is' in answer ? (answer.is.newer_format ? 'newer' : JSON.stringify([answer.is.newer_words, answer.is.own_refs])) : 'refused'
+      if (told !== readEntry(bytes)) differ.push(`${bytes.toString()}: ${readEntry(bytes)} here, ${told} there`)
+    }
+    expect(differ.splice(0)).toEqual([])
+  })
+
+  function readEntry(bytes: Uint8Array): string {
+    try {
+      const { entry, unknown } = parseEntry(bytes)
+      return JSON.stringify([unknown.length > 0, [...ownRefs(entry)].map(({ slot, position }) => `${slot}/${position}`)])
+    } catch (error) {
+      return error instanceof NewerFormatError ? 'newer' : 'refused'
+    }
+  }
+
+  test('opens notes as we do', async () => {
+    const { signer, vkey } = testSigner('counterfoil.example/log', 3)
+    const texts = ['counterfoil.example/log\n5\nqY/i6C26Nn6icvbCuTB10jPlxoLF9cQyKZ/chiE9XTM=\n', 'counterfoil.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n', 'counterfoil.example/log\n7\nqY/i6C26Nn6icvbCuTB10jPlxoLF9cQyKZ/chiE9XTM=\nmore\n']
+    const other = testSigner('witness.example/w', 9, COSIGNATURE_ED25519)
+    for (const _ of times(2_000)) {
+      let note = signNote(pick(texts), [signer, ...(random(3) === 0 ? [cosignatureSigner(other.signer, 1_795_000_000)] : [])])
+      const at = random(note.length)
+      const line = note.slice(note.lastIndexOf('\n', note.length - 2) + 1)
+      note = pick([note, note + line, note + line.replace(/.{6}\n$/, 'AAAA==\n'), note.replace('log 5', 'log'), note.slice(0, at) + pick(['\n', ' ', '0', '\t', '=', '\u2014', '\ud800']) + note.slice(at + random(2)), note.slice(0, at) + String.fromCharCode(note.charCodeAt(at) ^ (1 << random(7))) + note.slice(at + 1), note.slice(0, at)])
+      const bytes = Buffer.from(note)
+      const answer = await python.ask<{ origin: string; size: number; root: string; signed: string[] }>({ note: bytes.toString('base64'), keys: [vkey] })
+      const told = 'is' in answer && answer.is.signed.length > 0 ? JSON.stringify([answer.is.origin, answer.is.size, answer.is.root]) : 'refused'
+      const one = readNote(bytes, vkey)
+      if (told !== one) differ.push(`${JSON.stringify(note)}: ${one} here, ${told} there`)
+    }
+    expect(differ.splice(0)).toEqual([])
+  })
+
+  function readNote(bytes: Uint8Array, vkey: string): string {
+    try {
+      const { origin, size, root } = openCheckpoint(bytes, [ed25519Verifier(vkey)])
+      return JSON.stringify([origin, size, toHex(root)])
+    } catch (error) {
+      if (!(error instanceof CounterfoilError)) throw error
+      return 'refused'
+    }
+  }
+
+  test('decompresses what Zstandard compressed, in every level', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/format.md'))
+    for (const n of times(60)) {
+      const level = [1, 3, 9, 19][n % 4]!
+      const content = pick([page.subarray(random(5_000), 5_000 + random(60_000)), Buffer.from(JSON.stringify(Array.from({ length: random(900) }, (_, i) => ({ i, n: random(1e9) })))), Buffer.alloc(random(300_000), 65), Buffer.concat([page, page.subarray(100), page])])
+      const packed = zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: level } })
+      expect(await python.ask({ zstd: packed.toString('base64'), most: 2 ** 21 })).toEqual({ is: content.toString('base64') })
+      packed[random(packed.length)]! ^= 1 << random(8)
+      const answer = await python.ask({ zstd: packed.toString('base64'), most: 2 ** 21 }) // refused, or other content: never an accident
+      expect('is' in answer || 'refused' in answer).toBe(true)
+    }
+  })
+
+  describe.skipIf(!existsSync(VECTORS))(`over the published vectors${existsSync(VECTORS) ? '' : ' (skipped: ../shared/data/vectors is absent)'}`, () => {
+    const read = (path: string): Buffer => readFileSync(new URL(path, VECTORS))
+    const names = (path: string): string[] => readdirSync(new URL(path, VECTORS), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json')).sort()
+
+    test('RFC 6962: its verdict on 98 inclusion and 98 consistency proofs is theirs', async () => {
+      const told: Record<string, string[]> = {}
+      for (const kind of ['inclusion', 'consistency'] as const) for (const name of names(`rfc6962/${kind}`)) {
+        const json = read(`rfc6962/${kind}/${name}`).toString()
+        const one = JSON.parse(json) as { wantErr: boolean; root: string; root1: string; root2: string; leafHash: string; proof: string[] | null }
+        const integer = (field: string): string => new RegExp(`"${field}": (\\d+)`).exec(json)![1]!
+        const asked = kind === 'inclusion' ? { inclusion: [integer('leafIdx'), integer('treeSize'), one.leafHash, one.root, one.proof ?? []] } : { consistency: [integer('size1'), integer('size2'), one.root1, one.root2, one.proof ?? []] }
+        const answer = await python.ask<boolean>(asked)
+        if (!('is' in answer) || answer.is === one.wantErr) (told[kind] ??= []).push(name)
+      }
+      // as test/vectors.test.ts: a hash is 32 bytes, whatever it is compared with
+      expect(told).toEqual({ consistency: ['additional/sizes-are-equal-one-and-proof-is-empty.json'] })
+    })
+
+    test('RFC 8785: its 6 outputs', async () => {
+      for (const name of names('jcs/input')) expect(await python.ask({ json: read(`jcs/input/${name}`).toString('base64') })).toEqual({ is: read(`jcs/output/${name}`).toString() })
+      expect(names('jcs/input').length).toBe(6)
+    })
+
+    test('Ed25519: accepts of the 914 edge cases exactly what we accept', async () => {
+      const accepted: number[] = []
+      for (const { number, key, sig, msg } of readVectors() as never as { number: number; key: string; sig: string; msg: string }[]) {
+        const answer = await python.ask<boolean>({ ed25519: [key, Buffer.from(msg).toString('hex'), sig] })
+        if ('is' in answer && answer.is) accepted.push(number)
+      }
+      expect(accepted).toEqual(acceptedVectors.accepted)
+    })
+
+    test('signed notes and trees: the 16 checkpoints of Tessera open, with the roots of their entries', async () => {
+      const key = 'example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx'
+      for (let size = 0; size < 16; size++) {
+        const entries = size === 0 ? [] : decodeBundle(read(`tessera-log/log/tile/entries/000.p/${size}`), size)
+        const [note, root] = [await python.ask<{ size: number; root: string; signed: string[] }>({ note: read(`tessera-log/log/checkpoint.${size}`).toString('base64'), keys: [key] }), await python.ask<string>({ leaves: entries.map(toBase64) })]
+        expect(note).toMatchObject({ is: { size, signed: [key], ...('is' in root ? { root: root.is } : {}) } })
+      }
+    })
+  })
+
+  /** Parts of a bundle changed, in its one spelling. */
+  function rearrange(bundle: { -readonly [name in keyof Bundle]: any }, where: Place): void {
+    const i = random(bundle.entries.length)
+    const j = random(Math.max(1, bundle.payloads.length))
+    switch (random(13)) {
+      case 0: bundle.entries.splice(i, 1); if (bundle.entries.length === 0) bundle.entries = [{ entry: '', index: 0 }]; break
+      case 1: bundle.entries[i].index += random(3) - 1; bundle.entries.sort((a: { index: number }, b: { index: number }) => a.index - b.index); break
+      case 2: {
+        const bytes = fromBase64(bundle.entries[i].entry)
+        bytes[random(bytes.length)]! ^= 1 << random(8)
+        bundle.entries[i].entry = toBase64(bytes)
+        break
+      }
+      case 3: {
+        const entry = [JSON.parse(Buffer.from(bundle.entries[i].entry, 'base64').toString())] as Writable<Entry>[]
+        reworded(entry)
+        bundle.entries[i].entry = Buffer.from(canonicalJson(entry[0] as never)).toString('base64')
+        break
+      }
+      case 4: if (bundle.proof.length > 0) bundle.proof.splice(random(bundle.proof.length), 1); break
+      case 5: bundle.proof.splice(random(bundle.proof.length + 1), 0, toBase64(new Uint8Array(32))); break
+      case 6: if (bundle.payloads.length > 0) bundle.payloads.splice(j, 1); break
+      case 7: bundle.payloads.splice(j, 0, { index: random(50), media: 'text', position: 0, slot: 'output', withheld: true }); break
+      case 8: {
+        const one = bundle.payloads[j]
+        if (one === undefined) break
+        if ('text' in one) one.text = `${one.text}${pick(['', ' ', '<'])}`
+        else bundle.payloads[j] = { index: one.index, media: one.media, position: one.position, salt: toBase64(new Uint8Array(32)), slot: one.slot, ...pick([{ text: 'made up' }, { base64: toBase64(new Uint8Array([255, 0])) }]) }
+        break
+      }
+      case 9: if (bundle.payloads[j] !== undefined) bundle.payloads[j] = { ...bundle.payloads[j], ...pick([{ position: 1 }, { media: 'bytes' }, { slot: 'odd' }, { index: 0 }]) }; break
+      case 10: bundle[pick(['origin', 'session_id'] as const)] = pick([bundle.origin, bundle.session_id, 'counterfoil.local/0', '01a1fd1e-8c00-7324-8f47-a67f6dc0978d']); break
+      case 11: {
+        const { signer, vkey } = testSigner('witness.example/w', 9, COSIGNATURE_ED25519)
+        bundle.checkpoint = addSignature(bundle.checkpoint, cosignatureSigner(signer, 1_795_000_000))
+        if (random(3) > 0) bundle.keys.push(vkey)
+        if (random(3) === 0) bundle.keys.reverse()
+        break
+      }
+      default: bundle.keys = pick([[], [...bundle.keys, ...bundle.keys], [vkeyOf(bases[2]!.where)], ['odd'], [`${bundle.keys[0]}=`]]); void where
+    }
+  }
+})
+
+const HASH = 'n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg='
+const ID = '01a1fd1e-8c00-7324-8f47-a67f6dc0978d'
+const REF = '0c31afa0e071d602df96abb68a5044e5'
+const ref = { c: HASH, m: 'json' }
+const refs = (n: number): object[] => Array.from({ length: n }, () => ({ ...ref }))
+const list = { add: [ref], count: 1, root: HASH }
+/** Values at the edges of the forms of docs/format.md §3. */
+const EDGES: readonly unknown[] = [
+  0, 1, -1, 65_535, 65_536, 2 ** 53 - 1, -(2 ** 53 - 1), 2 ** 53, 1.5, true, false, null, '', 'a', 'A b', 'é', '~', '.a', 'a.b/c', 'x'.repeat(128), 'x'.repeat(129), 'x'.repeat(70_000),
+  '0.7', '-0', '00.1', '1.', '1'.repeat(32), '1'.repeat(33), HASH, HASH.replace('gg=', 'gh='), HASH.replace('=', ''), ID, ID.toUpperCase(), `${ID}/0`, `${ID}/65535`, `${ID}/65536`, `${ID}/00`, REF, REF.toUpperCase(),
+  '2026-02-29T00:00:00.000Z', '2024-02-29T00:00:00.000Z', '0000-02-29T00:00:00.000Z', '1900-02-29T00:00:00.000Z', '2026-11-21T24:00:00.000Z', '2026-11-21T23:59:60.000Z', '2026-11-21T23:59:59.999Z', '2026-11-21T23:59:59.99Z', '2026-13-01T00:00:00.000Z', '2026-00-01T00:00:00.000Z',
+  [], ['a'], ['a', 1], [[]], [''], [ID], Array(64).fill(ID), Array(65).fill(ID), ['x'.repeat(129)], {}, { a: 1 }, { a: -1 }, { '': 1 }, { a: 'b' }, { a: 1.5 }, { [REF]: 3 }, { [REF]: -3 },
+  { same: 0 }, { same: 2 }, { same: -1 }, { same: 0, x: 1 }, ref, { ...ref, m: 'html' }, { ...ref, k: 0 }, { ...ref, k: 1 }, { ...ref, k: 65_535 }, { ...ref, k: 65_536 }, { ...ref, masked: [] }, { ...ref, masked: ['email'] }, { ...ref, masked: ['x'.repeat(33)] }, { ...ref, masked: ['a', 'b', 'c', 'd', 'e'] }, { ...ref, x: 1 }, { c: HASH },
+  list, { ...list, count: 2 }, { ...list, base: 0 }, { ...list, base: 0, keep: 1, count: 2 }, { ...list, base: 0, keep: 0 }, { ...list, base: 99, keep: 0 }, { ...list, x: 1 }, { add: [], count: 0, root: HASH }, { ...list, add: [{ same: 0 }] }, { ...list, add: refs(256), count: 256 }, { ...list, add: refs(257), count: 257 },
+  'failure', 'before', 'high', 'custom', 'log_start', Array.from({ length: 61 }).reduce((inner: unknown) => [inner], 0), Array.from({ length: 63 }).reduce((inner: unknown) => [inner], 0), Array.from({ length: 64 }).reduce((inner: unknown) => [inner], 0),
+]
+
+/** A value of a form of §4, as the vocabulary of the sources writes it. */
+function valueOf(form: string): unknown {
+  const bare = form.replace('?', '')
+  if (bare.startsWith('=')) return pick(bare.slice(1).split('|'))
+  const several = /^([a-z]+)\[[0-9]+\]$/.exec(bare)?.[1]
+  if (several === 'counts') return { [REF]: 3 }
+  if (several !== undefined) return [valueOf(several)]
+  return { label: 'abc', uuid: ID, ref: REF, hash: HASH, time: '2026-11-21T23:59:59.999Z', decimal: '0.7', int: 5, bool: true, scope: `${ID}/0` }[bare]
+}
+
+/** The bytes of an entry in which one thing was changed. */
+function nearly(entry: { [name: string]: unknown; facts: { [name: string]: unknown }; payloads: { [name: string]: unknown } }): Buffer {
+  if (random(2) === 0) {
+    const [type, rules] = pick(Object.entries(VOCABULARY)) as [string, { facts: { [name: string]: string }; payloads: { [name: string]: string } }]
+    entry['event_type'] = type
+    entry.facts = Object.fromEntries(Object.entries(rules.facts).filter(([, form]) => !form.endsWith('?') || random(3) === 0).map(([name, form]) => [name, valueOf(form)]))
+    entry.payloads = Object.fromEntries(Object.entries(rules.payloads).filter(() => random(3) === 0).map(([name, form]) => [name, random(4) === 0 ? { same: 0 } : form === 'list' ? list : ref]))
+  }
+  const where: { [name: string]: unknown } = pick([entry, entry.facts, entry.payloads])
+  const names = Object.keys(where)
+  const kind = random(9)
+  if (kind < 5 && names.length > 0) where[pick(names)] = pick(EDGES)
+  else if (kind === 5 && names.length > 0) delete where[pick(names)]
+  else if (kind === 6) where[pick(['x', 'Ab', '0a', 'a'.repeat(64), 'a'.repeat(65), 'v', 'stream', 'stream_seq', 'step_number', 'outcome', 'parent_event_id', 'risk', 'input_messages'])] = pick(EDGES)
+  else if (kind === 7) {
+    const text = canonicalJson(entry as never)
+    const at = random(text.length)
+    return Buffer.from(random(2) === 0 ? text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ (1 << random(7))) + text.slice(at + 1) : text.slice(0, at) + pick(['1', ' ', '-', '"', '0', 'e', '\\u0041', ',', '{', '}', '.0']) + text.slice(at + random(2)))
+  } else {
+    entry[pick(['v', 'index', 'seq'])] = pick(EDGES)
+    if (random(2) === 0) entry['x'] = pick(EDGES)
+  }
+  return Buffer.from(spelled(entry))
+}
+
+/** Canonical also where the library would not spell it: too deep. */
+function spelled(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spelled).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${spelled((value as { [name: string]: unknown })[name])}`).join(',')}}`
+}
