@@ -48,7 +48,7 @@ export const SUMMARY: SessionSummary = {
 }
 
 export const VERDICT: Verdict = {
-  whole: true, origin: 'counterfoil.local/8f31c2aabbccddeeff00112233445566', size: 1204, checkpoint: 'checkpoint', recorded_at: new Date(START + 41_200).toISOString(),
+  whole: true, origin: 'counterfoil.local/8f31c2aabbccddeeff00112233445566', size: 1204, checkpoint: 'checkpoint', keys: [], recorded_at: new Date(START + 41_200).toISOString(),
   properties: {
     unchanged: { status: 'proved', says: 'the 1,204 entries are the ones signed: none edited, inserted, reordered or removed before #1203' },
     complete: { status: 'proved', says: '36 sessions are whole to their end; 1 is open, 1 was interrupted at #640' },

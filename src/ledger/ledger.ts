@@ -15,7 +15,7 @@ import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash } from '../log/hash.ts'
 import { proveInclusion } from '../log/inclusion.ts'
-import { ed25519Verifier, parseNote } from '../log/note.ts'
+import { parseNote } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
 import type { Head, Store, StoreView } from '../store/contract.ts'
@@ -26,8 +26,9 @@ import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
 import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
-import { Appender, readTip, type Handed, type Placed, type Refused } from './append.ts'
+import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
+import { keyChainOf, rotationDraft } from './keys.ts'
 import { errorData } from './message.ts'
 
 /** The most that one append takes. */
@@ -128,9 +129,9 @@ export class Ledger {
     return this.#exclusive(() => this.#append(handed, spool))
   }
 
-  async #append(handed: readonly Handed[], spool?: { id: string; offset: number }): Promise<(Placed | Refused)[]> {
+  async #append(handed: readonly Handed[], spool?: { id: string; offset: number }, next?: AppendOptions['next']): Promise<(Placed | Refused)[]> {
     if (this.#broken !== undefined) await this.#reopen()
-    const options = spool === undefined ? {} : { spool }
+    const options = { ...(spool === undefined ? {} : { spool }), ...(next === undefined ? {} : { next }) }
     let answers: (Placed | Refused)[]
     try {
       answers = await this.#appender.append(handed, options)
@@ -145,7 +146,7 @@ export class Ledger {
         throw again
       })
     }
-    this.#noteHead(handed.some(({ draft }) => draft.event_type === 'session_end' || draft.event_type === 'session_timeout'))
+    this.#noteHead(next !== undefined || handed.some(({ draft }) => draft.event_type === 'session_end' || draft.event_type === 'session_timeout'))
     return answers
   }
 
@@ -354,6 +355,18 @@ export class Ledger {
     }
   }
 
+  /**
+   * Hands over to a new signing key: makes it, has the old one sign it over in an entry of its own, and destroys the old one. Killed in between, the
+   * log goes on under the old key or under the new one, and the next open finishes it.
+   */
+  async rotate(): Promise<{ readonly index: number; readonly vkey: string; readonly before: string }> {
+    const before = this.#keyring.vkey
+    const draft = rotationDraft(this.ownSession, this.#clock())
+    const [placed] = await this.#exclusive(() => this.#append([{ draft, writer: 'ledger' }], undefined, () => this.#keyring.makeNext()))
+    if (placed === undefined || 'refused' in placed) throw new StoreError('not_rotated', 'ledger: the rotation could not be put on record', 'run counterfoil verify')
+    return { index: placed.index, vkey: this.#keyring.vkey, before }
+  }
+
   /** Makes the next KEK, re-wraps every living secret, destroys the old ones: from then on no older copy of the database gives an erased scope back. Killed in between, the next open finishes it. */
   async renewKek(): Promise<{ generation: number; scopes: number }> {
     this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)
@@ -534,6 +547,8 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
   const note = keyring.readHead() // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head
+    keyring.follow(now.checkpoint)
+    await checkNotRetired(view, keyring)
     await readTip(view, now, keyring)
     await checkNotBehind(view, openOwn(keyring, now.checkpoint), note, keyring)
     const first = (await view.entries(0, 1))[0]
@@ -541,6 +556,20 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
     return parseEntry(first.entry).entry.session_id
   })
   return { keyring, appender: new Appender(store, keyring, clock, own) }
+}
+
+/** Refuses keys that are older than the log: they lack the one that signs it now. */
+async function checkNotRetired(view: StoreView, keyring: Keyring): Promise<void> {
+  let newest: string
+  try {
+    const chain = await keyChainOf(view)
+    if (chain.indexOf(keyring.vkey) === -1) return // the log is another's, which shows below
+    newest = chain.newest.vkey
+  } catch (error) {
+    if (error instanceof VerifyError) return // as does what is wrong with its entries
+    throw error
+  }
+  if (newest !== keyring.vkey) throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, 'these keys are an older copy: restore the newest copy of the folder')
 }
 
 /** Refuses a store that is behind, or beside, the newest checkpoint that these keys signed. */
@@ -558,9 +587,9 @@ async function checkNotBehind(view: StoreView, head: Checkpoint, note: string | 
   }
 }
 
-/** A checkpoint note that this log's own key signed. VerifyError when it did not. */
+/** A checkpoint note that this log's own key signed, or one of those before it. VerifyError when none did. */
 export function openOwn(keyring: Keyring, note: string): Checkpoint {
-  return openCheckpoint(note, [ed25519Verifier(keyring.vkey)], { origin: keyring.origin })
+  return openCheckpoint(note, keyring.verifiers(), { origin: keyring.origin })
 }
 
 /** The tiles of a stored log of `size`, partial ones made from entries. */

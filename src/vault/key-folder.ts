@@ -127,7 +127,7 @@ class DiskFolder implements KeyFolder {
     } finally {
       closeSync(fd)
     }
-    unlinkSync(path)
+    rmSync(path, { force: true }) // another process may be at the same
     syncFolder(this.name)
   }
 

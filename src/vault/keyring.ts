@@ -1,6 +1,11 @@
 // A log's keys, and what stands beside them so that a restored database is noticed (DESIGN §6 "Keys", "Rollback"):
 //
 //   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned
+//                                      log-<id>.key  log-<id>.next  log-<id>.pub
+//
+// log.key is the first signing key, log-<id>.key one that a rotation made, log-<id>.next the public half of one that is kept elsewhere. Which of them
+// is in force the log says: it is the one that signed its newest checkpoint. A key is on disk before the log may name it, and is destroyed only after
+// the log named its successor; so at every moment the key in force is there. log.pub is that of the newest, log-<id>.pub those of the retired.
 //
 // A log whose keys are not there is an error, never a reason for new ones. Protection by a passphrase is not here yet.
 
@@ -9,8 +14,8 @@ import { join } from 'node:path'
 import { hmacSha256 } from '#crypto'
 import { utf8 } from '../base/bytes.ts'
 import { signEd25519 } from '../base/ed25519-key.ts'
-import { MisuseError, StoreError } from '../base/errors.ts'
-import { formatVerifierKey, type NoteSigner } from '../log/note.ts'
+import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { ed25519Verifier, formatNote, formatVerifierKey, openNote, type NoteSigner, type NoteVerifier } from '../log/note.ts'
 import { createDiskFolder, type KeyFolder, memoryFolder, openDiskFolder } from './key-folder.ts'
 import { formatSecretKey, formatSigningKey, isOrigin, parseSecretKey, parseSigningKey, type SigningKey } from './key-text.ts'
 import { slugOf, stateHome } from './paths.ts'
@@ -55,10 +60,10 @@ export class Keyring {
   readonly origin: string
   /** The folder's path, or `memory`. */
   readonly folder: string
-  /** The log's verifier key, as in `log_start` and in notes. */
-  readonly vkey: string
   readonly #files: KeyFolder
-  readonly #signing: SigningKey
+  #vkey: string
+  #signing: SigningKey
+  #settled = false
   readonly #fingerprint: Uint8Array
   readonly #keks = new Map<number, Uint8Array>()
 
@@ -67,19 +72,115 @@ export class Keyring {
     this.origin = origin
     this.folder = files.name
     this.#files = files
-    this.#signing = this.#parse('log.key', (text) => parseSigningKey(text, origin))
-    this.vkey = formatVerifierKey(this.#signing.verifier)
-    this.#parse('log.pub', (text) => {
-      if (text.trimEnd() !== this.vkey) throw new TypeError(`expected ${this.vkey}, the public half of log.key`)
-    })
+    const { vkey, signing } = this.#newest()
+    this.#vkey = vkey
+    this.#signing = signing
     this.#fingerprint = this.#parse('fingerprint.key', (text) => parseSecretKey(text, 'fingerprint', origin))
     this.currentKek()
   }
 
+  /** The verifier key in force, as far as this machine knows. */
+  get vkey(): string {
+    return this.#vkey
+  }
+
   /** Signs checkpoints as this log. */
   signer(): NoteSigner {
-    const { pair, verifier } = this.#signing
-    return { name: verifier.name, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) }
+    return noteSigner(this.#signing)
+  }
+
+  /** Signs `message` with the key in force. */
+  async sign(message: Uint8Array): Promise<Uint8Array> {
+    return signEd25519(this.#signing.pair, message)
+  }
+
+  /** The note of `text`, signed with the key in force, or with the one that `makeNext` gave. */
+  async signNote(text: string, next?: NextKey): Promise<string> {
+    const signer = next?.signer ?? this.signer()
+    return formatNote({ text, signatures: [{ name: signer.name, keyId: signer.keyId, signature: signer.sign(utf8(text)) }] })
+  }
+
+  /** Every key of this log that this machine has had, the newest first. */
+  verifiers(): NoteVerifier[] {
+    const names = this.#files.list().filter((name) => /^log-[0-9a-f]{8}\.pub$/.test(name))
+    const vkeys = new Set([this.#vkey, ...names.map((name) => this.#parse(name, (text) => text.trimEnd()))])
+    return [...vkeys].map((vkey) => ed25519Verifier(vkey))
+  }
+
+  /**
+   * First step of a rotation, inside the append transaction: a new key, durably on disk before anything names it. One that an earlier rotation made and did
+   * not come to use is taken again. Once the log's newest checkpoint is signed by it, `follow` makes it the key in force.
+   */
+  makeNext(): NextKey {
+    const known = this.#secrets().find(({ name, vkey }) => name !== 'log.key' && vkey !== this.#vkey && this.#files.read(`log-${idOf(vkey)}.pub`) === undefined)
+    if (known !== undefined) return { vkey: known.vkey, signer: noteSigner(known.signing) }
+    const text = formatSigningKey(this.origin, randomBytes(32))
+    const vkey = text.vkey.trimEnd()
+    this.#files.create(`log-${idOf(vkey)}.key`, text.secret)
+    return { vkey, signer: noteSigner(parseSigningKey(text.secret, this.origin)) }
+  }
+
+  /**
+   * Makes the key that signed `note`, the log's newest checkpoint, the one in force: another process may have rotated, or this one was stopped on its way.
+   * What is left to do then is done: the older key's public half is kept, its secret destroyed. Call it inside the append transaction whenever another
+   * process moved the log. A note of a stranger changes nothing: whoever opens it sees that. VerifyError `rolled_back` for one of a key that was retired.
+   */
+  follow(note: string): void {
+    if (!isBy(note, ed25519Verifier(this.#vkey))) {
+      const found = this.#secrets().find(({ vkey }) => isBy(note, ed25519Verifier(vkey)))
+      if (found === undefined) {
+        if (!this.verifiers().some((verifier) => isBy(note, verifier))) return
+        throw new VerifyError('rolled_back', `vault: the newest checkpoint of the log is signed by a key that ${this.folder} retired`, 'this is an older copy of the log, or one restored from a backup; put the newest copy back')
+      }
+      this.#vkey = found.vkey
+      this.#signing = found.signing
+      this.#settled = false
+    }
+    if (!this.#settled) this.#settle()
+    this.#settled = true
+  }
+
+  /** Killed anywhere in here, the next `follow` goes on. Two processes may be at it at once. */
+  #settle(): void {
+    const before = this.#files.read('log.pub')?.trimEnd()
+    if (before !== this.#vkey) {
+      if (before !== undefined) this.#files.replace(`log-${idOf(before)}.pub`, `${before}\n`)
+      this.#files.replace('log.pub', `${this.#vkey}\n`)
+    }
+    const own = idOf(this.#vkey)
+    for (const name of this.#files.list()) {
+      const id = /^log-([0-9a-f]{8})\.pub$/.exec(name)?.[1]
+      if (id === undefined || id === own) continue
+      this.#files.destroy(`log-${id}.key`)
+      // the first key's file has no id in its name; half destroyed it has none in its text either
+      if (this.#secrets().every((secret) => secret.name !== 'log.key' || secret.vkey !== this.#vkey)) this.#files.destroy('log.key')
+    }
+  }
+
+  /** The signing keys in the folder that can be read. */
+  #secrets(): { readonly name: string; readonly vkey: string; readonly signing: SigningKey }[] {
+    return this.#files.list().filter((name) => name === 'log.key' || /^log-[0-9a-f]{8}\.key$/.test(name)).flatMap((name) => {
+      try {
+        const signing = parseSigningKey(this.#files.read(name) ?? '', this.origin)
+        return [{ name, vkey: formatVerifierKey(signing.verifier), signing }]
+      } catch (error) {
+        if (error instanceof StoreError) throw error
+        return [] // half destroyed
+      }
+    })
+  }
+
+  /** The key that log.pub names, with its secret. */
+  #newest(): { vkey: string; signing: SigningKey } {
+    const named = this.#files.read('log.pub')?.trimEnd() ?? ''
+    const own = `log-${idOf(named)}.key`
+    const file = named !== '' && this.#files.read(own) !== undefined ? own : 'log.key'
+    const signing = this.#parse(file, (text) => parseSigningKey(text, this.origin))
+    const vkey = formatVerifierKey(signing.verifier)
+    this.#parse('log.pub', (text) => {
+      if (text.trimEnd() !== vkey) throw new TypeError(`expected ${vkey}, the public half of ${file}`)
+    })
+    return { vkey, signing }
   }
 
   /** The generations that are there, ascending, with the time each was made (its file's, in ms since 1970). */
@@ -179,5 +280,26 @@ export class Keyring {
       if (!(cause instanceof TypeError)) throw cause
       throw new StoreError('key_malformed', `vault: ${join(this.folder, name)}: ${cause.message}`, 'restore it from a copy', { cause })
     }
+  }
+}
+
+/** A key that a rotation goes to. */
+export interface NextKey { readonly vkey: string; readonly signer: NoteSigner }
+
+function noteSigner({ pair, verifier }: SigningKey): NoteSigner {
+  return { name: verifier.name, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) }
+}
+
+/** The id in a verifier key's text; empty for what is none. */
+function idOf(vkey: string): string {
+  return /^[^+]+\+([0-9a-f]{8})\+/.exec(vkey)?.[1] ?? ''
+}
+
+function isBy(note: string, verifier: NoteVerifier): boolean {
+  try {
+    openNote(note, [verifier])
+    return true
+  } catch {
+    return false
   }
 }

@@ -24,7 +24,7 @@ const SURE: ReadonlySet<string> = new Set(['checkpoint', 'keys', 'key', 'root', 
 export type BundleProperty = Exclude<Property, 'indexes'>
 
 /** As a log's verdict, of one session. `counts.withheld` are payloads that are not in the file and that no erasure accounts for. */
-export interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts'> {
+export interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts' | 'keys'> {
   readonly session_id: string
   readonly keys: readonly string[]
   readonly properties: { readonly [name in BundleProperty]: PropertyVerdict }

@@ -413,7 +413,9 @@ declare const VOCABULARY: {
     readonly key_rotation: {
         readonly facts: {
             readonly vkey: "label";
-            readonly from_size: "int?";
+            readonly from_size: "int";
+            readonly root: "hash";
+            readonly signature: "signature";
         };
         readonly payloads: {};
     };
@@ -868,6 +870,18 @@ interface RunnableTool {
     execute?: (...args: never[]) => unknown;
 }
 
+/**
+ * One key's time. `from`: its first entry, 0 or the index of the rotation to it. `to`: the index of the rotation to the next, absent while it is in
+ * force. It may sign checkpoints of sizes above `from` (the first key: from 0) up to `to`. `last_good_size`: from there on it was reported stolen.
+ */
+interface KeyReign {
+    readonly vkey: string;
+    readonly from: number;
+    readonly to?: number;
+    readonly state: 'in_force' | 'retired' | 'compromised';
+    readonly last_good_size?: number;
+}
+
 /** The properties of a log, in the order in which they are reported. */
 declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
 type Property = (typeof PROPERTIES)[number];
@@ -884,6 +898,7 @@ interface Problem {
     readonly message: string;
     readonly index?: number;
 }
+
 /** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
 interface Verdict {
     readonly whole: boolean;
@@ -892,6 +907,8 @@ interface Verdict {
     readonly checkpoint: string;
     /** `recorded_at` of the last entry; absent in an empty log */
     readonly recorded_at?: string;
+    /** The log's keys, one after the other, as its entries have them. */
+    readonly keys: readonly KeyReign[];
     readonly properties: {
         readonly [name in Property]: PropertyVerdict;
     };

@@ -1,0 +1,276 @@
+// A log whose signing key was changed: what a verifier sees with each key, what attackers can do, and a rotation that is killed on its way.
+
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { appendAll, appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, tamper, Telling, verifyAt, type Place } from './sample-log.ts'
+import { toBase64 } from '../src/base/bytes.ts'
+import { ed25519Key, signEd25519 } from '../src/base/ed25519-key.ts'
+import { encodeEntry, parseEntry } from '../src/event/parse.ts'
+import { signCheckpoint } from '../src/log/checkpoint.ts'
+import { leafHash } from '../src/log/hash.ts'
+import { ED25519, formatVerifierKey, verifierKey, type NoteSigner } from '../src/log/note.ts'
+import { rotationStatement } from '../src/log/rotation.ts'
+import { TreeEdge } from '../src/log/tree.ts'
+import { parseSigningKey } from '../src/vault/key-text.ts'
+import { keyringFolder } from '../src/vault/keyring.ts'
+import { exitCode, type Verdict } from '../src/verify/verdict.ts'
+
+const folder = scratch()
+afterAll(() => folder.remove())
+let n = 0
+const copied = (of: Place): Place => sameOrigin(of, copyOf(of, join(folder.folder, `copy-${n++}`)))
+const codes = (verdict: Verdict): string[] => [...new Set(verdict.problems.map(({ code }) => code))].sort()
+
+interface Signing { readonly vkey: string; readonly signer: NoteSigner }
+/** The signing key in the folder of a log, before a rotation destroys it. */
+function stolen({ db, home }: Place): Signing {
+  const origin = originAt({ db })
+  const path = keyringFolder(origin, home)
+  const vkey = readFileSync(join(path, 'log.pub'), 'utf8').trim()
+  const file = readdirSync(path).find((name) => name === `log-${vkey.split('+')[1]}.key`) ?? 'log.key'
+  const { pair, verifier } = parseSigningKey(readFileSync(join(path, file), 'utf8'), origin)
+  return { vkey, signer: { name: verifier.name, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) } }
+}
+function strange(origin: string, seed = 7): Signing {
+  const pair = ed25519Key(new Uint8Array(32).fill(seed))
+  const verifier = verifierKey(origin, ED25519, pair.publicKey)
+  return { vkey: formatVerifierKey(verifier), signer: { name: origin, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) } }
+}
+
+/** Runs with three rotations between them; the keys as a thief could have had them, and the heads that each signed last. */
+let log: Place
+const keys: Signing[] = []
+const heads: string[] = []
+const rotations: number[] = []
+beforeAll(async () => {
+  log = place(join(folder.folder, 'log'))
+  const ledger = await openLog(log)
+  for (let i = 0; i < 4; i++) {
+    await appendRun(ledger, new Telling(), { user: `user-${i}`, order: String(1_000 + i), end: i % 2 === 0 })
+    keys.push(stolen(log))
+    heads.push((await ledger.read((view) => view.head()))!.checkpoint)
+    if (i < 3) rotations.push((await ledger.rotate()).index)
+  }
+  await ledger.close()
+})
+
+describe('a log with three rotations', () => {
+  it('is whole with its keys, with none, and with any of its keys given; the verdict lists them', async () => {
+    const verdict = await verifyAt(log)
+    expect(verdict).toMatchObject({ whole: true, problems: [], properties: { unchanged: { status: 'proved' }, pinned: { status: 'proved' }, not_truncated: { status: 'proved' } } })
+    expect(verdict.keys).toEqual(keys.map(({ vkey }, i) => ({ vkey, from: i === 0 ? 0 : rotations[i - 1], ...(i === 3 ? { state: 'in_force' } : { to: rotations[i], state: 'retired' }) })))
+    expect(await verifyAt(log, { who: 'none' })).toMatchObject({ whole: true, properties: { pinned: { status: 'unknown' } } })
+    for (const [i, { vkey }] of keys.entries()) {
+      const given = await verifyAt(log, { who: 'none', vkey })
+      expect(given).toMatchObject({ whole: true, problems: [], properties: { pinned: { status: 'proved' } } })
+      expect(given.properties.pinned.says).toContain(['3 rotations lead', '2 rotations lead', 'it handed over', 'the one that was given'][i])
+    }
+    const other = await verifyAt(log, { who: 'none', vkey: strange(originAt(log)).vkey })
+    expect(codes(other)).toEqual(['checkpoint', 'log_start'])
+  })
+
+  it('keeps public halves, and no secret but the one in force', () => {
+    const ring = openKeyring(originAt(log), log.home)
+    expect(ring.vkey).toBe(keys[3]!.vkey)
+    const ids = keys.map(({ vkey }) => vkey.split('+')[1])
+    expect(readdirSync(ring.folder).filter((name) => name.startsWith('log')).sort()).toEqual([`log-${ids[3]}.key`, ...ids.slice(0, 3).map((id) => `log-${id}.pub`), 'log.pub'].sort())
+  })
+
+  it('opens, appends and is whole again, and what was seen before each rotation still counts', async () => {
+    for (const [i, note] of heads.entries()) {
+      const copy = forget(copied(log))
+      writeFileSync(join(keyringFolder(originAt(copy), copy.home), 'proved'), note, { mode: 0o600 })
+      const ledger = await openLog(copy)
+      await appendRun(ledger, new Telling(), { user: 'again', order: '1' })
+      await ledger.close()
+      expect(await verifyAt(copy), String(i)).toMatchObject({ whole: true, problems: [], properties: { not_truncated: { status: 'proved' } } })
+    }
+  })
+})
+
+describe('an attacker', () => {
+  const entryAt = (sql: Parameters<Parameters<typeof tamper>[1]>[0], index: number): any => parseEntry(sql('SELECT entry FROM entries WHERE idx = ?', index)[0]!['entry'] as Uint8Array).entry
+  const both = async (copy: Place): Promise<Verdict[]> => [await verifyAt(copy), await verifyAt(copy, { who: 'none' })]
+
+  it('who forges a rotation to a key of his own, signed by himself or with bytes of nobody, is seen', async () => {
+    const mine = strange(originAt(log))
+    const last = async (sign: (message: Uint8Array) => Uint8Array): Promise<Place> => {
+      const copy = forget(copied(log))
+      const at = { index: 0 }
+      forge(copy, (entries) => {
+        const own = entries.filter(({ session_id }) => session_id === entries[0]!.session_id).at(-1)!
+        const edge = new TreeEdge()
+        edge.append(entries.map((entry) => leafHash(encodeEntry(entry))))
+        at.index = entries.length
+        const rotation = { origin: originAt(log), size: edge.size, root: edge.root(), vkey: mine.vkey }
+        return [...entries, { ...own, index: edge.size, event_id: own.event_id.replace(/.{4}$/, 'ffff'), facts: { vkey: mine.vkey, from_size: edge.size, root: toBase64(rotation.root), signature: toBase64(sign(rotationStatement(rotation))) } }]
+      }, { signer: mine.signer })
+      for (const verdict of await both(copy)) {
+        expect(verdict.whole).toBe(false)
+        expect(codes(verdict)).toContain('key_rotation')
+        expect(verdict.properties.unchanged.first_bad_index).toBe(at.index)
+      }
+      return copy
+    }
+    await last(mine.signer.sign)
+    await last(() => new Uint8Array(64))
+    await last(keys[2]!.signer.sign) // a key that was retired before
+  })
+
+  it('who removes a rotation, or moves one, is seen', async () => {
+    for (const gone of rotations) {
+      const removed = forget(copied(log))
+      forge(removed, (entries) => entries.filter(({ index }) => index !== gone), { signer: keys[3]!.signer })
+      for (const verdict of await both(removed)) expect(verdict.whole).toBe(false)
+      const moved = forget(copied(log))
+      forge(moved, (entries) => {
+        const [one] = entries.splice(gone, 1)
+        entries.splice(gone - 2, 0, one!)
+      }, { signer: keys[3]!.signer })
+      for (const verdict of await both(moved)) expect(codes(verdict)).toContain('key_rotation')
+    }
+  })
+
+  it('who replays the rotation of another log is seen', async () => {
+    const other = place(join(folder.folder, 'other'))
+    const ledger = await openLog(other)
+    await appendRun(ledger, new Telling(), { user: 'other', order: '9' })
+    await ledger.rotate()
+    const theirs = (await ledger.read((view) => view.events({ event_types: ['key_rotation'], limit: 1 })))[0]!
+    await ledger.close()
+    const copy = forget(copied(log))
+    forge(copy, (entries) => { entries[rotations[2]!]!.facts = { ...parseEntry(theirs.entry).entry.facts } }, { signer: keys[3]!.signer })
+    for (const verdict of await both(copy)) expect(codes(verdict)).toContain('key_rotation')
+  })
+
+  it('who says that other entries stood before a rotation is seen, also by a holder of every key', async () => {
+    const copy = forget(copied(log))
+    const at = rotations[1]!
+    forge(copy, (entries) => { entries[at - 2]!.timestamp = '2026-11-20T00:00:00.000Z' }, { signer: keys[3]!.signer })
+    for (const verdict of await both(copy)) {
+      expect(codes(verdict)).toEqual(['key_rotation'])
+      expect(verdict.problems.map(({ index }) => index)).toEqual(rotations.slice(1))
+    }
+  })
+
+  it('who signs with a retired key is seen, and so is one with a key that was never in the log', async () => {
+    for (const { signer } of keys.slice(0, 3)) {
+      const copy = forget(copied(log))
+      forge(copy, () => {}, { signer })
+      for (const verdict of await both(copy)) expect(codes(verdict)).toEqual(['key_reign'])
+    }
+    const never = forget(copied(log))
+    forge(never, () => {}, { signer: strange(originAt(log)).signer })
+    for (const verdict of await both(never)) expect(codes(verdict)).toEqual(['checkpoint'])
+  })
+
+  it('who remembers a checkpoint of a retired key for a size beyond its time is told so', async () => {
+    const copy = copied(log)
+    const edge = new TreeEdge()
+    tamper(copy, (sql) => edge.append(sql('SELECT entry FROM entries ORDER BY idx').map(({ entry }) => leafHash(entry as Uint8Array))))
+    const note = signCheckpoint({ origin: originAt(copy), size: edge.size, root: edge.root() }, [keys[1]!.signer])
+    writeFileSync(join(keyringFolder(originAt(copy), copy.home), 'proved'), note, { mode: 0o600 })
+    expect(codes(await verifyAt(copy))).toEqual(['key_reign'])
+  })
+
+  it('with a stolen old key who cuts the log before a rotation and goes on is seen by who pins a newer key or remembers', async () => {
+    const copy = copied(log)
+    const cut = (to: Place): void => forge(to, (entries) => entries.slice(0, rotations[0]! - 3), { signer: keys[0]!.signer })
+    cut(copy)
+    expect((await verifyAt(copy)).whole).toBe(false)
+    const forgotten = forget(copied(log))
+    cut(forgotten)
+    expect(codes(await verifyAt(forgotten))).toEqual(expect.arrayContaining(['checkpoint', 'log_start'])) // the machine pins the newest
+    expect((await verifyAt(forgotten, { who: 'none', vkey: keys[1]!.vkey })).whole).toBe(false)
+    // what nobody can see who pins the old key alone, which docs/keys.md says
+    expect(await verifyAt(forgotten, { who: 'none', vkey: keys[0]!.vkey })).toMatchObject({ properties: { unchanged: { status: 'proved' }, pinned: { status: 'proved' } } })
+    await expect(openLog(copy)).rejects.toMatchObject({ code: 'rolled_back' })
+    await expect(openLog(forgotten)).rejects.toMatchObject({ code: 'rolled_back' })
+  })
+
+  it('who edits an entry without a key is told where, whatever rotations follow', async () => {
+    for (let index = 0; index < rotations[2]!; index += 5) {
+      const copy = forget(copied(log))
+      tamper(copy, (sql) => sql('UPDATE entries SET entry = ? WHERE idx = ?', encodeEntry({ ...entryAt(sql, index), timestamp: '2026-11-20T00:00:00.000Z' }), index))
+      for (const verdict of await both(copy)) expect(verdict.properties.unchanged, `#${index}`).toMatchObject({ status: 'failed', first_bad_index: index })
+    }
+  })
+})
+
+describe('rotating', () => {
+  it('is noticed by another process with the old key in memory, in its next append', async () => {
+    const where = place(join(folder.folder, 'two'))
+    const [a, b] = [await openLog(where), await openLog(where)]
+    await appendRun(a, new Telling(), { user: 'a', order: '1' })
+    await appendRun(b, new Telling(), { user: 'b', order: '2' })
+    const one = await a.rotate()
+    await appendRun(b, new Telling(), { user: 'b', order: '3' })
+    expect(b.keyring.vkey).toBe(one.vkey)
+    const two = await b.rotate()
+    expect(two.before).toBe(one.vkey)
+    await Promise.all([appendRun(a, new Telling(), { user: 'a', order: '4' }), appendRun(b, new Telling(), { user: 'b', order: '5' })])
+    const three = await Promise.all([a.rotate(), b.rotate()])
+    await appendRun(a, new Telling(), { user: 'a', order: '6' })
+    await a.close()
+    await b.close()
+    const verdict = await verifyAt(where)
+    expect(verdict).toMatchObject({ whole: true, problems: [] })
+    expect(verdict.keys).toHaveLength(5)
+    expect(new Set(three.map(({ index }) => index)).size).toBe(2)
+  })
+
+  it('with a clock that was set back puts the clock entry first, and is right', async () => {
+    const where = place(join(folder.folder, 'clock'))
+    let now = Date.UTC(2026, 10, 21, 8)
+    const ledger = await openLog(where, { clock: () => now })
+    await appendRun(ledger, new Telling(), { user: 'a', order: '1' })
+    now -= 60_000
+    const { index } = await ledger.rotate()
+    expect(ledger.head!.size).toBe(index + 1)
+    await ledger.close()
+    expect(await verifyAt(where)).toMatchObject({ whole: true, problems: [] })
+  })
+
+  it('is refused to keys that are an older copy, with the reason', async () => {
+    const where = place(join(folder.folder, 'older'))
+    const ledger = await openLog(where)
+    await ledger.close()
+    const before = copied(where)
+    const again = await openLog(where)
+    await again.rotate()
+    await again.close()
+    rmSync(where.home, { recursive: true })
+    const old = sameOrigin(where, { ...where, home: before.home })
+    await expect(openLog(old)).rejects.toMatchObject({ code: 'key_retired', next: expect.stringContaining('restore') })
+    expect(await verifyAt(old)).toMatchObject({ whole: true }) // reading needs no newest key
+  })
+
+  it('killed at each of its steps leaves a log that opens, appends and rotates, whole', async () => {
+    const base = place(join(folder.folder, 'killed'))
+    const ledger = await openLog(base, { clock: Date.now })
+    await appendRun(ledger, new Telling(), { user: 'a', order: '1' })
+    await ledger.close()
+    const seen = new Set<number>()
+    for (let step = 1, ended = false; !ended; step++) {
+      const copy = copied(base)
+      const said = await new Promise<string>((resolve) => execFile(process.execPath, [join(import.meta.dirname, 'rotate-child.ts'), copy.db, copy.home, String(step)], { env: { ...process.env, NODE_OPTIONS: '' } }, (_, stdout) => resolve(stdout)))
+      ended = said !== ''
+      expect(step).toBeLessThan(80)
+      expect(await verifyAt(copy), `killed at ${step}`).toMatchObject({ whole: true, problems: [] })
+      const after = await openLog(copy, { clock: Date.now })
+      await appendRun(after, new Telling(), { user: 'b', order: '2' })
+      await after.rotate()
+      await appendAll(after, [new Telling().draft('session_start', { agent_id: 'x' })])
+      const { folder: path, vkey } = after.keyring
+      await after.close()
+      const verdict = await verifyAt(copy)
+      expect(verdict, `killed at ${step}`).toMatchObject({ whole: true, problems: [] })
+      seen.add(verdict.keys.length)
+      const left = readdirSync(path).filter((name) => name.endsWith('.key') && name.startsWith('log'))
+      expect(left, `killed at ${step}`).toEqual([`log-${vkey.split('+')[1]}.key`])
+    }
+    expect(seen).toEqual(new Set([2, 3])) // killed before the log named it, and after
+  }, 120_000)
+})
