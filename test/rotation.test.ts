@@ -8,14 +8,28 @@ import { appendAll, appendRun, copyOf, forge, forget, openKeyring, openLog, orig
 import { toBase64 } from '../src/base/bytes.ts'
 import { ed25519Key, signEd25519 } from '../src/base/ed25519-key.ts'
 import { encodeEntry, parseEntry } from '../src/event/parse.ts'
-import { signCheckpoint } from '../src/log/checkpoint.ts'
+import { archiveEvidence } from '../src/archive/evidence.ts'
+import { archiveFolder, writableFolder } from '../src/archive/folder.ts'
+import { writeArchive } from '../src/archive/write.ts'
+import { archiveSource } from '../src/cli/archive-source.ts'
+import type { CosignReport } from '../src/cli/cosign.ts'
+import { openLocalTrail } from '../src/cli/local-trail.ts'
+import { exportBundle } from '../src/ledger/bundle.ts'
+import { parseTreeHead, signCheckpoint } from '../src/log/checkpoint.ts'
 import { leafHash } from '../src/log/hash.ts'
-import { ED25519, formatVerifierKey, verifierKey, type NoteSigner } from '../src/log/note.ts'
+import { ED25519, formatVerifierKey, parseNote, verifierKey, type NoteSigner } from '../src/log/note.ts'
+import { parsePolicy, type Policy } from '../src/log/policy.ts'
 import { rotationStatement } from '../src/log/rotation.ts'
 import { TreeEdge } from '../src/log/tree.ts'
 import { parseSigningKey } from '../src/vault/key-text.ts'
 import { keyringFolder } from '../src/vault/keyring.ts'
+import type { StoreView } from '../src/store/contract.ts'
+import { openSqliteStore } from '../src/store/sqlite.ts'
+import { formatBundle, parseBundle } from '../src/verify/bundle-text.ts'
+import { verifyBundle } from '../src/verify/bundle.ts'
 import { exitCode, type Verdict } from '../src/verify/verdict.ts'
+import { verifyLog } from '../src/verify/verify.ts'
+import { startWitness, type TestWitness } from './witness-server.ts'
 
 const folder = scratch()
 afterAll(() => folder.remove())
@@ -196,6 +210,155 @@ describe('an attacker', () => {
       tamper(copy, (sql) => sql('UPDATE entries SET entry = ? WHERE idx = ?', encodeEntry({ ...entryAt(sql, index), timestamp: '2026-11-20T00:00:00.000Z' }), index))
       for (const verdict of await both(copy)) expect(verdict.properties.unchanged, `#${index}`).toMatchObject({ status: 'failed', first_bad_index: index })
     }
+  })
+})
+
+describe('a key reported stolen', () => {
+  let stolenLog: Place
+  const range: number[] = []
+  beforeAll(async () => {
+    stolenLog = copied(log)
+    const ledger = await openLog(stolenLog)
+    range.push(rotations[0]! + 6, rotations[1]!)
+    await ledger.reportKey({ vkey: keys[1]!.vkey, last_good_size: range[0]!, note: 'a laptop was stolen' })
+    await ledger.close()
+  })
+
+  it('splits the verdict there: before and after is proved, between is asserted, nothing fails', async () => {
+    for (const who of ['keys', 'none'] as const) {
+      const verdict = await verifyAt(stolenLog, { who })
+      expect(verdict).toMatchObject({ whole: true, problems: [], properties: { unchanged: { status: 'asserted' }, pinned: { status: who === 'keys' ? 'proved' : 'unknown' } } })
+      expect(verdict.properties.unchanged.says).toContain(`#${range[0]} to #${range[1]! - 1} were signed with a key reported stolen`)
+      expect([exitCode(verdict), exitCode(verdict, ['unchanged'])]).toEqual([0, 3])
+      expect(verdict.keys.map(({ state, last_good_size }) => [state, last_good_size])).toEqual([['retired', undefined], ['compromised', range[0]], ['retired', undefined], ['in_force', undefined]])
+    }
+  })
+
+  it('pins what comes after it only to whoever has a newer key', async () => {
+    const status = async (i: number): Promise<string> => (await verifyAt(stolenLog, { who: 'none', vkey: keys[i]!.vkey })).properties.pinned.status
+    expect([await status(0), await status(1), await status(2), await status(3)]).toEqual(['asserted', 'asserted', 'proved', 'proved'])
+    expect((await verifyAt(stolenLog, { who: 'none', vkey: keys[1]!.vkey })).properties.pinned.says).toContain('reported stolen')
+  })
+
+  it('is rotated away first when it is in force, and a report that was stopped half way asks which one is meant', async () => {
+    const copy = copied(log)
+    const ledger = await openLog(copy)
+    const { size } = (await ledger.read((view) => view.head()))!
+    expect(await ledger.reportKey({ last_good_size: size - 2 })).toMatchObject({ vkey: keys[3]!.vkey, rotated: true })
+    await expect(ledger.reportKey({ last_good_size: size - 2 })).rejects.toMatchObject({ code: 'which_key' })
+    await expect(ledger.reportKey({ vkey: keys[0]!.vkey, last_good_size: rotations[0]! + 1 })).rejects.toMatchObject({ code: 'bad_size' })
+    await expect(ledger.reportKey({ vkey: strange(originAt(log)).vkey, last_good_size: 1 })).rejects.toMatchObject({ code: 'not_a_key' })
+    await ledger.close()
+    const verdict = await verifyAt(copy)
+    expect(verdict).toMatchObject({ whole: true, problems: [], properties: { unchanged: { status: 'asserted' }, pinned: { status: 'proved' } } })
+    expect(verdict.keys.slice(-2)).toMatchObject([{ state: 'compromised', to: size, last_good_size: size - 2 }, { from: size, state: 'in_force' }])
+  })
+
+  it('reported falsely by a holder of the newest key is seen', async () => {
+    for (const facts of [{ vkey: keys[3]!.vkey, last_good_size: 3 }, { vkey: keys[0]!.vkey, last_good_size: rotations[0]! + 1 }, { vkey: strange(originAt(log)).vkey, last_good_size: 3 }]) {
+      const copy = forget(copied(stolenLog))
+      forge(copy, (entries) => { entries.find(({ event_type }) => event_type === 'key_compromise')!.facts = facts }, { signer: keys[3]!.signer })
+      expect(codes(await verifyAt(copy))).toContain('key_compromise')
+    }
+  })
+})
+
+describe('what was handed over', () => {
+  const inStore = async <T>(where: Place, fn: (view: StoreView) => Promise<T>): Promise<T> => {
+    const store = await openSqliteStore(where.db, { readOnly: true })
+    try {
+      return await store.read(fn)
+    } finally {
+      await store.close()
+    }
+  }
+  const sessionsOf = (where: Place): Promise<string[]> => inStore(where, async (view) => (await view.listSessions({ limit: 100 })).map(({ session_id }) => session_id))
+  const bundled = (where: Place, session_id: string): Promise<string> => inStore(where, async (view) => (await exportBundle(view, openKeyring(originAt(where), where.home), { session_id, disclose: 'all' })).json)
+
+  it('as a bundle verifies with each key, says through which ones, and is refused with a stranger', async () => {
+    for (const session of await sessionsOf(log)) {
+      const json = await bundled(log, session)
+      for (const { vkey } of keys) expect(verifyBundle(json, { key: vkey }).verdict).toMatchObject({ whole: true, problems: [], properties: { pinned: { status: 'proved' }, unchanged: { status: 'proved' } }, reigns: [{}, {}, {}, {}] })
+      expect(verifyBundle(json).verdict).toMatchObject({ whole: true, properties: { pinned: { status: 'unknown' } } })
+      expect(verifyBundle(json, { key: strange(originAt(log)).vkey }).verdict.problems.map(({ code }) => code)).toEqual(['key'])
+    }
+  })
+
+  it('as a bundle with a rotation left out, or signed by a retired key, is refused', async () => {
+    const bundle = parseBundle(await bundled(log, (await sessionsOf(log))[0]!))
+    const without = { ...bundle, entries: bundle.entries.filter(({ index }) => index !== rotations[1]) }
+    expect(verifyBundle(formatBundle(without), { key: keys[0]!.vkey }).verdict.problems.map(({ code }) => code)).toEqual(expect.arrayContaining(['key_rotation', 'root']))
+    const { size, root, origin } = parseTreeHead(parseNote(bundle.checkpoint).text)
+    const retired = { ...bundle, keys: [keys[1]!.vkey], checkpoint: signCheckpoint({ origin, size, root }, [keys[1]!.signer]) }
+    for (const key of [keys[0]!.vkey, keys[1]!.vkey]) expect(verifyBundle(formatBundle(retired), { key }).verdict.problems.map(({ code }) => code)).toEqual(['key_reign'])
+    const stranger = strange(origin)
+    const foreign = { ...bundle, keys: [stranger.vkey], checkpoint: signCheckpoint({ origin, size, root }, [stranger.signer]) }
+    expect(verifyBundle(formatBundle(foreign), { key: keys[0]!.vkey }).verdict.problems.map(({ code }) => code)).toEqual(['key'])
+  })
+
+  it('as a bundle with a stolen key says which of its entries rest on it, and to whom the newer key is proved', async () => {
+    const copy = copied(log)
+    const ledger = await openLog(copy)
+    await ledger.reportKey({ vkey: keys[1]!.vkey, last_good_size: rotations[0]! + 6 })
+    await ledger.close()
+    const found = new Set<string>()
+    for (const session of await sessionsOf(copy)) {
+      const json = await bundled(copy, session)
+      const { properties, whole } = verifyBundle(json, { key: keys[1]!.vkey }).verdict
+      expect([whole, properties.pinned.status, verifyBundle(json, { key: keys[3]!.vkey }).verdict.properties.pinned.status]).toEqual([true, 'asserted', 'proved'])
+      found.add(properties.unchanged.status)
+    }
+    expect(found).toEqual(new Set(['proved', 'asserted']))
+  })
+
+  it('as an archive, written before and continued after, verifies with each key', async () => {
+    const where = place(join(folder.folder, 'archived'))
+    const to = join(folder.folder, 'archive')
+    const pinned: string[] = []
+    for (let i = 0; i < 3; i++) {
+      const ledger = await openLog(where)
+      pinned.push(ledger.keyring.vkey)
+      for (let run = 0; run < 12; run++) await appendRun(ledger, new Telling(), { user: `u-${run}`, order: '1' })
+      await inStore(where, async (view) => writeArchive(await writableFolder(to), await archiveSource(view, ledger.keyring.vkey)))
+      for (const vkey of pinned) expect(await verifyLog(await archiveEvidence(archiveFolder(to), vkey))).toMatchObject({ whole: true, problems: [], properties: { pinned: { status: 'proved' } } })
+      await ledger.rotate()
+      await ledger.close()
+    }
+    expect((await verifyLog(await archiveEvidence(archiveFolder(to), strange(originAt(where)).vkey))).problems.map(({ code }) => code)).toEqual(expect.arrayContaining(['checkpoint', 'log_start']))
+    // a retired key signs the archive's last size anew: neither continued nor believed
+    const note = readFileSync(join(to, 'checkpoint'), 'utf8')
+    const { size, root, origin } = parseTreeHead(parseNote(note).text)
+    writeFileSync(join(to, 'checkpoint'), signCheckpoint({ origin, size, root }, [strange(origin).signer]))
+    await expect(inStore(where, async (view) => writeArchive(await writableFolder(to), await archiveSource(view)))).rejects.toMatchObject({ code: 'archive_checkpoint' })
+  })
+
+  it('to a witness goes on, with a policy that names both keys', async () => {
+    const where = place(join(folder.folder, 'witnessed'))
+    const ledger = await openLog(where)
+    await appendRun(ledger, new Telling(), { user: 'a', order: '1' })
+    const old = ledger.keyring.vkey
+    const submit = async (policy: Policy): Promise<CosignReport> => {
+      const trail = await openLocalTrail(where.db, 'read', where.home)
+      try {
+        return await trail.cosign(policy, 5_000)
+      } finally {
+        await trail.close()
+      }
+    }
+    const first = await startWitness(join(folder.folder, 'witness'), [old])
+    const policyOf = (vkeys: readonly string[], { vkey, url }: TestWitness): Policy => parsePolicy(`${vkeys.map((each) => `log ${each}\n`).join('')}witness w1 ${vkey} ${url}/\nquorum w1\n`)
+    expect(await submit(policyOf([old], first))).toMatchObject({ satisfied: true })
+    await ledger.rotate()
+    // cosigned before the rotation, it still counts; a policy of the new key alone does not name who signed that
+    expect(await verifyAt(where, { policy: policyOf([old], first) })).toMatchObject({ whole: true, properties: { witnessed: { status: 'proved' } } })
+    expect(codes(await verifyAt(where, { policy: policyOf([ledger.keyring.vkey], first) }))).toEqual(['policy_log'])
+    await first.stop()
+    const both = [old, ledger.keyring.vkey]
+    const second = await startWitness(join(folder.folder, 'witness'), both)
+    expect(await submit(policyOf(both, second))).toMatchObject({ satisfied: true })
+    expect(await verifyAt(where, { policy: policyOf(both, second) })).toMatchObject({ whole: true, properties: { witnessed: { status: 'proved' } } })
+    await ledger.close()
+    await second.stop()
   })
 })
 

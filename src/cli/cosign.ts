@@ -31,9 +31,10 @@ export interface CosignReport extends PolicyResult {
 
 /** Collects cosignatures under `policy`. MisuseError `policy_log` when the policy is not for this log; what single witnesses do is in the report. */
 export async function cosign(store: Store, keyring: Keyring, policy: Policy, timeoutMs: number): Promise<CosignReport> {
+  const note = await newestNote(store)
+  keyring.follow(note) // a rotation that was stopped on its way
   if (policy.logs.length > 0 && !policy.logs.some(({ vkey }) => vkey === keyring.vkey)) throw new MisuseError('policy_log', `cli: the policy does not name this log's key ${keyring.vkey}`, 'add it with a log line')
   if (!policy.witnesses.some(({ url }) => url !== undefined)) throw new MisuseError('no_witness', 'cli: no witness of the policy has a URL', 'write it at the end of its line: witness NAME VKEY URL')
-  const note = await newestNote(store)
   const results = await Promise.all(policy.witnesses.map((witness) => ask(store, keyring, witness, note, timeoutMs)))
   const signatures = results.flatMap(({ signatures }) => signatures)
   const { now, kept } = keepBetter(keyring, policy, signatures.length === 0 ? undefined : withCosignatures(note, signatures))
@@ -76,7 +77,7 @@ function keepBetter(keyring: Keyring, policy: Policy, note: string | undefined):
 function judge(keyring: Keyring, policy: Policy, note: string | undefined): Judged {
   if (note === undefined) return undefined
   try {
-    const { size, cosignatures } = openUnderPolicy(policy, note, [ed25519Verifier(keyring.vkey)])
+    const { size, cosignatures } = openUnderPolicy(policy, note, keyring.verifiers())
     return { ...evaluatePolicy(policy, cosignatures), size }
   } catch (error) {
     if (!(error instanceof CounterfoilError)) throw error

@@ -367,6 +367,27 @@ export class Ledger {
     return { index: placed.index, vkey: this.#keyring.vkey, before }
   }
 
+  /**
+   * Puts on record that a key of the log was stolen: the entries from `last_good_size` to its rotation are proved no more. Without `vkey` it is the key in
+   * force, which is rotated away first. MisuseError for a key that the log never had, or a size beyond its time.
+   */
+  async reportKey({ vkey, last_good_size, note }: { readonly vkey?: string; readonly last_good_size: number; readonly note?: string }): Promise<{ readonly index: number; readonly vkey: string; readonly rotated: boolean }> {
+    const stolen = vkey ?? this.#keyring.vkey
+    const before = await this.read((view) => keyChainOf(view))
+    const reign = before.reigns.find((one) => one.vkey === stolen)
+    if (reign === undefined) throw new MisuseError('not_a_key', `keys: expected a key that this log had, got ${stolen.slice(0, 200)}`, 'counterfoil keys lists them')
+    const size = (await this.read((view) => view.head()))!.size
+    const most = reign.to ?? size
+    if (!Number.isSafeInteger(last_good_size) || last_good_size < 0 || last_good_size > most) throw new MisuseError('bad_size', `keys: expected a size from 0 to ${most}, which the log had when the key's time ended, got ${last_good_size}`, 'name the size of the last checkpoint that you are sure of')
+    // asked again after it was stopped half way: what is meant is the key before
+    if (vkey === undefined && last_good_size <= reign.from && reign.from > 0) throw new MisuseError('which_key', `keys: the key in force came at #${reign.from}, after the ${last_good_size} entries that are good`, `name the key that was stolen: ${before.reigns.at(-2)!.vkey}`)
+    const rotated = reign.to === undefined
+    if (rotated) await this.rotate()
+    const [placed] = await this.append([{ draft: ledgerDraft('key_compromise', this.ownSession, this.#clock(), { vkey: stolen, last_good_size }, { note }), writer: 'ledger' }])
+    if (placed === undefined || 'refused' in placed) throw new StoreError('not_reported', 'ledger: the report could not be put on record', 'run it again')
+    return { index: placed.index, vkey: stolen, rotated }
+  }
+
   /** Makes the next KEK, re-wraps every living secret, destroys the old ones: from then on no older copy of the database gives an erased scope back. Killed in between, the next open finishes it. */
   async renewKek(): Promise<{ generation: number; scopes: number }> {
     this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)

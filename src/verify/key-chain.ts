@@ -5,8 +5,7 @@ import { fromBase64 } from '../base/bytes.ts'
 import { messageOf, VerifyError } from '../base/errors.ts'
 import type { Entry } from '../event/entry.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint, type CheckpointTrust } from '../log/checkpoint.ts'
-import type { NoteVerifier } from '../log/note.ts'
-import { parseNote } from '../log/note.ts'
+import { parseNote, type NoteVerifier } from '../log/note.ts'
 import { checkRotation, logVerifier } from '../log/rotation.ts'
 
 /**
@@ -35,7 +34,7 @@ export class KeyChain {
   }
 
   get reigns(): readonly KeyReign[] {
-    return this.#reigns.map(({ verifier: _, ...reign }) => reign)
+    return this.#reigns.map(({ vkey, from, to, state, last_good_size }) => ({ vkey, from, ...(to === undefined ? {} : { to }), state, ...(last_good_size === undefined ? {} : { last_good_size }) }))
   }
 
   /** The key in force after all that was added. */
