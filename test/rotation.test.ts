@@ -13,7 +13,9 @@ import { archiveFolder, writableFolder } from '../src/archive/folder.ts'
 import { writeArchive } from '../src/archive/write.ts'
 import { archiveSource } from '../src/cli/archive-source.ts'
 import type { CosignReport } from '../src/cli/cosign.ts'
+import { testContext, type Told } from '../src/cli/fixtures.ts'
 import { openLocalTrail } from '../src/cli/local-trail.ts'
+import { run } from '../src/cli/program.ts'
 import { exportBundle } from '../src/ledger/bundle.ts'
 import { parseTreeHead, signCheckpoint } from '../src/log/checkpoint.ts'
 import { leafHash } from '../src/log/hash.ts'
@@ -359,6 +361,33 @@ describe('what was handed over', () => {
     expect(await verifyAt(where, { policy: policyOf(both, second) })).toMatchObject({ whole: true, properties: { witnessed: { status: 'proved' } } })
     await ledger.close()
     await second.stop()
+  })
+})
+
+describe('the command', () => {
+  const counterfoil = async (where: Place, ...args: string[]): Promise<{ code: number; out: string; err: string }> => {
+    const told: Told = { out: '', err: '' }
+    const code = await run(args, ({ json }) => testContext(told, { json, trail: where.db, cwd: folder.folder, open: (path, mode) => openLocalTrail(path, mode, where.home) }))
+    return { code, ...told }
+  }
+
+  it('rotates, reports and lists keys, within 80 columns, and in JSON', async () => {
+    const where = place(join(folder.folder, 'command'))
+    const ledger = await openLog(where, { clock: Date.now })
+    await appendRun(ledger, new Telling(), { user: 'a', order: '1' })
+    await ledger.close()
+    expect((await counterfoil(where, 'keys')).out).not.toContain('signing keys')
+    const rotated = await counterfoil(where, 'keys', 'rotate')
+    expect(rotated).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/rotated by #12[\s\S]*signing keys[\s\S]*retired[\s\S]*in force/) })
+    const reported = await counterfoil(where, 'keys', 'compromised', '--last-good', '13', '--note', 'a laptop', '--json')
+    expect(JSON.parse(reported.out)).toMatchObject({ index: 14, rotated: true, keys: [{ state: 'retired' }, { state: 'compromised', last_good_size: 13 }, { state: 'in_force', from: 13 }] })
+    const listed = await counterfoil(where, 'keys')
+    for (const line of [...listed.out.split('\n'), ...rotated.out.split('\n')]) if (!line.includes('+') && !line.includes('/')) expect(line.length).toBeLessThanOrEqual(80)
+    expect((await counterfoil(where, 'verify')).out).toContain('proved    the 15 entries')
+    const { keys: [first] } = JSON.parse((await counterfoil(where, 'keys', '--json')).out) as { keys: [{ vkey: string }] }
+    await counterfoil(where, 'keys', 'compromised', '--key', first.vkey, '--last-good', '10')
+    expect(await counterfoil(where, 'verify', '--require', 'unchanged')).toMatchObject({ code: 3, out: expect.stringContaining('#10 to #11 were signed with a key') })
+    for (const args of [['renew', '--note', 'x'], ['compromised'], ['rotate', '--key', first.vkey], ['compromised', '--last-good', '-1'], ['compromised', '--last-good', '99'], ['compromised', '--key', 'nokey', '--last-good', '1']]) expect(await counterfoil(where, 'keys', ...args), args.join(' ')).toMatchObject({ code: 2, out: '' })
   })
 })
 

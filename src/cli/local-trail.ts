@@ -14,6 +14,7 @@ import { classicRows } from '../event/views.ts'
 import { exportBundle } from '../ledger/bundle.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
 import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
+import { keyChainOf } from '../ledger/keys.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
@@ -105,10 +106,18 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
       const states = await Promise.all(sessions.map((id) => reader.state(id)))
       return { sessions, events: states.reduce((sum, state) => sum + (state?.events ?? 0), 0) }
     },
-    keys: async () => keyReport(required(keyring, home)),
+    keys: () => keyReport(store, required(keyring, home)),
     async renewKeys() {
       await writing().renewKek()
-      return keyReport(writing().keyring)
+      return keyReport(store, writing().keyring)
+    },
+    async rotateKey() {
+      const { index, before } = await writing().rotate()
+      return { index, before, ...(await keyReport(store, writing().keyring)) }
+    },
+    async reportKey(order) {
+      const { index, vkey: stolen, rotated } = await writing().reportKey(order)
+      return { index, stolen, rotated, ...(await keyReport(store, writing().keyring)) }
     },
     status: () => statusOf(path, store, keyring, home),
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
@@ -231,12 +240,13 @@ function required(keyring: Keyring | undefined, home: string): Keyring {
   return keyring
 }
 
-function keyReport(keyring: Keyring): KeyReport {
+async function keyReport(store: Pick<Store, 'read'>, keyring: Keyring): Promise<KeyReport> {
+  const { reigns } = await store.read((view) => keyChainOf(view))
   const generations = keyring.keks()
   const newest = generations.at(-1)
   return {
     folder: keyring.folder, origin: keyring.origin, vkey: keyring.vkey, fingerprint: sha256Hex(keyring.vkey).slice(0, 16).replaceAll(/(.{4})(?=.)/g, '$1 '),
-    generations: generations.map(({ generation, made_ms }) => ({ generation, made_at: new Date(made_ms).toISOString(), current: generation === newest?.generation })),
+    keys: reigns, generations: generations.map(({ generation, made_ms }) => ({ generation, made_at: new Date(made_ms).toISOString(), current: generation === newest?.generation })),
     next_renewal: newest === undefined ? null : new Date(newest.made_ms + KEK_LIFE_MS).toISOString(),
   }
 }

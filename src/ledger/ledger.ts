@@ -380,7 +380,7 @@ export class Ledger {
     const most = reign.to ?? size
     if (!Number.isSafeInteger(last_good_size) || last_good_size < 0 || last_good_size > most) throw new MisuseError('bad_size', `keys: expected a size from 0 to ${most}, which the log had when the key's time ended, got ${last_good_size}`, 'name the size of the last checkpoint that you are sure of')
     // asked again after it was stopped half way: what is meant is the key before
-    if (vkey === undefined && last_good_size <= reign.from && reign.from > 0) throw new MisuseError('which_key', `keys: the key in force came at #${reign.from}, after the ${last_good_size} entries that are good`, `name the key that was stolen: ${before.reigns.at(-2)!.vkey}`)
+    if (vkey === undefined && last_good_size <= reign.from && reign.from > 0) throw new MisuseError('which_key', `keys: the key in force came at #${reign.from}, after the ${last_good_size} entries that are good`, `name the key that was stolen: --key ${before.reigns.at(-2)!.vkey}`)
     const rotated = reign.to === undefined
     if (rotated) await this.rotate()
     const [placed] = await this.append([{ draft: ledgerDraft('key_compromise', this.ownSession, this.#clock(), { vkey: stolen, last_good_size }, { note }), writer: 'ledger' }])

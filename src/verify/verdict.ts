@@ -13,8 +13,6 @@ export interface PropertyVerdict { readonly status: Status; readonly says: strin
 /** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
 export interface Problem { readonly property: Property; readonly code: string; readonly message: string; readonly index?: number }
 
-export type { KeyReign }
-
 /** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
 export interface Verdict {
   readonly whole: boolean

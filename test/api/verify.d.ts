@@ -244,7 +244,6 @@ interface Problem {
     readonly message: string;
     readonly index?: number;
 }
-
 /** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
 interface Verdict {
     readonly whole: boolean;
@@ -353,4 +352,4 @@ declare class VerifyError extends CounterfoilError {
 }
 
 export { CounterfoilError, PROPERTIES, VerifyError, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, parsePolicy, verifyLog };
-export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, NoteVerifier, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
+export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, KeyReign, NoteVerifier, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
