@@ -15,9 +15,10 @@ import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash } from '../log/hash.ts'
 import { proveInclusion } from '../log/inclusion.ts'
-import { parseNote } from '../log/note.ts'
+import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
+import type { Signer } from '../log/signer.ts'
 import type { Head, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
@@ -29,6 +30,7 @@ import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
 import { keyChainOf, rotationDraft } from './keys.ts'
+import type { SignerOf } from './signer-module.ts'
 import { errorData } from './message.ts'
 
 /** The most that one append takes. */
@@ -46,6 +48,10 @@ export interface LedgerOptions {
   readonly open: () => Promise<Store>
   /** The user's state folder; `undefined` keeps keys in memory. */
   readonly home: string | undefined
+  /** Opens keys that are under one, and protects those of a log that begins. */
+  readonly passphrase?: string | undefined
+  /** Who signs where the log's key is kept elsewhere. A log that begins under it has the origin of its key. */
+  readonly signer?: SignerOf | undefined
   readonly clock?: Clock
   /** The folder of spools beside the store, and the key they are sealed with. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array }
@@ -93,7 +99,7 @@ export class Ledger {
     const store = await options.open()
     try {
       const head = await store.read((view) => view.head())
-      const opened = head === undefined ? await begin(store, options.home, clock) : await reopen(store, head, options.home, clock)
+      const opened = head === undefined ? await begin(store, options, clock) : await reopen(store, head, options, clock)
       const ledger = new Ledger(options, store, opened.keyring, opened.appender)
       await ledger.#recover()
       return ledger
@@ -357,12 +363,12 @@ export class Ledger {
 
   /**
    * Hands over to a new signing key: makes it, has the old one sign it over in an entry of its own, and destroys the old one. Killed in between, the
-   * log goes on under the old key or under the new one, and the next open finishes it.
+   * log goes on under the old key or under the new one, and the next open finishes it. With `signer` the next key is kept elsewhere.
    */
-  async rotate(): Promise<{ readonly index: number; readonly vkey: string; readonly before: string }> {
+  async rotate(signer?: Signer): Promise<{ readonly index: number; readonly vkey: string; readonly before: string }> {
     const before = this.#keyring.vkey
     const draft = rotationDraft(this.ownSession, this.#clock())
-    const [placed] = await this.#exclusive(() => this.#append([{ draft, writer: 'ledger' }], undefined, () => this.#keyring.makeNext()))
+    const [placed] = await this.#exclusive(() => this.#append([{ draft, writer: 'ledger' }], undefined, () => this.#keyring.makeNext(signer)))
     if (placed === undefined || 'refused' in placed) throw new StoreError('not_rotated', 'ledger: the rotation could not be put on record', 'run counterfoil verify')
     return { index: placed.index, vkey: this.#keyring.vkey, before }
   }
@@ -390,7 +396,7 @@ export class Ledger {
 
   /** Makes the next KEK, re-wraps every living secret, destroys the old ones: from then on no older copy of the database gives an erased scope back. Killed in between, the next open finishes it. */
   async renewKek(): Promise<{ generation: number; scopes: number }> {
-    this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)
+    await this.#exclusive(() => this.#store.append(async () => this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)))
     return this.#finishRenewal()
   }
 
@@ -415,6 +421,11 @@ export class Ledger {
     await this.#exclusive(() => this.#store.wipe())
     for (const { generation } of this.#keyring.keks()) if (generation < done.generation) this.#keyring.destroyKek(generation)
     return done
+  }
+
+  /** Puts the keys under `passphrase`, or under another one; without one takes it away. Under the log's lock, so that nobody makes a key meanwhile. */
+  protectKeys(passphrase: string | undefined): Promise<void> {
+    return this.#exclusive(() => this.#store.append(async () => (passphrase === undefined ? this.#keyring.unprotect() : this.#keyring.protect(passphrase))))
   }
 
   /** Runs `fn` on one snapshot of the store. */
@@ -492,7 +503,7 @@ export class Ledger {
     this.#store = await this.#options.open()
     const head = await this.#store.read((view) => view.head())
     if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log any more`, 'restore it from a backup')
-    const { appender } = await reopen(this.#store, head, this.#options.home, this.#clock, this.#keyring)
+    const { appender } = await reopen(this.#store, head, this.#options, this.#clock, this.#keyring)
     this.#appender = appender
     this.#broken = undefined
   }
@@ -532,9 +543,11 @@ function isGone(owner: string, self: Owner): boolean {
   }
 }
 
-/** The store says that it did nothing: no lock to be had, no room. */
+const UNDONE: ReadonlySet<string> = new Set(['busy', 'full', 'signer_missing', 'signer_failed', 'signer_wrong', 'passphrase_changed'])
+
+/** It is known that nothing was done: no lock to be had, no room, no signature. */
 function isUndone(error: unknown): boolean {
-  return error instanceof StoreError && (error.code === 'busy' || error.code === 'full')
+  return error instanceof StoreError && UNDONE.has(error.code)
 }
 
 /** Errors of one draft's content, as against errors of the store and evidence in it: one draft must not hold up all that come after it. */
@@ -543,9 +556,13 @@ function isContentError(error: unknown): boolean {
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 
-async function begin(store: Store, home: string | undefined, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
-  const origin = `counterfoil.local/${randomRef()}`
-  const keyring = home === undefined ? ephemeralKeyring(origin) : createKeyring(origin, home)
+type KeySources = Pick<LedgerOptions, 'home' | 'passphrase' | 'signer'>
+
+async function begin(store: Store, { home, passphrase, signer: signerOf }: KeySources, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
+  const made = `counterfoil.local/${randomRef()}`
+  const signer = home === undefined ? undefined : await signerOf?.(made)
+  const origin = signer === undefined ? made : parseVerifierKey(signer.vkey).name
+  const keyring = home === undefined ? ephemeralKeyring(origin) : signer === undefined ? createKeyring(origin, home, passphrase === undefined ? {} : { passphrase }) : createOrTake(signer, origin, home, passphrase)
   const ms = clock()
   const appender = new Appender(store, keyring, clock, uuidv7(ms))
   try {
@@ -555,16 +572,28 @@ async function begin(store: Store, home: string | undefined, clock: Clock): Prom
   } catch (error) {
     if (error instanceof StoreError && error.code === 'log_exists') {
       const head = await store.read((view) => view.head())
-      return reopen(store, head!, home, clock)
+      return reopen(store, head!, { home, passphrase, signer: signerOf }, clock)
     }
     throw error
   }
 }
 
-async function reopen(store: Store, head: Head, home: string | undefined, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
+/** Under a key that is kept elsewhere the origin is given: what a beginning that failed left behind is taken, what signed already is not. */
+function createOrTake(signer: Signer, origin: string, home: string, passphrase: string | undefined): Keyring {
+  try {
+    return createKeyring(origin, home, { ...(passphrase === undefined ? {} : { passphrase }), signer })
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'key_exists') throw error
+    const keyring = openKeyring(origin, home, { passphrase, signer })
+    if (keyring.readHead() === undefined && keyring.vkey === signer.vkey) return keyring
+    throw new StoreError('key_exists', `ledger: a log began under ${signer.vkey} already, and it is not in this database`, 'put that log back, or make another key: a key is of one log', { cause: error })
+  }
+}
+
+async function reopen(store: Store, head: Head, { home, passphrase, signer }: KeySources, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
   if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
-  const keyring = known ?? openKeyring(origin, home)
+  const keyring = known ?? openKeyring(origin, home, { passphrase, signer: await signer?.(origin) })
   const note = keyring.readHead() // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head

@@ -13,6 +13,7 @@ import type { Placed, Refused } from './append.ts'
 import { Ledger, MAX_BATCH_EVENTS } from './ledger.ts'
 import { errorData, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { LedgerService } from './service.ts'
+import { loadSigner } from './signer-module.ts'
 
 /** Answers kept for waits that come after the event. */
 const ANSWERS_KEPT = 20_000
@@ -23,6 +24,7 @@ const MAX_RETRY_MS = 10_000
 
 const port = parentPort!
 const start = workerData as Start
+const signerUrl = start.signer
 const flag = new Int32Array(start.flag)
 const answers = new Map<string, Placed | Refused>()
 /** What is waited for, by event id. */
@@ -45,6 +47,7 @@ function say(message: FromWorker): void {
 function open(): Promise<{ ledger: Ledger; service: LedgerService }> {
   opening ??= Ledger.open({
     open: () => openSqliteStore(start.path), home: start.home, report: (error) => say({ kind: 'report', error: errorData(error) }),
+    passphrase: start.passphrase, signer: signerUrl === undefined ? undefined : (origin) => loadSigner(signerUrl, origin),
     ...(start.spools === undefined ? {} : { spools: { folder: start.spools.folder, key: start.spools.key } }),
   }).then((ledger) => {
     say({ kind: 'open', origin: ledger.origin })

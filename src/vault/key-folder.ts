@@ -22,6 +22,10 @@ export interface KeyFolder {
   create(name: string, text: string): void
   /** Replaces or makes a file; readers see the old text or the new one. */
   replace(name: string, text: string): void
+  /** As `replace`, and what stood there is overwritten afterwards: it was a secret. */
+  supplant(name: string, text: string): void
+  /** Deletes a file, if it is there, and overwrites it afterwards: readers see it whole or not at all. */
+  discard(name: string): void
   /** Overwrites and deletes a file, if it is there. */
   destroy(name: string): void
 }
@@ -112,18 +116,35 @@ class DiskFolder implements KeyFolder {
     syncFolder(this.name)
   }
 
+  supplant(name: string, text: string): void {
+    const old = openToWrite(join(this.name, name))
+    try {
+      this.replace(name, text)
+      if (old !== undefined) overwrite(old)
+    } finally {
+      if (old !== undefined) closeSync(old)
+    }
+  }
+
+  discard(name: string): void {
+    const path = join(this.name, name)
+    const fd = openToWrite(path)
+    if (fd === undefined) return
+    try {
+      rmSync(path, { force: true })
+      syncFolder(this.name)
+      overwrite(fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
   destroy(name: string): void {
     const path = join(this.name, name)
-    let fd: number
+    const fd = openToWrite(path)
+    if (fd === undefined) return
     try {
-      fd = openSync(path, constants.O_WRONLY)
-    } catch (cause) {
-      if (isCode(cause, 'ENOENT')) return
-      throw cause
-    }
-    try {
-      writeWhole(fd, randomBytes(fstatSync(fd).size))
-      fsyncSync(fd)
+      overwrite(fd)
     } finally {
       closeSync(fd)
     }
@@ -152,6 +173,8 @@ export function memoryFolder(files: ReadonlyMap<string, string>): KeyFolder {
       kept.set(name, { text, at: Date.now() })
     },
     replace: (name, text) => void kept.set(name, { text, at: Date.now() }),
+    supplant: (name, text) => void kept.set(name, { text, at: Date.now() }),
+    discard: (name) => void kept.delete(name),
     destroy: (name) => void kept.delete(name),
   }
 }
@@ -159,6 +182,21 @@ export function memoryFolder(files: ReadonlyMap<string, string>): KeyFolder {
 function checkMode(path: string, mode: number, wanted: '600' | '700'): void {
   if (!modesMatter() || (mode & 0o077) === 0) return
   throw new StoreError('key_permissions', `vault: ${path} has mode ${(mode & 0o777).toString(8)}, expected ${wanted}: others may read the keys`, `run: chmod ${wanted} '${path}'`)
+}
+
+function openToWrite(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY)
+  } catch (cause) {
+    if (isCode(cause, 'ENOENT')) return undefined
+    throw cause
+  }
+}
+
+/** Where a file system writes in place, what stood there is gone. */
+function overwrite(fd: number): void {
+  writeWhole(fd, randomBytes(fstatSync(fd).size))
+  fsyncSync(fd)
 }
 
 function writeNew(path: string, text: string): void {
