@@ -142,6 +142,7 @@ export class Ledger {
     try {
       answers = await this.#appender.append(handed, options)
     } catch (error) {
+      if (next !== undefined && error instanceof MisuseError) throw error // of the next key: there is no event to be refused
       if (isContentError(error)) return this.#appendSingly(handed, options, error as Error)
       if (error instanceof VerifyError || isUndone(error)) throw error
       // The commit may have happened. Look again through new handles: what is on record answers with its old receipt.

@@ -10,7 +10,7 @@ import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:
 import { concat, utf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { deriveSealing, type Purpose } from './derive.ts'
-import { formatKeyText, PLAIN, readKeyText, SEALED } from './key-text.ts'
+import { formatKeyText, readKeyText, SEALED } from './key-text.ts'
 
 export const PASSPHRASE_FILE = 'passphrase.key'
 

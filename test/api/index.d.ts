@@ -1150,6 +1150,10 @@ interface ToolContext extends CallContext {
 interface TrailOptions extends Partial<AgentFacts> {
     /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */
     readonly home?: string;
+    /** The passphrase that the keys are under, if they are; of a log that begins, the one to put them under. Default `$COUNTERFOIL_PASSPHRASE`. */
+    readonly key?: string;
+    /** The module that signs, where the log's key is kept elsewhere: its default export is a `Signer`, or a function from the log's origin to one. Default `$COUNTERFOIL_SIGNER`. */
+    readonly signer?: string | URL;
     /** The folder of spools; default `<path>.spool`. */
     readonly spool?: string;
     /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */
@@ -1305,5 +1309,14 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
+/**
+ * A log's key that is kept elsewhere. `vkey` is its verifier key (`name+id+base64`, Ed25519), whose name is the log's origin. `sign` resolves with the
+ * 64-byte Ed25519 signature of `message`, or rejects; it is asked once for each append, while the log is locked, and what it answers is verified.
+ */
+interface Signer {
+    readonly vkey: string;
+    sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
 export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

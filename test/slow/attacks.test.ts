@@ -255,9 +255,9 @@ it.each(Object.entries(attacks))('%s: none passes, the first bad index is right'
   expect(missed.slice(0, 5)).toEqual([])
 })
 
-it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted, erased, renewed, of several writers`, async () => {
+it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted, erased, renewed, rotated, of several writers`, async () => {
   const alarms: string[] = []
-  const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0 }
+  const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0, rotated: 0 }
   for (let n = 0; n < HONEST; n++) {
     const before = state
     const where = place(join(folder, `honest-${n}`))
@@ -265,7 +265,7 @@ it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted
     let ledger = await openLog(where, { clock })
     const tells: Telling[] = []
     for (let step = between(1, 6); step > 0; step--) {
-      const what = random(10)
+      const what = random(11)
       if (what < 5 || tells.length === 0) {
         const tell = new Telling()
         await appendRun(ledger, tell, { user: `user-${random(3)}`, order: String(random(10_000)), end: random(2) === 0 })
@@ -288,10 +288,16 @@ it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted
         const [one, two] = [ledger, await openLog(where, { clock })]
         await Promise.all([one, two].map((each, i) => appendRun(each, new Telling(), { user: `user-${i}`, order: '7' })))
         await two.close()
-      } else {
+      } else if (what === 9) {
         await ledger.close()
         ledger = await openLog(where, { clock })
         seen.reopened++
+      } else {
+        const before = (await ledger.read((view) => view.head()))!.size
+        const { vkey } = ledger.keyring
+        await ledger.rotate()
+        if (random(4) === 0) await ledger.reportKey({ vkey, last_good_size: before })
+        seen.rotated++
       }
     }
     await ledger.close()
