@@ -111,8 +111,8 @@ describe('an attacker', () => {
   const both = async (copy: Place): Promise<Verdict[]> => [await verifyAt(copy), await verifyAt(copy, { who: 'none' })]
 
   it('who forges a rotation to a key of his own, signed by himself or with bytes of nobody, is seen', async () => {
-    const mine = strange(originAt(log))
-    const last = async (sign: (message: Uint8Array) => Uint8Array): Promise<Place> => {
+    const stranger = strange(originAt(log))
+    const last = async (sign: (message: Uint8Array) => Uint8Array, mine: Signing = stranger, more: { writer?: string; session_id?: string } = {}): Promise<void> => {
       const copy = forget(copied(log))
       const at = { index: 0 }
       forge(copy, (entries) => {
@@ -121,16 +121,19 @@ describe('an attacker', () => {
         edge.append(entries.map((entry) => leafHash(encodeEntry(entry))))
         at.index = entries.length
         const rotation = { origin: originAt(log), size: edge.size, root: edge.root(), vkey: mine.vkey }
-        return [...entries, { ...own, index: edge.size, event_id: own.event_id.replace(/.{4}$/, 'ffff'), facts: { vkey: mine.vkey, from_size: edge.size, root: toBase64(rotation.root), signature: toBase64(sign(rotationStatement(rotation))) } }]
+        return [...entries, { ...own, index: edge.size, event_id: own.event_id.replace(/.{4}$/, 'ffff'), facts: { vkey: mine.vkey, from_size: edge.size, root: toBase64(rotation.root), signature: toBase64(sign(rotationStatement(rotation))) }, ...more }]
       }, { signer: mine.signer })
       for (const verdict of await both(copy)) {
         expect(verdict.whole).toBe(false)
         expect(codes(verdict)).toContain('key_rotation')
         expect(verdict.properties.unchanged.first_bad_index).toBe(at.index)
       }
-      return copy
     }
-    await last(mine.signer.sign)
+    await last(stranger.signer.sign)
+    await last(keys[3]!.signer.sign, keys[0]) // back to a key that the log had
+    await last(keys[3]!.signer.sign, stranger, { writer: 'local' })
+    await last(keys[3]!.signer.sign, stranger, { session_id: '0190a2b4-0000-7000-8000-000000000001' })
+    await last(keys[3]!.signer.sign, strange('another.example/log'))
     await last(() => new Uint8Array(64))
     await last(keys[2]!.signer.sign) // a key that was retired before
   })

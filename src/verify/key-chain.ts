@@ -24,13 +24,16 @@ export function isKeyEntry({ event_type, writer }: Pick<Entry, 'event_type' | 'w
 export class KeyChain {
   readonly origin: string
   readonly #reigns: Reign[]
+  readonly #ids = new Set<number>()
   readonly #verifierOf: (vkey: string) => NoteVerifier
 
   /** Begins with the first key. Throws as `logVerifier` for a text that is no key of this log. */
   constructor(origin: string, vkey: string) {
     this.origin = origin
     this.#verifierOf = (text) => logVerifier(text, origin)
-    this.#reigns = [{ vkey, from: 0, state: 'in_force', verifier: this.#verifierOf(vkey) }]
+    const verifier = this.#verifierOf(vkey)
+    this.#reigns = [{ vkey, from: 0, state: 'in_force', verifier }]
+    this.#ids.add(verifier.keyId)
   }
 
   get reigns(): readonly KeyReign[] {
@@ -65,7 +68,8 @@ export class KeyChain {
     } catch (error) {
       return `it names no key of this log: ${messageOf(error)}`
     }
-    if (this.#reigns.some((reign) => reign.verifier.keyId === verifier.keyId)) return 'it names a key, or the id of a key, that this log had before'
+    if (this.#ids.has(verifier.keyId)) return 'it names a key, or the id of a key, that this log had before'
+    this.#ids.add(verifier.keyId)
     old.to = index
     if (old.state === 'in_force') old.state = 'retired'
     this.#reigns.push({ vkey: String(vkey), from: index, state: 'in_force', verifier })
