@@ -112,7 +112,7 @@ describe('an attacker', () => {
 
   it('who forges a rotation to a key of his own, signed by himself or with bytes of nobody, is seen', async () => {
     const stranger = strange(originAt(log))
-    const last = async (sign: (message: Uint8Array) => Uint8Array, mine: Signing = stranger, more: { writer?: string; session_id?: string } = {}): Promise<void> => {
+    const last = async (sign: (message: Uint8Array) => Uint8Array, mine: Signing = stranger, { from_size, ...more }: { writer?: string; session_id?: string; from_size?: number } = {}): Promise<void> => {
       const copy = forget(copied(log))
       const at = { index: 0 }
       forge(copy, (entries) => {
@@ -121,7 +121,7 @@ describe('an attacker', () => {
         edge.append(entries.map((entry) => leafHash(encodeEntry(entry))))
         at.index = entries.length
         const rotation = { origin: originAt(log), size: edge.size, root: edge.root(), vkey: mine.vkey }
-        return [...entries, { ...own, index: edge.size, event_id: own.event_id.replace(/.{4}$/, 'ffff'), facts: { vkey: mine.vkey, from_size: edge.size, root: toBase64(rotation.root), signature: toBase64(sign(rotationStatement(rotation))) }, ...more }]
+        return [...entries, { ...own, index: edge.size, event_id: own.event_id.replace(/.{4}$/, 'ffff'), facts: { vkey: mine.vkey, from_size: from_size ?? edge.size, root: toBase64(rotation.root), signature: toBase64(sign(rotationStatement(rotation))) }, ...more }]
       }, { signer: mine.signer })
       for (const verdict of await both(copy)) {
         expect(verdict.whole).toBe(false)
@@ -134,6 +134,7 @@ describe('an attacker', () => {
     await last(keys[3]!.signer.sign, stranger, { writer: 'local' })
     await last(keys[3]!.signer.sign, stranger, { session_id: '0190a2b4-0000-7000-8000-000000000001' })
     await last(keys[3]!.signer.sign, strange('another.example/log'))
+    await last(keys[3]!.signer.sign, stranger, { from_size: 7 })
     await last(() => new Uint8Array(64))
     await last(keys[2]!.signer.sign) // a key that was retired before
   })
