@@ -1,6 +1,6 @@
 // Key files under a passphrase: what lies on the disk, who can open it, and being killed while it changes.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { runChild } from './child.ts'
@@ -70,7 +70,9 @@ describe('keys under a passphrase', () => {
   it('are the same keys before, under one passphrase, under another, and without', () => {
     const { home, path, before } = make()
     const clear = files(path)
+    utimesSync(join(path, 'kek-2'), 1_700_000_000, 1_700_000_000)
     openKeyring(origin, home).protect('one', CHEAP)
+    expect(openKeyring(origin, home, { passphrase: 'one' }).keks()[1]!.made_ms).toBe(1_700_000_000_000) // its renewal is due when it was
     expect(all(openKeyring(origin, home, { passphrase: 'one' }))).toBe(before)
     openKeyring(origin, home, { passphrase: 'one' }).protect('zwei \u00e4', CHEAP)
     expect(code(() => openKeyring(origin, home, { passphrase: 'one' }))).toBe('passphrase_wrong')

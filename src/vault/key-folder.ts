@@ -2,7 +2,7 @@
 // Everything is written so that a crash leaves the old state or the new one, and fsynced together with its folder.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, constants, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { foldersSync, modesMatter } from './paths.ts'
@@ -22,7 +22,7 @@ export interface KeyFolder {
   create(name: string, text: string): void
   /** Replaces or makes a file; readers see the old text or the new one. */
   replace(name: string, text: string): void
-  /** As `replace`, and what stood there is overwritten afterwards: it was a secret. */
+  /** As `replace`, and what stood there is overwritten afterwards: it was a secret. `madeAt` stays: the key is as old as it was. */
   supplant(name: string, text: string): void
   /** Deletes a file, if it is there, and overwrites it afterwards: readers see it whole or not at all. */
   discard(name: string): void
@@ -119,7 +119,13 @@ class DiskFolder implements KeyFolder {
   supplant(name: string, text: string): void {
     const old = openToWrite(join(this.name, name))
     try {
-      this.replace(name, text)
+      const draft = this.#draft(text)
+      if (old !== undefined) {
+        const { atime, mtime } = fstatSync(old)
+        utimesSync(draft, atime, mtime)
+      }
+      renameSync(draft, join(this.name, name))
+      syncFolder(this.name)
       if (old !== undefined) overwrite(old)
     } finally {
       if (old !== undefined) closeSync(old)
@@ -173,7 +179,7 @@ export function memoryFolder(files: ReadonlyMap<string, string>): KeyFolder {
       kept.set(name, { text, at: Date.now() })
     },
     replace: (name, text) => void kept.set(name, { text, at: Date.now() }),
-    supplant: (name, text) => void kept.set(name, { text, at: Date.now() }),
+    supplant: (name, text) => void kept.set(name, { text, at: kept.get(name)?.at ?? Date.now() }),
     discard: (name) => void kept.delete(name),
     destroy: (name) => void kept.delete(name),
   }
