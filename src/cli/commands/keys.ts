@@ -27,8 +27,8 @@ renew        wrap the secrets of content under a new key, and destroy the old:
 rotate       sign with a new key from now on; the old one signs it over, and is
              destroyed
 compromised  put on record that a signing key was stolen, and rotate it away
-protect      put the folder under a passphrase, or under another one; asks for it,
-             or takes $COUNTERFOIL_NEW_PASSPHRASE
+protect      put the folder under a passphrase, or under another one; asks for
+             it, or takes $COUNTERFOIL_NEW_PASSPHRASE
 unprotect    take the passphrase away
 
 Without its keys a trail cannot be read or continued: back the folder up, but
