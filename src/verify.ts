@@ -2,6 +2,7 @@
 
 export { verifyLog, type VerifyOptions } from './verify/verify.ts'
 export { exitCode, PROPERTIES, type Problem, type Property, type PropertyVerdict, type Status, type Verdict } from './verify/verdict.ts'
+export type { KeyReign } from './verify/key-chain.ts'
 export type { Disclosed, Evidence, Fault, Vault } from './verify/evidence.ts'
 export { leafHash, type Hash } from './log/hash.ts'
 export { ed25519Verifier, type NoteVerifier } from './log/note.ts'

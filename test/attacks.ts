@@ -216,12 +216,12 @@ export function firstBad(verdict: Verdict): number | undefined {
 }
 
 /** What nobody tampered with: sessions ended, open, resumed and erased, keys renewed, two writers; counted in `seen`. */
-export async function honestLog(where: Place, seen: { erased: number; renewed: number; reopened: number; resumed: number }): Promise<void> {
+export async function honestLog(where: Place, seen: { erased: number; renewed: number; rotated: number; reopened: number; resumed: number }): Promise<void> {
   const clock = steppingClock()
   let ledger = await openLog(where, { clock })
   const tells: Telling[] = []
   for (let step = between(1, 6); step > 0; step--) {
-    const what = random(10)
+    const what = random(11)
     if (what < 5 || tells.length === 0) {
       const tell = new Telling()
       await appendRun(ledger, tell, { user: `user-${random(3)}`, order: String(random(10_000)), end: random(2) === 0 })
@@ -244,10 +244,16 @@ export async function honestLog(where: Place, seen: { erased: number; renewed: n
       const [one, two] = [ledger, await openLog(where, { clock })]
       await Promise.all([one, two].map((each, i) => appendRun(each, new Telling(), { user: `user-${i}`, order: '7' })))
       await two.close()
-    } else {
+    } else if (what === 9) {
       await ledger.close()
       ledger = await openLog(where, { clock })
       seen.reopened++
+    } else {
+      const before = (await ledger.read((view) => view.head()))!.size
+      const { vkey } = ledger.keyring
+      await ledger.rotate()
+      if (random(4) === 0) await ledger.reportKey({ vkey, last_good_size: before })
+      seen.rotated++
     }
   }
   await ledger.close()

@@ -7,10 +7,10 @@
 import { sha256 } from '#crypto'
 import { equal, utf8 } from '../base/bytes.ts'
 import { StoreError, VerifyError } from '../base/errors.ts'
-import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
+import { parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { leafHash } from '../log/hash.ts'
-import { ed25519Verifier, parseNote } from '../log/note.ts'
+import { parseNote } from '../log/note.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
 import { decodeBundle, encodeBundle, formatTilePath, TILE_WIDTH, tileWidth } from '../log/tile.ts'
 import { edgeTiles, TreeEdge } from '../log/tree.ts'
@@ -20,7 +20,8 @@ import { bundlePath, CHECKPOINT, formatList, listPath, MAX_BYTES, parseList, seg
 /** What is archived: one snapshot of a log. Nothing that it says is believed before it is checked against the signed head. */
 export interface ArchiveSource {
   readonly origin: string
-  readonly vkey: string
+  /** Opens a checkpoint of this log under the key that was in force at its size. Throws a VerifyError for any other. */
+  open(note: string | Uint8Array): Checkpoint
   /** The newest checkpoint, a signed note. */
   readonly head: string
   /** Ascending by index; rows that are missing are left out. */
@@ -51,20 +52,21 @@ export type ArchiveFault = 'archive_foreign' | 'not_an_archive' | 'archive_check
 
 /** Brings the archive up to `source`. May be run again after any failure; writes nothing when there is nothing new. */
 export async function writeArchive(archive: WritableArchive, source: ArchiveSource, options: ArchiveOptions = {}): Promise<Archived> {
-  const head = openCheckpoint(source.head, [ed25519Verifier(source.vkey)], { origin: source.origin })
+  const head = source.open(source.head)
   const before = await openBefore(archive, source)
   if (before !== undefined) await checkContinues(before, head, source)
   return new Writing(archive, source, head, options).run(before)
 }
 
 /** The checkpoint of what is there; undefined for a folder that is empty, or in which a first run of this log was stopped. */
-async function openBefore(archive: WritableArchive, { origin, vkey, ...source }: ArchiveSource): Promise<Checkpoint | undefined> {
+async function openBefore(archive: WritableArchive, source: ArchiveSource): Promise<Checkpoint | undefined> {
+  const { origin } = source
   const note = await archive.read(CHECKPOINT, MAX_BYTES.checkpoint)
   if (note !== undefined) {
     let found: string
     try {
       found = parseTreeHead(parseNote(note).text).origin
-      if (found === origin) return openCheckpoint(note, [ed25519Verifier(vkey)], { origin })
+      if (found === origin) return source.open(note)
     } catch (error) {
       throw new VerifyError('archive_checkpoint', `archive: the checkpoint in ${archive.name} is not one of this log's key: ${(error as Error).message}`, 'keep it to be looked into, and archive to another folder', { cause: error })
     }

@@ -6,6 +6,7 @@ import type { Outcome } from '../event/vocabulary.ts'
 import type { Policy } from '../log/policy.ts'
 import type { BundleOrder, ExportedBundle } from '../ledger/bundle.ts'
 import type { CosignReport } from '../ledger/cosign.ts'
+import type { KeyReign } from '../verify/key-chain.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
@@ -33,6 +34,12 @@ export interface CliTrail {
   erasable(what: { session_id: string } | { user_id: string }): Promise<{ sessions: readonly string[]; events: number }>
   keys(): Promise<KeyReport>
   renewKeys(): Promise<KeyReport>
+  /** Hands over to a new signing key, or to the one of the module with the URL `signer`. `index` is that of the entry that says so. */
+  rotateKey(signer?: string): Promise<KeyReport & { readonly index: number; readonly before: string }>
+  /** Reports a signing key stolen; without `vkey` the one in force, which is rotated first. */
+  reportKey(order: { readonly vkey?: string; readonly last_good_size: number; readonly note?: string }): Promise<KeyReport & { readonly index: number; readonly stolen: string; readonly rotated: boolean }>
+  /** Puts the keys under `passphrase`, or takes it away. */
+  protectKeys(passphrase: string | undefined): Promise<KeyReport>
   status(): Promise<TrailStatus>
   /** A consistent copy at `path`, made by the database itself. */
   copy(path: string): Promise<void>
@@ -64,6 +71,11 @@ export interface KeyReport {
   /** the log key's C2SP verifier key, which may be given to anybody */
   readonly vkey: string
   readonly fingerprint: string
+  /** every signing key of the log, the first one first */
+  readonly keys: readonly KeyReign[]
+  /** whether the folder is under a passphrase, and whether the key in force is kept elsewhere */
+  readonly protected: boolean
+  readonly elsewhere: boolean
   readonly generations: readonly { readonly generation: number; readonly made_at: string; readonly current: boolean }[]
   readonly next_renewal: string | null
 }

@@ -4,21 +4,20 @@ import { toHex } from '../base/bytes.ts'
 import { StoreError, VerifyError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { ArchiveSource } from '../archive/write.ts'
-import { parseTreeHead } from '../log/checkpoint.ts'
-import { parseNote } from '../log/note.ts'
+import { keyChainOf } from '../ledger/keys.ts'
 import type { StoreView } from '../store/contract.ts'
 
 const PAGE = 500
 
-/** Without `vkey` the key that entry 0 names: it signs what is written, and whoever verifies the archive decides whether to believe it. */
+/** The keys are those that its entries lead to, of which `vkey`, if it is given, must be one: whoever verifies the archive decides whether to believe them. */
 export async function archiveSource(view: StoreView, vkey?: string): Promise<ArchiveSource> {
   const head = await view.head()
   if (head === undefined) throw new StoreError('no_log', 'archive: the database holds no log', 'name another file')
-  const first = vkey === undefined ? (await view.entries(0, 1))[0] : undefined
-  const text = vkey ?? (first === undefined ? undefined : parseEntry(first.entry).entry.facts['vkey'])
-  if (typeof text !== 'string') throw new VerifyError('no_vkey', 'archive: entry #0 names no verifier key', 'verify the log', { first_bad_index: 0 })
+  const chain = await keyChainOf(view)
+  if (vkey !== undefined && chain.indexOf(vkey) === -1) throw new VerifyError('no_vkey', `archive: the log's entries do not lead to its key ${vkey}`, 'verify the log', { first_bad_index: 0 })
   return {
-    origin: parseTreeHead(parseNote(head.checkpoint).text).origin, vkey: text, head: head.checkpoint,
+    origin: chain.origin, head: head.checkpoint,
+    open: (note) => chain.open(note),
     entries: (from, to) => view.entries(from, to),
     tile: (level, n) => view.tile(level, n),
     segments: (from, to) => segmentsOf(view, from, to),

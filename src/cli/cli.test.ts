@@ -95,6 +95,7 @@ describe('screens at 80 columns', () => {
   test('keys and doctor', () => {
     const keys = keyLines({
       folder: '/home/ada/.local/state/counterfoil/counterfoil.local_8f31c2-0011223344556677', origin: 'counterfoil.local/8f31c2', vkey: 'counterfoil.local/8f31c2+1a2b3c4d+AAAA', fingerprint: '1a2b3c4d',
+      keys: [{ vkey: 'counterfoil.local/8f31c2+0f1e2d3c+AAAA', from: 0, to: 1204, state: 'compromised', last_good_size: 1180 }, { vkey: 'counterfoil.local/8f31c2+99aabbcc+AAAA', from: 1204, to: 2000, state: 'retired' }, { vkey: 'counterfoil.local/8f31c2+1a2b3c4d+AAAA', from: 2000, state: 'in_force' }], protected: true, elsewhere: false,
       generations: [{ generation: 2, made_at: '2026-11-01T00:00:00.000Z', current: true }], next_renewal: '2026-12-01T00:00:00.000Z',
     }, 80)
     const doctor = doctorLines('/srv/agent/agent_audit.db', [
@@ -280,7 +281,7 @@ describe('why, where nothing was done', () => {
 test('what is copied is whole in one line, on any screen', () => {
   const folder = `/home/ada/${'long/'.repeat(30)}keys`
   const vkey = `counterfoil.local/8f31c2+1a2b3c4d+${'A'.repeat(120)}`
-  const lines = keyLines({ folder, origin: `counterfoil.local/${'8'.repeat(90)}`, vkey, fingerprint: '1a2b', generations: [], next_renewal: null }, 40).map((line) => render(line, { color: false, columns: 40 }))
+  const lines = keyLines({ folder, origin: `counterfoil.local/${'8'.repeat(90)}`, vkey, fingerprint: '1a2b', keys: [], protected: false, elsewhere: false, generations: [], next_renewal: null }, 40).map((line) => render(line, { color: false, columns: 40 }))
   for (const value of [folder, vkey]) expect(lines).toContain(`  ${value}`)
   expect(lines[0]).toBe(`counterfoil.local/${'8'.repeat(90)}`)
   const run = `chmod 0700 '${folder}'`

@@ -26,6 +26,8 @@ export interface Context {
   readonly open: (path: string, mode: OpenMode) => Promise<CliTrail>
   /** Asks yes or no; no when the question is left. Only where `interactive`. */
   readonly confirm: (question: string) => Promise<boolean>
+  /** Asks for a secret, not shown while it is typed; undefined when the question is left. Only where `interactive`. */
+  readonly secret: (question: string) => Promise<string | undefined>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   exit: number

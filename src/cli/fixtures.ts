@@ -48,7 +48,7 @@ export const SUMMARY: SessionSummary = {
 }
 
 export const VERDICT: Verdict = {
-  whole: true, origin: 'counterfoil.local/8f31c2aabbccddeeff00112233445566', size: 1204, checkpoint: 'checkpoint', recorded_at: new Date(START + 41_200).toISOString(),
+  whole: true, origin: 'counterfoil.local/8f31c2aabbccddeeff00112233445566', size: 1204, checkpoint: 'checkpoint', keys: [], recorded_at: new Date(START + 41_200).toISOString(),
   properties: {
     unchanged: { status: 'proved', says: 'the 1,204 entries are the ones signed: none edited, inserted, reordered or removed before #1203' },
     complete: { status: 'proved', says: '36 sessions are whole to their end; 1 is open, 1 was interrupted at #640' },
@@ -89,7 +89,7 @@ export function fakeTrail(events: readonly ViewEvent[] = EVENTS, more: Partial<C
     },
     newest: async (count) => events.slice(-count),
     verify: async () => VERDICT,
-    export: no('export'), prove: no('prove'), cosign: no('cosign'), sql: no('sql'), erase: no('erase'), erasable: no('erasable'), keys: no('keys'), renewKeys: no('renewKeys'), copy: no('copy'), archive: no('archive'),
+    export: no('export'), prove: no('prove'), cosign: no('cosign'), sql: no('sql'), erase: no('erase'), erasable: no('erasable'), keys: no('keys'), renewKeys: no('renewKeys'), rotateKey: no('rotateKey'), reportKey: no('reportKey'), protectKeys: no('protectKeys'), copy: no('copy'), archive: no('archive'),
     status: async () => ({ origin: VERDICT.origin, size: (events.at(-1)?.index ?? -1) + 1, keys: '/nowhere', spools: [], lost: 0, witnessed: null }),
     close: async () => undefined,
     ...more,
@@ -109,6 +109,7 @@ export function testContext(told: Told, more: Partial<Context> & { columns?: num
     }),
     open: async () => fakeTrail(),
     confirm: async () => false,
+    secret: async () => undefined,
     ...more,
   }
 }

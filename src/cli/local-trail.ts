@@ -15,12 +15,14 @@ import { exportBundle } from '../ledger/bundle.ts'
 import { cosign, cosignedAt } from '../ledger/cosign.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
 import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
+import { keyChainOf } from '../ledger/keys.ts'
 import { LogReader } from '../ledger/reader.ts'
+import { loadSigner } from '../ledger/signer-module.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
 import type { Store } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
-import { openKeyring, type Keyring } from '../vault/keyring.ts'
+import { openKept, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
@@ -30,52 +32,68 @@ import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
 
 const PAGE = 500
 
+/** What opens the keys: `ask` is for a person at a terminal, undefined when the question is left; `signer` is the URL of a module. */
+export interface Secrets { readonly passphrase?: string; readonly signer?: string; readonly ask?: () => Promise<string | undefined> }
+
 /** Opens the trail at `path`. Reading without the log's keys shows facts, and no content. */
-export async function openLocalTrail(path: string, mode: OpenMode, home: string = stateHome()): Promise<CliTrail> {
+export async function openLocalTrail(path: string, mode: OpenMode, home: string = stateHome(), secrets: Secrets = {}): Promise<CliTrail> {
+  try {
+    return await openWith(path, mode, home, secrets)
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'passphrase_needed' || secrets.ask === undefined) throw error
+    const passphrase = await secrets.ask()
+    if (passphrase === undefined) throw error
+    return openWith(path, mode, home, { ...secrets, passphrase })
+  }
+}
+
+async function openWith(path: string, mode: OpenMode, home: string, secrets: Secrets): Promise<CliTrail> {
   if (mode !== 'read' || deadSpoolsOf(path).length > 0) {
     try {
-      return await openWriting(path, mode, home)
+      return await openWriting(path, mode, home, secrets)
     } catch (error) {
       // What a dead process left in its spool waits for a machine that can write; reading must not fail for it.
-      if (mode !== 'read' || !(error instanceof StoreError)) throw error
+      if (mode !== 'read' || !(error instanceof StoreError) || (error.code === 'passphrase_needed' && secrets.ask !== undefined) || error.code === 'passphrase_wrong') throw error
     }
   }
   const store = await openSqliteStore(path, { readOnly: true })
   try {
-    return trailOver({ path, home, store, keyring: await keyringOf(store, home), ledger: undefined })
+    return trailOver({ path, home, store, ...(await keysOf(store, home, secrets)), ledger: undefined })
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-async function openWriting(path: string, mode: OpenMode, home: string): Promise<CliTrail> {
+async function openWriting(path: string, mode: OpenMode, home: string, { passphrase, signer }: Secrets): Promise<CliTrail> {
   if (mode !== 'create' && !existsSync(path)) throw new StoreError('no_trail', `trail: expected a trail at ${path}, got no file`, 'name it with --trail PATH')
-  const ledger = await Ledger.open({ open: () => openSqliteStore(path), home, spools: { folder: `${path}.spool`, key: openSpoolKey(home) } })
-  return trailOver({ path, home, store: ledger.store, keyring: ledger.keyring, ledger })
+  const ledger = await Ledger.open({ open: () => openSqliteStore(path), home, passphrase, signer: signer === undefined ? undefined : (origin) => loadSigner(signer, origin), spools: { folder: `${path}.spool`, key: openSpoolKey(home) } })
+  return trailOver({ path, home, store: ledger.store, keyring: ledger.keyring, kept: ledger.keyring, ledger })
 }
 
 /** This log's keys, if this machine has them. */
-async function keyringOf(store: Store, home: string): Promise<Keyring | undefined> {
+async function keysOf(store: Store, home: string, { passphrase, ask }: Secrets): Promise<Pick<Opened, 'keyring' | 'kept'>> {
   const head = await store.read((view) => view.head())
   if (head === undefined) throw new StoreError('no_log', `trail: ${store.name} holds no log`, 'name another file')
   let origin: string
   try {
     ;({ origin } = parseTreeHead(parseNote(head.checkpoint).text))
   } catch {
-    return undefined // verify says what is wrong with it
+    return { keyring: undefined, kept: undefined } // verify says what is wrong with it
   }
   try {
-    return openKeyring(origin, home)
+    const keyring = openKeyring(origin, home, { passphrase })
+    return { keyring, kept: keyring }
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'keys_missing') return undefined
+    if (error instanceof StoreError && error.code === 'keys_missing') return { keyring: undefined, kept: undefined }
+    if (error instanceof StoreError && error.code === 'passphrase_needed' && ask === undefined) return { keyring: undefined, kept: openKept(origin, home) }
     throw error
   }
 }
 
-interface Opened { readonly path: string; readonly home: string; readonly store: Store; readonly keyring: Keyring | undefined; readonly ledger: Ledger | undefined }
+interface Opened { readonly path: string; readonly home: string; readonly store: Store; readonly keyring: Keyring | undefined; readonly kept: KeptKeys | undefined; readonly ledger: Ledger | undefined }
 
-function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
+function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTrail {
   const reader = new LogReader(store, keyring)
   const writing = (): Ledger => {
     if (ledger === undefined) throw new MisuseError('read_only', 'cli: this command opened the trail to read', 'report it: a command that writes must open the trail to write')
@@ -87,9 +105,9 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
     findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
     newest: (count, session_id) => reader.newest(count, session_id),
     async verify({ progress, policy }) {
-      const remembered = rememberedBy(keyring)
-      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered), { ...(progress === undefined ? {} : { progress }), ...(policy === undefined ? {} : { policy }) }))
-      if (verdict.whole) keyring?.writeProved(verdict.checkpoint)
+      const remembered = rememberedBy(kept)
+      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring, keyring === undefined && kept !== undefined ? { kept } : undefined, remembered), { ...(progress === undefined ? {} : { progress }), ...(policy === undefined ? {} : { policy }) }))
+      if (verdict.whole) kept?.writeProved(verdict.checkpoint)
       return verdict
     },
     cosign: (policy, timeoutMs) => cosign(store, required(keyring, home), policy, timeoutMs),
@@ -105,10 +123,22 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
       const states = await Promise.all(sessions.map((id) => reader.state(id)))
       return { sessions, events: states.reduce((sum, state) => sum + (state?.events ?? 0), 0) }
     },
-    keys: async () => keyReport(required(keyring, home)),
+    keys: () => keyReport(store, required(keyring, home)),
     async renewKeys() {
       await writing().renewKek()
-      return keyReport(writing().keyring)
+      return keyReport(store, writing().keyring)
+    },
+    async rotateKey(signer) {
+      const { index, before } = await writing().rotate(signer === undefined ? undefined : await loadSigner(signer, writing().origin))
+      return { index, before, ...(await keyReport(store, writing().keyring)) }
+    },
+    async reportKey(order) {
+      const { index, vkey: stolen, rotated } = await writing().reportKey(order)
+      return { index, stolen, rotated, ...(await keyReport(store, writing().keyring)) }
+    },
+    async protectKeys(passphrase) {
+      await writing().protectKeys(passphrase)
+      return keyReport(store, writing().keyring)
     },
     status: () => statusOf(path, store, keyring, home),
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
@@ -231,12 +261,13 @@ function required(keyring: Keyring | undefined, home: string): Keyring {
   return keyring
 }
 
-function keyReport(keyring: Keyring): KeyReport {
+async function keyReport(store: Pick<Store, 'read'>, keyring: Keyring): Promise<KeyReport> {
+  const { reigns } = await store.read((view) => keyChainOf(view))
   const generations = keyring.keks()
   const newest = generations.at(-1)
   return {
     folder: keyring.folder, origin: keyring.origin, vkey: keyring.vkey, fingerprint: sha256Hex(keyring.vkey).slice(0, 16).replaceAll(/(.{4})(?=.)/g, '$1 '),
-    generations: generations.map(({ generation, made_ms }) => ({ generation, made_at: new Date(made_ms).toISOString(), current: generation === newest?.generation })),
+    keys: reigns, protected: keyring.isProtected, elsewhere: keyring.isElsewhere, generations: generations.map(({ generation, made_ms }) => ({ generation, made_at: new Date(made_ms).toISOString(), current: generation === newest?.generation })),
     next_renewal: newest === undefined ? null : new Date(newest.made_ms + KEK_LIFE_MS).toISOString(),
   }
 }

@@ -39,9 +39,15 @@ function surroundings({ color, json, trail }: { color: boolean; json: boolean; t
       write: (text) => written(stdout, text),
       writeError: (text) => written(stderr, text),
     }),
-    open: async (path, mode) => (await import('./open.ts')).openCliTrail(path, mode),
+    open: async (path, mode) => (await import('./open.ts')).openCliTrail(path, mode, env, stdin.isTTY && stdout.isTTY ? () => ask('passphrase of the keys') : undefined),
+    secret: ask,
     confirm: async (question) => (await import('./ask.ts')).confirmInTerminal(question),
   }
+}
+
+/** A secret, typed by a person; undefined when the question is left. */
+async function ask(question: string): Promise<string | undefined> {
+  return (await import('./ask.ts')).secretInTerminal(question)
 }
 
 function columnsOf(stream: NodeJS.WriteStream): number {

@@ -4,11 +4,13 @@ import { runAuditedAgent } from '../anthropic.ts'
 import { openTrail } from '../trail/trail.ts'
 import type { CliTrail, OpenMode } from './api.ts'
 import type { DemoTrail, Library } from './demo/library.ts'
+import { signerUrl } from '../ledger/signer-module.ts'
 import { openLocalTrail } from './local-trail.ts'
 
 /** The trail in the database at `path`. */
-export function openCliTrail(path: string, mode: OpenMode): Promise<CliTrail> {
-  return openLocalTrail(path, mode)
+export function openCliTrail(path: string, mode: OpenMode, env: { readonly [name: string]: string | undefined } = process.env, ask?: () => Promise<string | undefined>): Promise<CliTrail> {
+  const { COUNTERFOIL_PASSPHRASE: passphrase = '', COUNTERFOIL_SIGNER: signer = '' } = env
+  return openLocalTrail(path, mode, undefined, { ...(passphrase === '' ? {} : { passphrase }), ...(signer === '' ? {} : { signer: signerUrl(signer) }), ...(ask === undefined ? {} : { ask }) })
 }
 
 /** The library as the demo uses it. */

@@ -50,6 +50,7 @@ const SIMPLE: ReadonlyMap<string, Form> = new Map<string, Form>([
   ['int', INT_FORM],
   ['bool', { says: 'true or false', fits: (value) => typeof value === 'boolean' }],
   ['scope', { says: 'a scope as <session id>/<k>, k from 0 to 65535 in decimal', fits: isScope }],
+  ['signature', { says: 'a signature (64 bytes as padded base64)', fits: isSignature }],
   ['decimal', { says: 'a decimal string (as "0.7", at most 32 characters)', fits: isDecimal }],
 ])
 
@@ -60,6 +61,11 @@ function isScope(value: unknown): boolean {
   if (typeof value !== 'string' || value[36] !== '/') return false
   const k = value.slice(37)
   return isUuid(value.slice(0, 36)) && /^(?:0|[1-9][0-9]{0,4})$/.test(k) && Number(k) <= MAX_SCOPE
+}
+
+/** The last character of 64 bytes in base64 holds two bits: only four of them come back the same. */
+function isSignature(value: unknown): boolean {
+  return typeof value === 'string' && /^[A-Za-z0-9+/]{85}[AQgw]==$/.test(value)
 }
 
 /** Whether `value` is a safe integer from 0. */

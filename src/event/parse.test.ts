@@ -326,6 +326,7 @@ function largest(kind: string): FactValue {
   if (base.startsWith('=')) return base.slice(1).split('|').toSorted((a, b) => b.length - a.length)[0]!
   const values: { readonly [kind: string]: FactValue } = {
     label: 'x'.repeat(128), uuid: uuid(1), ref: STREAM, hash: hash(1), time: '2026-11-21T08:00:00.000Z', int: -Number.MAX_SAFE_INTEGER, scope: `${SESSION}/${MAX_SCOPE}`, bool: false, decimal: `-0.${'1'.repeat(29)}`,
+    signature: `${'x'.repeat(85)}A==`,
   }
   return values[base]!
 }

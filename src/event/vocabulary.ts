@@ -3,6 +3,7 @@
 //
 // A fact's kind, as a literal type so that the TypeScript types are derived from this table:
 //   label uuid ref hash time int bool decimal   one value (`decimal` is a fraction as a string)
+//   signature                                   64 bytes as padded base64
 //   scope                                       `<session id>/<k>`, k a decimal number: what an erasure or a hold names
 //   =a|b|c                                      an enum
 //   uuid[64]                                    a list with its maximum
@@ -95,7 +96,7 @@ export const VOCABULARY = {
   },
   log_start: { facts: { format: 'label', origin: 'label', vkey: 'label', previous: 'label?' }, payloads: {} },
   log_end: { facts: { reason: 'label?', next: 'label?' }, payloads: {} },
-  key_rotation: { facts: { vkey: 'label', from_size: 'int?' }, payloads: {} },
+  key_rotation: { facts: { vkey: 'label', from_size: 'int', root: 'hash', signature: 'signature' }, payloads: {} },
   key_compromise: { facts: { vkey: 'label', last_good_size: 'int' }, payloads: { note: 'one' } },
   integrity_check: { facts: { result: 'label', size: 'int', root: 'hash?' }, payloads: {} },
   clock: { facts: { from: 'time', to: 'time' }, payloads: {} },

@@ -12,15 +12,16 @@ import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { encodeDraft, isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
 import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '../event/entry.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
-import { LEDGER_TYPES } from '../event/vocabulary.ts'
+import { LEDGER_TYPES, type Facts } from '../event/vocabulary.ts'
 import { decodeSession, encodeSession, firstPrev, stepOf } from '../event/session.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
-import { openCheckpoint, signCheckpoint } from '../log/checkpoint.ts'
+import { formatTreeHead, openCheckpoint } from '../log/checkpoint.ts'
 import { ed25519Verifier } from '../log/note.ts'
+import { rotationStatement } from '../log/rotation.ts'
 import { edgeTiles, TreeEdge, treeRoot } from '../log/tree.ts'
 import type { ContentKey, ContentRow, EntryRow, Head, PlaceRow, ScopeRow, SegmentRow, Store, StoreTx, StoreView, StreamRow, SubjectRow } from '../store/contract.ts'
 import { commit, digestOf, saltOf } from '../vault/commitment.ts'
-import type { Keyring } from '../vault/keyring.ts'
+import type { Keyring, NextKey } from '../vault/keyring.ts'
 import { contentKeyOf, indexKeyOf, newScope, saltKeyOf, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import { sealSegment } from '../vault/segment.ts'
 import { sha256 } from '#crypto'
@@ -39,6 +40,8 @@ export interface Refused { readonly refused: { readonly code: string; readonly m
 export interface AppendOptions {
   /** Recorded in the same transaction: how far this spool has been read. */
   readonly spool?: { readonly id: string; readonly offset: number }
+  /** Gives the key that signs from the batch on, which is the rotation to it and nothing else. Called inside the transaction. */
+  readonly next?: () => NextKey | Promise<NextKey>
 }
 
 /** Facts that the ledger fills in, and which a repeated event is therefore not compared by. */
@@ -84,6 +87,7 @@ export class Appender {
         return new Batch(tx, this.#keyring, this.#clock, this.#own, this.#tip!, (id) => this.#live(tx, id)).run(batch, options)
       })
       this.#tip = done.tip
+      if (options.next !== undefined) this.#keyring.follow(done.tip.head.checkpoint)
       for (const id of this.#sessions.keys()) {
         if (this.#sessions.size <= SESSIONS_KEPT) break
         if (id !== this.#own) this.#sessions.delete(id)
@@ -119,6 +123,7 @@ export class Appender {
     const head = await tx.head()
     if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log`, 'name another path, or begin one with openTrail')
     if (this.#tip !== undefined && this.#tip.head.checkpoint === head.checkpoint) return
+    this.#keyring.follow(head.checkpoint)
     this.#tip = await readTip(tx, head, this.#keyring, this.#tip)
     for (const id of this.#sessions.keys()) this.#stale.add(id)
   }
@@ -203,6 +208,8 @@ class Batch {
   readonly #contents = new Map<string, ContentRow>()
   readonly #contentRows: ContentRow[] = []
   readonly #sealing = new Map<string, { scope: OpenScope; session: LiveSession; groups: NewContent[][] }>()
+  #makeNext: AppendOptions['next']
+  #next: NextKey | undefined
 
   constructor(tx: StoreTx, keyring: Keyring, clock: Clock, own: string, tip: Tip, session: (id: string) => Promise<LiveSession>) {
     this.#tx = tx
@@ -215,6 +222,7 @@ class Batch {
   }
 
   async run(batch: readonly Handed[], options: AppendOptions): Promise<{ tip: Tip; answers: (Placed | Refused)[] }> {
+    this.#makeNext = options.next
     const repeated = await this.#repeated(batch)
     const now = this.#now
     if (now < this.#tip.recordedAt) await this.#queueOwn(ledgerDraft('clock', this.#own, now, { from: formatTime(this.#tip.recordedAt), to: formatTime(now) }))
@@ -255,6 +263,7 @@ class Batch {
     if (approval !== undefined && entry.facts['approval'] === undefined) {
       return { refused: { code: 'approval_refused', message: `ledger: event ${draft.event_id} is on record at #${old.index}, as denied: it may not use the approval ${approval}`, next: 'ask for a new approval' } }
     }
+    if (entry.event_type === 'key_rotation') return { index: old.index, entry_hash: toBase64(leafHash(old.entry)), checkpoint: '' } // its facts are the ledger's own
     const live = await this.#session(entry.session_id)
     const oldHash = toBase64(leafHash(old.entry))
     const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
@@ -424,6 +433,7 @@ class Batch {
       const refusal = this.#refusal(draft, live)
       const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
       if (refusal !== undefined) delete facts['approval']
+      if (draft.event_type === 'key_rotation') Object.assign(facts, await this.#rotation(rows))
       if (stateAfter(draft.event_type) === 'ended') Object.assign(facts, await this.#endFacts(live))
       const given = {
         v: 1 as const, index, session_id: live.session_id, writer, seq: live.nextSeq, prev: live.state?.prev ?? firstPrev(this.#keyring.origin, live.session_id),
@@ -451,7 +461,7 @@ class Batch {
       const edge = tip.edge.clone()
       const tiles = edge.append(rows.map((row) => leafHash(row.entry)))
       const size = tip.head.size + rows.length
-      const checkpoint = signCheckpoint({ origin: this.#keyring.origin, size, root: edge.root() }, [this.#keyring.signer()])
+      const checkpoint = await this.#keyring.signNote(formatTreeHead({ origin: this.#keyring.origin, size, root: edge.root() }), this.#next)
       const head = { size, checkpoint }
       await tx.insertScopes(this.#scopeRows)
       await tx.insertSegments(segments)
@@ -473,6 +483,17 @@ class Batch {
     if (options.spool !== undefined) await tx.putSpool({ spool: options.spool.id, offset: options.spool.offset })
     for (const [i, answer] of this.#answers.entries()) if (answer !== undefined && 'index' in answer) this.#answers[i] = { ...answer, checkpoint: tip.head.checkpoint }
     return tip
+  }
+
+  /** What the key in force signs over to the next one: everything before the entry, `rows` of this batch included. */
+  async #rotation(rows: readonly EntryRow[]): Promise<Facts<'key_rotation'>> {
+    if (this.#makeNext === undefined) throw new MisuseError('no_next_key', 'ledger: expected a rotation to say which key comes next', 'rotate with Ledger.rotate')
+    const { vkey } = (this.#next = await this.#makeNext())
+    const edge = this.#tip.edge.clone()
+    edge.append(rows.map((row) => leafHash(row.entry)))
+    const root = edge.root()
+    const signature = await this.#keyring.sign(rotationStatement({ origin: this.#keyring.origin, size: edge.size, root, vkey }))
+    return { vkey, from_size: edge.size, root: toBase64(root), signature: toBase64(signature) }
   }
 
   /** Whose content the session's first scope holds, by a keyed hash, so that a person can be found for erasure. */

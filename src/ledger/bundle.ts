@@ -15,7 +15,7 @@ import type { Keyring } from '../vault/keyring.ts'
 import { BUNDLE_FORMAT, formatBundle, payloadBytes, type BundlePayload } from '../verify/bundle-text.ts'
 import { verifyBundle, type BundleVerdict } from '../verify/bundle.ts'
 import { ContentReader } from './content.ts'
-import { vkeyInLog } from './evidence.ts'
+import { keyChainOf, keyEntries } from './keys.ts'
 import { storeTiles } from './ledger.ts'
 
 const PAGE = 500
@@ -40,11 +40,14 @@ export async function exportBundle(view: StoreView, keyring: Keyring | undefined
   if (disclose !== 'none' && keyring === undefined) throw new StoreError('no_key', 'export: content cannot be disclosed without the keys', "run it where the log's keys are, or export with --disclose none")
   const own = await sessionRows(view, session_id)
   if (own.length === 0) throw new StoreError('no_session', `export: session ${session_id} is not in this trail`, 'ids are in: counterfoil sessions')
-  const rows = [...own, ...(await erasuresOf(view, session_id))].sort((a, b) => a.index - b.index)
+  const chain = await keyChainOf(view)
+  // what leads from older keys to the one that signs, where there were others
+  const keyRows = chain.reigns.length === 1 ? [] : (await keyEntries(view)).filter(({ entry }) => entry.session_id !== session_id).map(({ row }) => row)
+  const rows = [...own, ...(await erasuresOf(view, session_id)), ...keyRows].sort((a, b) => a.index - b.index)
   const entries = rows.map(({ entry }) => parseEntry(entry).entry)
   const wanted = placesOf(entries, session_id, disclose)
   const { payloads, missing } = await readPayloads(view, keyring, entries, session_id, wanted)
-  const { checkpoint, keys } = signedBy(head.checkpoint, [keyring?.vkey ?? (await vkeyInLog(view)), ...witnesses])
+  const { checkpoint, keys } = signedBy(head.checkpoint, [chain.newest.vkey, ...witnesses])
   const proof = await proveInclusions(tileHashReader(head.size, storeTiles(view, head.size)), rows.map(({ index }) => index), head.size)
   const json = formatBundle({
     format: BUNDLE_FORMAT, origin: parseTreeHead(parseNote(checkpoint).text).origin, session_id, checkpoint, keys,

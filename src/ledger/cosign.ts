@@ -57,8 +57,9 @@ export function cosignedAt(keyring: Keyring): { readonly size: number; readonly 
 
 /** Collects cosignatures under `policy`. MisuseError `policy_log` when the policy is not for this log; what single witnesses do is in the report. */
 export async function cosign(store: Store, keyring: Keyring, policy: Policy, timeoutMs: number): Promise<CosignReport> {
-  checkAskable(policy, keyring)
   const note = await newestNote(store)
+  keyring.follow(note) // a rotation that was stopped on its way
+  checkAskable(policy, keyring)
   const results = await Promise.all(policy.witnesses.map((witness) => ask(store, keyring, witness, note, timeoutMs)))
   const signatures = results.flatMap(({ signatures }) => signatures)
   const alarmed = results.some(({ report }) => report.error?.alarm === true)
@@ -105,7 +106,7 @@ function keepBetter(keyring: Keyring, policy: Policy, note: string | undefined, 
 function judge(keyring: Keyring, policy: Policy, note: string | undefined): Judged {
   if (note === undefined) return undefined
   try {
-    const { size, cosignatures } = openUnderPolicy(policy, note, [ed25519Verifier(keyring.vkey)])
+    const { size, cosignatures } = openUnderPolicy(policy, note, keyring.verifiers())
     return { ...evaluatePolicy(policy, cosignatures), size }
   } catch (error) {
     if (!(error instanceof CounterfoilError)) throw error

@@ -8,7 +8,7 @@ import { decodeSession } from '../event/session.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
 import type { Head, StoreView } from '../store/contract.ts'
-import type { Keyring } from '../vault/keyring.ts'
+import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import type { Evidence, Fault } from '../verify/evidence.ts'
 import { messageOf } from './content.ts'
 import { StoredVault } from './vault-evidence.ts'
@@ -19,22 +19,24 @@ const PAGE = 500
  * The checkpoints that this machine signed and proved last. Read them before the snapshot that is compared with them: another process may
  * append, and write a newer one, in between.
  */
-export function rememberedBy(keyring: Keyring | undefined): Evidence['remembered'] {
+export function rememberedBy(keyring: Pick<KeptKeys, 'readHead' | 'readProved'> | undefined): Evidence['remembered'] {
   const [signed, proved] = [keyring?.readHead(), keyring?.readProved()]
   return [...(signed === undefined ? [] : [{ note: signed, what: 'signed' as const }]), ...(proved === undefined ? [] : [{ note: proved, what: 'proved' as const }])]
 }
 
 /**
  * The evidence in one snapshot of a store. Without a keyring the verifier key is taken from the log's first entry, which proves nothing about whose
- * it is (`pinned: false`), or from `vkey`; and payloads are not opened.
+ * it is (`pinned: false`), or from `vkey`: one that was given, or what this machine keeps where its secrets are under a passphrase. Payloads are not opened then.
  */
-export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, vkey?: string, remembered: Evidence['remembered'] = rememberedBy(keyring)): Promise<Evidence> {
+export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, vkey?: string | { readonly kept: KeptKeys }, remembered: Evidence['remembered'] = rememberedBy(keyring)): Promise<Evidence> {
   const head = await headOf(view)
-  const origin = originOf(head.checkpoint, keyring)
-  const cosigned = keyring?.readCosigned()
-  const text = keyring?.vkey ?? vkey ?? (await vkeyInLog(view))
+  const kept = keyring ?? (typeof vkey === 'object' ? vkey.kept : undefined)
+  const given = kept === undefined && typeof vkey === 'string' ? vkey : undefined
+  const origin = originOf(head.checkpoint, kept)
+  const cosigned = kept?.readCosigned()
+  const text = kept?.vkey ?? given ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: keyring !== undefined || vkey !== undefined, given: keyring === undefined && vkey !== undefined }, remembered, ...(cosigned === undefined ? {} : { cosigned }),
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, remembered, ...(cosigned === undefined ? {} : { cosigned }),
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)
@@ -61,7 +63,7 @@ async function headOf(view: StoreView): Promise<Head> {
 }
 
 /** With keys the origin is theirs, whatever the head says. */
-function originOf(note: string, keyring: Keyring | undefined): string {
+function originOf(note: string, keyring: KeptKeys | undefined): string {
   if (keyring !== undefined) return keyring.origin
   try {
     return parseTreeHead(parseNote(note).text).origin

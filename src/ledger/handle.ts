@@ -12,6 +12,7 @@ import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { readPolicyText } from './policy-file.ts'
+import { signerUrl } from './signer-module.ts'
 import { workerSource } from './worker-source.ts'
 
 export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
@@ -25,6 +26,9 @@ const RESTART_MS = 1_000
 
 interface Waiting { readonly event_id?: string; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
 
+/** `passphrase` of the log's keys and `signer`, a module: where they are not said, `$COUNTERFOIL_PASSPHRASE` and `$COUNTERFOIL_SIGNER`. `witness` is the path of a tlog-policy. */
+export interface LocalOptions { readonly home?: string; readonly spool?: string; readonly passphrase?: string; readonly signer?: string | URL; readonly witness?: string }
+
 /** Ledgers open in this process by real path; on `globalThis`, since a bundle, a hot reload or a second copy of the package is the same process. */
 const REGISTRY: unique symbol = Symbol.for('counterfoil.ledgers/1') as never
 
@@ -32,9 +36,9 @@ const REGISTRY: unique symbol = Symbol.for('counterfoil.ledgers/1') as never
  * The ledger of the database at `path` (or `:memory:`). Synchronous: it looks at the folder and at the spool key only; the log itself is opened in the
  * worker, and what is wrong with it rejects `ready()`. Throws a StoreError for a folder that is missing or cannot be written.
  */
-export function openLedger(path: string, options: { readonly home?: string; readonly spool?: string; readonly witness?: string } = {}): LocalLedger {
+export function openLedger(path: string, options: LocalOptions = {}): LocalLedger {
   const policy = options.witness === undefined ? undefined : readPolicyText(options.witness)
-  if (path === ':memory:') return new LocalLedger(path, undefined, undefined, policy)
+  if (path === ':memory:') return new LocalLedger(path, undefined, policy === undefined ? {} : { policy })
   const file = locate(path)
   const registry = ((globalThis as { [REGISTRY]?: Map<string, LocalLedger> })[REGISTRY] ??= new Map())
   const known = registry.get(file)
@@ -43,11 +47,16 @@ export function openLedger(path: string, options: { readonly home?: string; read
     if (policy !== undefined && policy !== known.policy) throw new MisuseError('other_policy', `ledger: this process has ${file} open ${known.policy === undefined ? 'without witnesses' : 'under another policy'}`, 'open it with the same policy, or close it first')
     return known.again()
   }
-  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), options.spool, policy, () => {
+  const given = { ...secretsOf(options), ...(policy === undefined ? {} : { policy }) }
+  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), given, options.spool, () => {
     if (registry.get(file) === ledger) registry.delete(file)
   })
   registry.set(file, ledger)
   return ledger
+}
+
+function secretsOf({ passphrase = process.env['COUNTERFOIL_PASSPHRASE'] ?? '', signer = process.env['COUNTERFOIL_SIGNER'] ?? '' }: LocalOptions): Pick<Start, 'passphrase' | 'signer'> {
+  return { ...(passphrase === '' ? {} : { passphrase }), ...(signer === '' ? {} : { signer: signerUrl(signer) }) }
 }
 
 /** Spools that this process closed before they were drained, by database: nobody else may drain them while it lives, so the next ledger here does. */
@@ -105,16 +114,16 @@ export class LocalLedger {
   closed = false
 
   /** Use `openLedger`. */
-  constructor(path: string, home: string | undefined, spoolFolder?: string, policy?: string, onClosed: () => void = () => {}) {
+  constructor(path: string, home: string | undefined, given: Pick<Start, 'passphrase' | 'signer' | 'policy'>, spoolFolder?: string, onClosed: () => void = () => {}) {
     this.path = path
     this.home = home
-    this.policy = policy
+    this.policy = given.policy
     this.#onClosed = onClosed
     const folder = spoolFolder ?? `${path}.spool`
     const key = home === undefined ? undefined : openSpoolKey(home)
     this.#newSpool = key === undefined ? undefined : () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
     this.#spool = this.#newSpool?.()
-    this.#start = { path, flag: this.#flag, mark: randomRef(), ...(home === undefined ? {} : { home }), ...(policy === undefined ? {} : { policy }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left: takeLeft(path) } }) }
+    this.#start = { path, flag: this.#flag, mark: randomRef(), ...given, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left: takeLeft(path) } }) }
     this.#ready = newReady()
     this.#run()
   }

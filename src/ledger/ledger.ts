@@ -16,9 +16,10 @@ import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash } from '../log/hash.ts'
 import { proveInclusion } from '../log/inclusion.ts'
-import { ed25519Verifier, parseNote } from '../log/note.ts'
+import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
+import type { Signer } from '../log/signer.ts'
 import type { Head, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
@@ -27,8 +28,10 @@ import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
 import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
-import { Appender, readTip, type Handed, type Placed, type Refused } from './append.ts'
+import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
+import { keyChainOf, rotationDraft } from './keys.ts'
+import type { SignerOf } from './signer-module.ts'
 import { errorData } from './message.ts'
 
 /** The most that one append takes. */
@@ -46,6 +49,10 @@ export interface LedgerOptions {
   readonly open: () => Promise<Store>
   /** The user's state folder; `undefined` keeps keys in memory. */
   readonly home: string | undefined
+  /** Opens keys that are under one, and protects those of a log that begins. */
+  readonly passphrase?: string | undefined
+  /** Who signs where the log's key is kept elsewhere. A log that begins under it has the origin of its key. */
+  readonly signer?: SignerOf | undefined
   readonly clock?: Clock
   /** The folder of spools beside the store, and the key they are sealed with. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array }
@@ -93,7 +100,7 @@ export class Ledger {
     const store = await options.open()
     try {
       const head = await store.read((view) => view.head())
-      const opened = head === undefined ? await begin(store, options.home, clock) : await reopen(store, head, options.home, clock)
+      const opened = head === undefined ? await begin(store, options, clock) : await reopen(store, head, options, clock)
       const ledger = new Ledger(options, store, opened.keyring, opened.appender)
       await ledger.#recover()
       return ledger
@@ -129,13 +136,14 @@ export class Ledger {
     return this.#exclusive(() => this.#append(handed, spool))
   }
 
-  async #append(handed: readonly Handed[], spool?: { id: string; offset: number }): Promise<(Placed | Refused)[]> {
+  async #append(handed: readonly Handed[], spool?: { id: string; offset: number }, next?: AppendOptions['next']): Promise<(Placed | Refused)[]> {
     if (this.#broken !== undefined) await this.#reopen()
-    const options = spool === undefined ? {} : { spool }
+    const options = { ...(spool === undefined ? {} : { spool }), ...(next === undefined ? {} : { next }) }
     let answers: (Placed | Refused)[]
     try {
       answers = await this.#appender.append(handed, options)
     } catch (error) {
+      if (next !== undefined && error instanceof MisuseError) throw error // of the next key: there is no event to be refused
       if (isContentError(error)) return this.#appendSingly(handed, options, error as Error)
       if (error instanceof VerifyError || isUndone(error)) throw error
       // The commit may have happened. Look again through new handles: what is on record answers with its old receipt.
@@ -146,7 +154,7 @@ export class Ledger {
         throw again
       })
     }
-    this.#noteHead(handed.some(({ draft }) => draft.event_type === 'session_end' || draft.event_type === 'session_timeout'))
+    this.#noteHead(next !== undefined || handed.some(({ draft }) => draft.event_type === 'session_end' || draft.event_type === 'session_timeout'))
     return answers
   }
 
@@ -355,9 +363,42 @@ export class Ledger {
     }
   }
 
+  /**
+   * Hands over to a new signing key: makes it, has the old one sign it over in an entry of its own, and destroys the old one. Killed in between, the
+   * log goes on under the old key or under the new one, and the next open finishes it. With `signer` the next key is kept elsewhere.
+   */
+  async rotate(signer?: Signer): Promise<{ readonly index: number; readonly vkey: string; readonly before: string }> {
+    const before = this.#keyring.vkey
+    const draft = rotationDraft(this.ownSession, this.#clock())
+    const [placed] = await this.#exclusive(() => this.#append([{ draft, writer: 'ledger' }], undefined, () => this.#keyring.makeNext(signer)))
+    if (placed === undefined || 'refused' in placed) throw new StoreError('not_rotated', 'ledger: the rotation could not be put on record', 'run counterfoil verify')
+    return { index: placed.index, vkey: this.#keyring.vkey, before }
+  }
+
+  /**
+   * Puts on record that a key of the log was stolen: the entries from `last_good_size` to its rotation are proved no more. Without `vkey` it is the key in
+   * force, which is rotated away first. MisuseError for a key that the log never had, or a size beyond its time.
+   */
+  async reportKey({ vkey, last_good_size, note }: { readonly vkey?: string; readonly last_good_size: number; readonly note?: string }): Promise<{ readonly index: number; readonly vkey: string; readonly rotated: boolean }> {
+    const stolen = vkey ?? this.#keyring.vkey
+    const before = await this.read((view) => keyChainOf(view))
+    const reign = before.reigns.find((one) => one.vkey === stolen)
+    if (reign === undefined) throw new MisuseError('not_a_key', `keys: expected a key that this log had, got ${stolen.slice(0, 200)}`, 'counterfoil keys lists them')
+    const size = (await this.read((view) => view.head()))!.size
+    const most = reign.to ?? size
+    if (!Number.isSafeInteger(last_good_size) || last_good_size < 0 || last_good_size > most) throw new MisuseError('bad_size', `keys: expected a size from 0 to ${most}, which the log had when the key's time ended, got ${last_good_size}`, 'name the size of the last checkpoint that you are sure of')
+    // asked again after it was stopped half way: what is meant is the key before
+    if (vkey === undefined && last_good_size <= reign.from && reign.from > 0) throw new MisuseError('which_key', `keys: the key in force came at #${reign.from}, after the ${last_good_size} entries that are good`, `name the key that was stolen: --key ${before.reigns.at(-2)!.vkey}`)
+    const rotated = reign.to === undefined
+    if (rotated) await this.rotate()
+    const [placed] = await this.append([{ draft: ledgerDraft('key_compromise', this.ownSession, this.#clock(), { vkey: stolen, last_good_size }, { note }), writer: 'ledger' }])
+    if (placed === undefined || 'refused' in placed) throw new StoreError('not_reported', 'ledger: the report could not be put on record', 'run it again')
+    return { index: placed.index, vkey: stolen, rotated }
+  }
+
   /** Makes the next KEK, re-wraps every living secret, destroys the old ones: from then on no older copy of the database gives an erased scope back. Killed in between, the next open finishes it. */
   async renewKek(): Promise<{ generation: number; scopes: number }> {
-    this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)
+    await this.#exclusive(() => this.#store.append(async () => this.#keyring.makeKek(this.#keyring.currentKek().generation + 1)))
     return this.#finishRenewal()
   }
 
@@ -382,6 +423,11 @@ export class Ledger {
     await this.#exclusive(() => this.#store.wipe())
     for (const { generation } of this.#keyring.keks()) if (generation < done.generation) this.#keyring.destroyKek(generation)
     return done
+  }
+
+  /** Puts the keys under `passphrase`, or under another one; without one takes it away. Under the log's lock, so that nobody makes a key meanwhile. */
+  protectKeys(passphrase: string | undefined): Promise<void> {
+    return this.#exclusive(() => this.#store.append(async () => (passphrase === undefined ? this.#keyring.unprotect() : this.#keyring.protect(passphrase))))
   }
 
   /** Runs `fn` on one snapshot of the store. */
@@ -459,7 +505,7 @@ export class Ledger {
     this.#store = await this.#options.open()
     const head = await this.#store.read((view) => view.head())
     if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log any more`, 'restore it from a backup')
-    const { appender } = await reopen(this.#store, head, this.#options.home, this.#clock, this.#keyring)
+    const { appender } = await reopen(this.#store, head, this.#options, this.#clock, this.#keyring)
     this.#appender = appender
     this.#broken = undefined
   }
@@ -499,9 +545,11 @@ function isGone(owner: string, self: Owner): boolean {
   }
 }
 
-/** The store says that it did nothing: no lock to be had, no room. */
+const UNDONE: ReadonlySet<string> = new Set(['busy', 'full', 'signer_missing', 'signer_failed', 'signer_wrong', 'passphrase_changed'])
+
+/** It is known that nothing was done: no lock to be had, no room, no signature. */
 function isUndone(error: unknown): boolean {
-  return error instanceof StoreError && (error.code === 'busy' || error.code === 'full')
+  return error instanceof StoreError && UNDONE.has(error.code)
 }
 
 /** Errors of one draft's content, as against errors of the store and evidence in it: one draft must not hold up all that come after it. */
@@ -510,9 +558,13 @@ function isContentError(error: unknown): boolean {
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 
-async function begin(store: Store, home: string | undefined, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
-  const origin = `counterfoil.local/${randomRef()}`
-  const keyring = home === undefined ? ephemeralKeyring(origin) : createKeyring(origin, home)
+type KeySources = Pick<LedgerOptions, 'home' | 'passphrase' | 'signer'>
+
+async function begin(store: Store, { home, passphrase, signer: signerOf }: KeySources, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
+  const made = `counterfoil.local/${randomRef()}`
+  const signer = home === undefined ? undefined : await signerOf?.(made)
+  const origin = signer === undefined ? made : parseVerifierKey(signer.vkey).name
+  const keyring = home === undefined ? ephemeralKeyring(origin) : signer === undefined ? createKeyring(origin, home, passphrase === undefined ? {} : { passphrase }) : createOrTake(signer, origin, home, passphrase)
   const ms = clock()
   const appender = new Appender(store, keyring, clock, uuidv7(ms))
   try {
@@ -522,19 +574,33 @@ async function begin(store: Store, home: string | undefined, clock: Clock): Prom
   } catch (error) {
     if (error instanceof StoreError && error.code === 'log_exists') {
       const head = await store.read((view) => view.head())
-      return reopen(store, head!, home, clock)
+      return reopen(store, head!, { home, passphrase, signer: signerOf }, clock)
     }
     throw error
   }
 }
 
-async function reopen(store: Store, head: Head, home: string | undefined, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
+/** Under a key that is kept elsewhere the origin is given: what a beginning that failed left behind is taken, what signed already is not. */
+function createOrTake(signer: Signer, origin: string, home: string, passphrase: string | undefined): Keyring {
+  try {
+    return createKeyring(origin, home, { ...(passphrase === undefined ? {} : { passphrase }), signer })
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'key_exists') throw error
+    const keyring = openKeyring(origin, home, { passphrase, signer })
+    if (keyring.readHead() === undefined && keyring.vkey === signer.vkey) return keyring
+    throw new StoreError('key_exists', `ledger: a log began under ${signer.vkey} already, and it is not in this database`, 'put that log back, or make another key: a key is of one log', { cause: error })
+  }
+}
+
+async function reopen(store: Store, head: Head, { home, passphrase, signer }: KeySources, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
   if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
-  const keyring = known ?? openKeyring(origin, home)
+  const keyring = known ?? openKeyring(origin, home, { passphrase, signer: await signer?.(origin) })
   const note = keyring.readHead() // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head
+    keyring.follow(now.checkpoint)
+    await checkNotRetired(view, keyring)
     await readTip(view, now, keyring)
     await checkNotBehind(view, openOwn(keyring, now.checkpoint), note, keyring)
     const first = (await view.entries(0, 1))[0]
@@ -542,6 +608,20 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
     return parseEntry(first.entry).entry.session_id
   })
   return { keyring, appender: new Appender(store, keyring, clock, own) }
+}
+
+/** Refuses keys that are older than the log: they lack the one that signs it now. */
+async function checkNotRetired(view: StoreView, keyring: Keyring): Promise<void> {
+  let newest: string
+  try {
+    const chain = await keyChainOf(view)
+    if (chain.indexOf(keyring.vkey) === -1) return // the log is another's, which shows below
+    newest = chain.newest.vkey
+  } catch (error) {
+    if (error instanceof VerifyError) return // as does what is wrong with its entries
+    throw error
+  }
+  if (newest !== keyring.vkey) throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, 'these keys are an older copy: restore the newest copy of the folder')
 }
 
 /** Refuses a store that is behind, or beside, the newest checkpoint that these keys signed. */
@@ -559,9 +639,9 @@ async function checkNotBehind(view: StoreView, head: Checkpoint, note: string | 
   }
 }
 
-/** A checkpoint note that this log's own key signed. VerifyError when it did not. */
+/** A checkpoint note that this log's own key signed, or one of those before it. VerifyError when none did. */
 export function openOwn(keyring: Keyring, note: string): Checkpoint {
-  return openCheckpoint(note, [ed25519Verifier(keyring.vkey)], { origin: keyring.origin })
+  return openCheckpoint(note, keyring.verifiers(), { origin: keyring.origin })
 }
 
 /** The tiles of a stored log of `size`, partial ones made from entries. */

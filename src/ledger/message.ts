@@ -10,6 +10,10 @@ export interface Start {
   readonly path: string
   /** The state folder; absent for a trail in memory. */
   readonly home?: string
+  /** Of the log's keys. It crosses the thread here and nowhere else: not in arguments, not in the environment. */
+  readonly passphrase?: string
+  /** The URL of the module that signs, where the log's key is kept elsewhere. */
+  readonly signer?: string
   /** `own` is the spool that is written now; `left` were given up by this process and hold what is not in the log yet. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string; readonly left: readonly string[] }
   /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */

@@ -14,6 +14,7 @@ import type { Placed, Refused } from './append.ts'
 import { Ledger, MAX_BATCH_EVENTS } from './ledger.ts'
 import { errorData, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { LedgerService } from './service.ts'
+import { loadSigner } from './signer-module.ts'
 import { Witnessing } from './witnessing.ts'
 
 interface Opened { readonly ledger: Ledger; readonly service: LedgerService }
@@ -27,6 +28,7 @@ const MAX_RETRY_MS = 10_000
 
 const port = parentPort!
 const start = workerData as Start
+const signerUrl = start.signer
 const flag = new Int32Array(start.flag)
 const policy = start.policy === undefined ? undefined : parsePolicy(start.policy)
 const answers = new Map<string, Placed | Refused>()
@@ -51,6 +53,7 @@ function say(message: FromWorker): void {
 function open(): Promise<Opened> {
   opening ??= Ledger.open({
     open: () => openSqliteStore(start.path), home: start.home, report: (error) => say({ kind: 'report', error: errorData(error) }),
+    passphrase: start.passphrase, signer: signerUrl === undefined ? undefined : (origin) => loadSigner(signerUrl, origin),
     ...(start.spools === undefined ? {} : { spools: { folder: start.spools.folder, key: start.spools.key } }),
   }).then(async (ledger) => {
     try {

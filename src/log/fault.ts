@@ -11,6 +11,7 @@ export type LogFault =
   | 'consistency_shape'
   | 'inclusion_mismatch'
   | 'inclusion_shape'
+  | 'key_origin'
   | 'note_malformed'
   | 'note_signature'
   | 'note_unverified'

@@ -43,7 +43,7 @@ export function currentSession(): Session | undefined {
 export function openTrail(where?: string | URL, options: TrailOptions = {}): Trail {
   const path = locationOf(where)
   checkOptions(options)
-  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }), ...(options.witness === undefined ? {} : { witness: options.witness }) }), options) as unknown as Trail
+  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }), ...(options.key === undefined ? {} : { passphrase: options.key }), ...(options.signer === undefined ? {} : { signer: options.signer }), ...(options.witness === undefined ? {} : { witness: options.witness }) }), options) as unknown as Trail
 }
 
 function locationOf(where: string | URL | undefined): string {
@@ -57,12 +57,15 @@ function locationOf(where: string | URL | undefined): string {
   return place
 }
 
-const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'spool', 'mask', 'wait', 'failure', 'approve', 'report', 'witness'])
+const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'key', 'signer', 'spool', 'mask', 'wait', 'failure', 'approve', 'report', 'witness'])
 
 function checkOptions(options: TrailOptions): void {
   for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new MisuseError('unknown_option', `trail: expected an option of openTrail, got ${JSON.stringify(name)}`, `it has ${[...OPTIONS].join(', ')}`)
   for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (options[name] !== undefined) label(options[name], name)
   for (const name of ['home', 'spool', 'system_prompt', 'witness'] as const) expectType(name, options[name], 'string')
+  // what is no passphrase may still be a secret: it is not shown
+  if (options.key !== undefined && (typeof options.key !== 'string' || options.key === '')) throw new MisuseError('bad_option', 'trail: expected key to be a passphrase, a string that is not empty', 'leave it out where the keys are under none')
+  if (!(options.signer instanceof URL)) expectType('signer', options.signer, 'string')
   for (const name of ['approve', 'report'] as const) expectType(name, options[name], 'function')
   if (options.mask !== undefined && !Array.isArray(options.mask)) throw new MisuseError('bad_option', `trail: expected mask to be an array of masks, got ${quote(options.mask)}`, '[] masks nothing')
   checkMasks(options.mask ?? [])

@@ -21,6 +21,10 @@ export interface ToolContext extends CallContext { readonly session: Session }
 export interface TrailOptions extends Partial<AgentFacts> {
   /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */
   readonly home?: string
+  /** The passphrase that the keys are under, if they are; of a log that begins, the one to put them under. Default `$COUNTERFOIL_PASSPHRASE`. */
+  readonly key?: string
+  /** The module that signs, where the log's key is kept elsewhere: its default export is a `Signer`, or a function from the log's origin to one. Default `$COUNTERFOIL_SIGNER`. */
+  readonly signer?: string | URL
   /** The folder of spools; default `<path>.spool`. */
   readonly spool?: string
   /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */

@@ -2,7 +2,7 @@
 // Everything is written so that a crash leaves the old state or the new one, and fsynced together with its folder.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, constants, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { foldersSync, modesMatter } from './paths.ts'
@@ -22,6 +22,10 @@ export interface KeyFolder {
   create(name: string, text: string): void
   /** Replaces or makes a file; readers see the old text or the new one. */
   replace(name: string, text: string): void
+  /** As `replace`, and what stood there is overwritten afterwards: it was a secret. `madeAt` stays: the key is as old as it was. */
+  supplant(name: string, text: string): void
+  /** Deletes a file, if it is there, and overwrites it afterwards: readers see it whole or not at all. */
+  discard(name: string): void
   /** Overwrites and deletes a file, if it is there. */
   destroy(name: string): void
 }
@@ -112,22 +116,45 @@ class DiskFolder implements KeyFolder {
     syncFolder(this.name)
   }
 
-  destroy(name: string): void {
-    const path = join(this.name, name)
-    let fd: number
+  supplant(name: string, text: string): void {
+    const old = openToWrite(join(this.name, name))
     try {
-      fd = openSync(path, constants.O_WRONLY)
-    } catch (cause) {
-      if (isCode(cause, 'ENOENT')) return
-      throw cause
+      const draft = this.#draft(text)
+      if (old !== undefined) {
+        const { atime, mtime } = fstatSync(old)
+        utimesSync(draft, atime, mtime)
+      }
+      renameSync(draft, join(this.name, name))
+      syncFolder(this.name)
+      if (old !== undefined) overwrite(old)
+    } finally {
+      if (old !== undefined) closeSync(old)
     }
+  }
+
+  discard(name: string): void {
+    const path = join(this.name, name)
+    const fd = openToWrite(path)
+    if (fd === undefined) return
     try {
-      writeWhole(fd, randomBytes(fstatSync(fd).size))
-      fsyncSync(fd)
+      rmSync(path, { force: true })
+      syncFolder(this.name)
+      overwrite(fd)
     } finally {
       closeSync(fd)
     }
-    unlinkSync(path)
+  }
+
+  destroy(name: string): void {
+    const path = join(this.name, name)
+    const fd = openToWrite(path)
+    if (fd === undefined) return
+    try {
+      overwrite(fd)
+    } finally {
+      closeSync(fd)
+    }
+    rmSync(path, { force: true }) // another process may be at the same
     syncFolder(this.name)
   }
 
@@ -152,6 +179,8 @@ export function memoryFolder(files: ReadonlyMap<string, string>): KeyFolder {
       kept.set(name, { text, at: Date.now() })
     },
     replace: (name, text) => void kept.set(name, { text, at: Date.now() }),
+    supplant: (name, text) => void kept.set(name, { text, at: kept.get(name)?.at ?? Date.now() }),
+    discard: (name) => void kept.delete(name),
     destroy: (name) => void kept.delete(name),
   }
 }
@@ -159,6 +188,21 @@ export function memoryFolder(files: ReadonlyMap<string, string>): KeyFolder {
 function checkMode(path: string, mode: number, wanted: '600' | '700'): void {
   if (!modesMatter() || (mode & 0o077) === 0) return
   throw new StoreError('key_permissions', `vault: ${path} has mode ${(mode & 0o777).toString(8)}, expected ${wanted}: others may read the keys`, `run: chmod ${wanted} '${path}'`)
+}
+
+function openToWrite(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY)
+  } catch (cause) {
+    if (isCode(cause, 'ENOENT')) return undefined
+    throw cause
+  }
+}
+
+/** Where a file system writes in place, what stood there is gone. */
+function overwrite(fd: number): void {
+  writeWhole(fd, randomBytes(fstatSync(fd).size))
+  fsyncSync(fd)
 }
 
 function writeNew(path: string, text: string): void {

@@ -1,5 +1,5 @@
 // The key of a user's spools. It is one per state folder, not one per log: a recorder accepts its first event before the log is open,
-// so before it can know the log's name.
+// so before it can know the log's name. It is under no passphrase, for the same reason, and since no recording thread can wait for scrypt.
 
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'

@@ -14,6 +14,7 @@ import { ed25519Verifier, formatVerifierKey, parseNote, parseVerifierKey, type V
 import { commit, digestOf } from '../vault/commitment.ts'
 import { parseBundle, type Bundle, type BundlePayload } from './bundle-text.ts'
 import { Erasures } from './erasures.ts'
+import { idOf, isKeyEntry, KeyChain, type KeyReign } from './key-chain.ts'
 import { SessionCheck } from './session-check.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 
@@ -24,9 +25,11 @@ const SURE: ReadonlySet<string> = new Set(['checkpoint', 'keys', 'key', 'root', 
 export type BundleProperty = Exclude<Property, 'indexes'>
 
 /** As a log's verdict, of one session. `counts.withheld` are payloads that are not in the file and that no erasure accounts for. */
-export interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts'> {
+export interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts' | 'keys'> {
   readonly session_id: string
   readonly keys: readonly string[]
+  /** The log's keys one after the other, where the bundle has the entries that say so: it has them of a log that changed its key. */
+  readonly reigns: readonly KeyReign[]
   readonly properties: { readonly [name in BundleProperty]: PropertyVerdict }
   readonly counts: { readonly entries: number; readonly payloads: number; readonly withheld: number; readonly erased: number; readonly gaps: number; readonly newer_entries: number; readonly unknown_vocabulary: number }
 }
@@ -54,6 +57,7 @@ export function verifyBundle(json: string, trust: BundleTrust = {}): OpenedBundl
   const run = new BundleRun(parseBundle(json), pinned, witnesses)
   run.checkCheckpoint()
   run.readEntries()
+  run.checkKeys()
   run.checkRoot()
   run.checkPayloads()
   return run.opened()
@@ -72,6 +76,7 @@ class BundleRun {
   readonly #failed = new Map<Property, { worst: Problem; count: number; first: number | undefined }>()
   #problemCount = 0
   #checkpoint: Checkpoint | undefined
+  #chain: KeyChain | undefined
   #newer = 0
   #unknown = 0
   #disclosed = 0
@@ -86,7 +91,6 @@ class BundleRun {
   /** Each signature line has its key in the bundle and is verified: nothing in the note is mere decoration. */
   checkCheckpoint(): void {
     const { checkpoint, origin, keys } = this.#bundle
-    if (this.#pinned !== undefined && keys[0] !== this.#pinned) this.#bad('pinned', 'key', `the bundle is signed under ${keys[0]!.slice(0, 200)}, which is not the key that you trust`)
     try {
       const parsed = keys.map(parseVerifierKey)
       for (const [i, key] of parsed.entries()) if (formatVerifierKey(key) !== keys[i]) throw new TypeError(`keys[${i}] is another spelling of a key`)
@@ -107,6 +111,7 @@ class BundleRun {
       this.#entries.push(entry)
       if (entry === undefined) continue
       this.#erasures.add(entry)
+      this.#readKey(entry)
       if (entry.session_id === session_id) this.#session.add(entry, toBase64(hash))
     }
     this.#session.settle(undefined)
@@ -134,8 +139,34 @@ class BundleRun {
     const own = new Set([...this.#erasures.ordered].filter(([scope]) => scope.startsWith(`${session_id}/`)).flatMap(([, { erasures }]) => erasures))
     for (const entry of this.#entries) {
       if (entry === undefined || entry.session_id === session_id) continue
+      if (isKeyEntry(entry) && this.#chain !== undefined) continue
       if (entry.event_type !== 'erasure' || entry.writer !== 'ledger' || !own.has(String(entry.facts['erasure']))) this.#bad('unchanged', 'entry_extra', `entry #${entry.index} is of another session and erases nothing of this one`, entry.index)
     }
+  }
+
+  /** Where entry 0 and what the log says of its keys are here, they lead to the one that signed. */
+  #readKey(entry: Entry): void {
+    const start = this.#bundle.entries[0]!.index === 0 ? this.#entries[0] : undefined
+    if (entry.index === 0) this.#chain = chainOf(this.#bundle.origin, entry)
+    else if (this.#chain !== undefined && (entry.event_type === 'key_rotation' || entry.event_type === 'key_compromise')) {
+      const why = this.#chain.add(entry) ?? (entry.session_id === start?.session_id ? undefined : "it is not in the ledger's own session")
+      if (why === undefined) return
+      if (entry.event_type === 'key_rotation') this.#bad('unchanged', 'key_rotation', `entry #${entry.index} is no rotation of a key: ${why}`, entry.index)
+      else this.#bad('unchanged', 'key_compromise', `entry #${entry.index} is no report of a stolen key: ${why}`, entry.index)
+    }
+  }
+
+  /** The key that signed is the one in force at that size, and the trusted one is among those that lead to it. */
+  checkKeys(): void {
+    const signer = this.#bundle.keys[0]!
+    const chain = this.#chain
+    const size = this.#checkpoint?.size
+    if (chain !== undefined && size !== undefined && chain.at(size).vkey !== signer) {
+      if (chain.indexOf(signer) === -1) this.#bad('unchanged', 'key', `the bundle is signed under ${signer.slice(0, 200)}, to which its entries do not lead`)
+      else this.#bad('unchanged', 'key_reign', `the checkpoint of ${size} entries is signed by the key ${idOf(signer)}, which was not in force at that size`)
+    }
+    if (this.#pinned === undefined || this.#pinned === signer || (chain !== undefined && chain.indexOf(this.#pinned) !== -1)) return
+    this.#bad('pinned', 'key', `the bundle is signed under ${signer.slice(0, 200)}, which is not the key that you trust`)
   }
 
   checkRoot(): void {
@@ -211,7 +242,7 @@ class BundleRun {
     const absent = (why: string): number => this.#contents.filter((content) => 'absent' in content && content.absent === why).length
     const counts = { entries: this.#entries.length, payloads: this.#disclosed, withheld: absent('withheld'), erased: absent('erased'), gaps, newer_entries: this.#newer, unknown_vocabulary: this.#unknown }
     const verdict: BundleVerdict = {
-      whole: this.#failed.size === 0, origin, session_id, size: this.#checkpoint?.size ?? 0, checkpoint, keys, ...(recorded_at === undefined ? {} : { recorded_at }),
+      whole: this.#failed.size === 0, origin, session_id, size: this.#checkpoint?.size ?? 0, checkpoint, keys, reigns: this.#chain?.reigns ?? [], ...(recorded_at === undefined ? {} : { recorded_at }),
       properties: this.#properties(counts), problems: this.#problems, problem_count: this.#problemCount, counts,
     }
     return { verdict, entries, contents: this.#contents }
@@ -220,16 +251,35 @@ class BundleRun {
   #properties(counts: BundleVerdict['counts']): BundleVerdict['properties'] {
     const size = this.#checkpoint?.size ?? 0
     return {
-      unchanged: this.#say('unchanged', 'proved', `the ${plural(counts.entries, 'entry')} here ${counts.entries === 1 ? 'is' : 'are'} in the signed log of ${plural(size, 'entry')}, unchanged and in ${counts.entries === 1 ? 'its' : 'their'} places`),
+      unchanged: this.#say('unchanged', this.#doubt === '' ? 'proved' : 'asserted', `the ${plural(counts.entries, 'entry')} here ${counts.entries === 1 ? 'is' : 'are'} in the signed log of ${plural(size, 'entry')}, unchanged and in ${counts.entries === 1 ? 'its' : 'their'} places${this.#doubt}`),
       complete: this.#completeVerdict(counts.gaps),
       payloads: this.#payloadsVerdict(counts),
       not_truncated: this.#say('not_truncated', 'unknown', `what the log recorded after #${Math.max(0, size - 1)}: the bundle was made at that size`),
       witnessed: this.#witnessedVerdict(),
       pinned: this.#pinned === undefined
         ? this.#say('pinned', 'unknown', `unpinned: whose key signed. The key was found in the bundle itself; compare it with the one you know: ${this.#bundle.keys[0]}`)
-        : this.#say('pinned', 'proved', `the key is the one that you trust for ${this.#bundle.origin}`),
+        : this.#pinnedVerdict(this.#pinned),
       time: this.#say('time', 'asserted', "event times are the recorder's clock"),
     }
+  }
+
+  /** Which of the session's entries rest on a key that was reported stolen. */
+  get #doubt(): string {
+    const { session_id } = this.#bundle
+    const ranges = this.#chain?.doubtful ?? []
+    const doubtful = this.#entries.filter((entry) => entry?.session_id === session_id && ranges.some(({ from, to }) => entry.index >= from && entry.index < to))
+    if (doubtful.length === 0) return ''
+    return `; ${plural(doubtful.length, 'entry')} of them, from #${doubtful[0]!.index} on, ${doubtful.length === 1 ? 'was' : 'were'} signed with a key reported stolen`
+  }
+
+  #pinnedVerdict(pinned: string): PropertyVerdict {
+    const trusted = `the key is the one that you trust for ${this.#bundle.origin}`
+    const signer = this.#bundle.keys[0]!
+    if (this.#chain === undefined || pinned === signer) return this.#say('pinned', 'proved', trusted)
+    const led = `${trusted}, and it leads to the newer one that signed (${idOf(signer)})`
+    const stolen = this.#chain.stolenSince(pinned)
+    if (stolen === undefined) return this.#say('pinned', 'proved', led)
+    return this.#say('pinned', 'asserted', `${led}; but ${stolen.vkey === pinned ? 'it' : `the key ${idOf(stolen.vkey)} between them`} was reported stolen, so what it signed after the first ${plural(stolen.last_good_size ?? 0, 'entry')}, its successor too, may be the thief's: check with the newest key from elsewhere`)
   }
 
   #completeVerdict(gaps: number): PropertyVerdict {
@@ -271,6 +321,14 @@ class BundleRun {
     if (failed === undefined) return { status, says }
     const { worst, count, first } = failed
     return { status: 'failed', says: `${worst.message}${count > 1 ? ` (and ${count - 1} more)` : ''}`, ...(first === undefined ? {} : { first_bad_index: first }) }
+  }
+}
+
+function chainOf(origin: string, { event_type, facts }: Entry): KeyChain | undefined {
+  try {
+    return event_type === 'log_start' && facts['origin'] === origin ? new KeyChain(origin, String(facts['vkey'])) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -1,5 +1,7 @@
 // What a verification says: per property what was proved, what is only asserted, what cannot be known, what failed.
 
+import type { KeyReign } from './key-chain.ts'
+
 /** The properties of a log, in the order in which they are reported. */
 export const PROPERTIES = ['unchanged', 'complete', 'payloads', 'indexes', 'not_truncated', 'witnessed', 'pinned', 'time'] as const
 export type Property = (typeof PROPERTIES)[number]
@@ -19,6 +21,8 @@ export interface Verdict {
   readonly checkpoint: string
   /** `recorded_at` of the last entry; absent in an empty log */
   readonly recorded_at?: string
+  /** The log's keys, one after the other, as its entries have them. */
+  readonly keys: readonly KeyReign[]
   readonly properties: { readonly [name in Property]: PropertyVerdict }
   readonly problems: readonly Problem[]
   readonly problem_count: number
@@ -29,7 +33,7 @@ export interface Verdict {
 }
 
 /** A verdict of a log or of a part of one, which has no `indexes` to compare. */
-export type AnyVerdict = Omit<Verdict, 'properties' | 'counts'> & { readonly properties: Omit<Verdict['properties'], 'indexes'> & { readonly indexes?: PropertyVerdict } }
+export type AnyVerdict = Omit<Verdict, 'properties' | 'counts' | 'keys'> & { readonly properties: Omit<Verdict['properties'], 'indexes'> & { readonly indexes?: PropertyVerdict } }
 
 /** 0 whole; 1 evidence of tampering; 3 whole, but a property of `require` is not proved. (2, could not run, is an error.) */
 export function exitCode(verdict: AnyVerdict, require: readonly Property[] = []): 0 | 1 | 3 {

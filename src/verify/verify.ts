@@ -1,24 +1,25 @@
 // Verification, in named steps. Storage is not trusted: every stored byte that means something is read and compared with what the signed
 // checkpoint covers. Pure: reads through `Evidence`, knows no clock and no disk.
 //
-//   1 checkpoint signature   2 consistency with what this machine and witnesses saw before (its root is met while the tree grows)
+//   1 checkpoint signature (under the key that the entries lead to, so it is opened after them)   2 consistency with what this machine and witnesses saw before (its root is met while the tree grows)
 //   3 tree from the stored entries   4 entries canonical
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
 import { equal, toBase64 } from '../base/bytes.ts'
-import { CounterfoilError, messageOf, MisuseError, StoreError } from '../base/errors.ts'
+import { CounterfoilError, messageOf, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { LOG_FORMAT, ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry } from '../event/parse.ts'
 import { encodeSession, type SessionState } from '../event/session.ts'
-import { openCheckpoint, type Checkpoint } from '../log/checkpoint.ts'
+import { parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
-import { ed25519Verifier } from '../log/note.ts'
-import { evaluatePolicy, openUnderPolicy, type Policy, type PolicyResult } from '../log/policy.ts'
+import { parseNote } from '../log/note.ts'
+import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts'
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
 import { Erasures } from './erasures.ts'
+import { idOf, KeyChain } from './key-chain.ts'
 import { SessionCheck } from './session-check.ts'
 import type { StreamTrack } from './stream-track.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
@@ -41,9 +42,11 @@ export interface VerifyOptions {
 /** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
 export async function verifyLog(evidence: Evidence, options: VerifyOptions = {}): Promise<Verdict> {
   const run = new Run(evidence, options)
+  run.readClaims()
+  await run.readEntries()
+  run.checkKeys()
   run.checkCheckpoint()
   run.checkWitnesses()
-  await run.readEntries()
   run.checkRoot()
   await run.checkDerived()
   await run.checkVault()
@@ -51,6 +54,8 @@ export async function verifyLog(evidence: Evidence, options: VerifyOptions = {})
   return run.verdict()
 }
 
+/** A checkpoint that was seen before, and whether the tree had its root when it had its size. Not believed before its signature is checked. */
+interface Seen { readonly note: string; readonly what: 'signed' | 'proved' | 'cosigned'; readonly size: number; readonly root: Hash; differs: boolean }
 interface Missing { readonly index: number; readonly session_id: string; readonly scope: string; readonly slot: string; readonly late: boolean }
 
 class Run {
@@ -64,7 +69,15 @@ class Run {
   readonly #firstBad = new Map<Property, number>()
   readonly #failed = new Map<Property, { readonly worst: Problem; readonly count: number }>()
   #checkpoint: Checkpoint | undefined
-  #rememberedRoots: { readonly size: number; readonly root: Hash; readonly witnessed?: true }[] = []
+  /** How many entries the checkpoint says there are. */
+  #claimed: number | undefined
+  readonly #seen: Seen[] = []
+  #chain: KeyChain | undefined
+  /** Keys that count: the log's, or where they do not lead to the trusted one, that alone. */
+  #trusted: KeyChain | undefined
+  #ownSession = ''
+  /** The first entry under a key says what tree was before it; where the stored one differs. */
+  readonly #rotatedRoots: number[] = []
   #witnessed: PolicyResult & { readonly size: number } | undefined
   #rootDiffers = false
   /** The first leaf that differs from its stored tile. */
@@ -90,53 +103,111 @@ class Run {
     this.#untiled = evidence.tile === undefined ? 0 : Infinity
   }
 
-  /** Step 1. */
-  checkCheckpoint(): void {
-    const { head, vkey, origin, remembered } = this.#evidence
+  /** What the checkpoints say, before anything is believed: how far to read, and which roots to meet. */
+  readClaims(): void {
+    const { head, remembered, cosigned } = this.#evidence
     try {
-      this.#checkpoint = openCheckpoint(head.note, [ed25519Verifier(vkey.text)], { origin })
+      this.#claimed = parseTreeHead(parseNote(head.note).text).size
+    } catch {
+      // step 1 says why
+    }
+    for (const { note, what } of remembered) this.#remember(note, what)
+    if (cosigned !== undefined && this.#options.policy !== undefined) this.#remember(cosigned, 'cosigned')
+  }
+
+  #remember(note: string, what: Seen['what']): void {
+    try {
+      const { size, root } = parseTreeHead(parseNote(note).text)
+      this.#seen.push({ note, what, size, root, differs: false })
+    } catch (error) {
+      this.#badSeen(what, error)
+    }
+  }
+
+  #badSeen(what: Seen['what'], error: unknown): void {
+    if (error instanceof VerifyError && error.code === 'key_reign') this.#bad(what === 'cosigned' ? 'witnessed' : 'not_truncated', 'key_reign', messageOf(error).replace(/^verify: /, ''))
+    else if (what === 'cosigned') this.#bad('witnessed', 'cosigned', `the cosigned checkpoint does not open under this log's and the policy's keys: ${messageOf(error)}`)
+    else this.#bad('not_truncated', 'remembered', `the checkpoint that this machine ${what} before does not open under this log's key: ${messageOf(error)}`)
+  }
+
+  /** The trusted key is one of the log's: the first, the newest or one between. Otherwise it alone counts. */
+  checkKeys(): void {
+    const { origin, vkey } = this.#evidence
+    const chain = this.#chain
+    if (chain !== undefined && chain.indexOf(vkey.text) !== -1) {
+      this.#trusted = chain
+      return
+    }
+    if (chain !== undefined) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
+    this.#trusted = chainOf(origin, vkey.text)
+  }
+
+  /** Step 1, and of step 2 what this machine saw. */
+  checkCheckpoint(): void {
+    const { head } = this.#evidence
+    try {
+      this.#checkpoint = this.#open(head.note)
       if (this.#checkpoint.size !== head.size) this.#bad('unchanged', 'head_mismatch', `the store says ${head.size} entries, the signed checkpoint ${this.#checkpoint.size}`, Math.min(head.size, this.#checkpoint.size))
     } catch (error) {
-      this.#bad('unchanged', 'checkpoint', `the checkpoint is not one of this log's key: ${messageOf(error)}`)
+      if (error instanceof VerifyError && error.code === 'key_reign') this.#bad('unchanged', 'key_reign', messageOf(error).replace(/^verify: /, ''))
+      else this.#bad('unchanged', 'checkpoint', `the checkpoint is not one of this log's key: ${messageOf(error)}`)
     }
-    for (const { note, what } of remembered) {
+    for (const seen of this.#seen) {
+      const { note, what, size } = seen
+      if (what === 'cosigned') continue
       try {
-        const before = openCheckpoint(note, [ed25519Verifier(vkey.text)], { origin })
-        if (before.size > this.#total) this.#bad('not_truncated', 'rolled_back', `this machine ${what} ${before.size} entries before, and ${this.#total} are here`, this.#total)
-        else this.#rememberedRoots.push(before)
-        if (this.#remembering === undefined || before.size > this.#remembering.size) this.#remembering = { size: before.size, what }
+        this.#openSeen(note, size)
+        if (size > this.#total) this.#bad('not_truncated', 'rolled_back', `this machine ${what} ${size} entries before, and ${this.#total} are here`, this.#total)
+        else if (seen.differs) this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten`)
+        if (this.#remembering === undefined || size > this.#remembering.size) this.#remembering = { size, what }
       } catch (error) {
-        this.#bad('not_truncated', 'remembered', `the checkpoint that this machine ${what} before does not open under this log's key: ${messageOf(error)}`)
+        this.#badSeen(what, error)
       }
     }
   }
 
-  /** Step 2 for what others saw: the cosigned checkpoint is of this log, not larger, and its root is met while the tree grows. */
+  #open(note: string, cosigners?: Parameters<KeyChain['open']>[1]): Checkpoint {
+    if (this.#trusted === undefined) throw new VerifyError('checkpoint', `the key is not one of ${this.#evidence.origin}`, 'name the key of this log')
+    return this.#trusted.open(note, cosigners)
+  }
+
+  /** A checkpoint of a larger log may be under a key that the entries here do not reach; the trusted one still says whose it is. */
+  #openSeen(note: string, size: number, cosigners?: Parameters<KeyChain['open']>[1]): Checkpoint {
+    try {
+      return this.#open(note, cosigners)
+    } catch (error) {
+      const pinned = size > this.#total ? chainOf(this.#evidence.origin, this.#evidence.vkey.text) : undefined
+      if (pinned === undefined) throw error
+      return pinned.open(note, cosigners)
+    }
+  }
+
+  /** Step 2 for what others saw: the cosigned checkpoint is of this log, not larger, and has the root that the tree had at its size. */
   checkWitnesses(): void {
     const { policy } = this.#options
-    const { cosigned, vkey, origin } = this.#evidence
+    const { origin } = this.#evidence
     if (policy === undefined) return
-    if (policy.logs.length > 0 && !policy.logs.some((log) => log.vkey === vkey.text)) {
+    const named = (vkey: string): boolean => policy.logs.length === 0 || policy.logs.some((log) => log.vkey === vkey)
+    const seen = this.#seen.find(({ what }) => what === 'cosigned')
+    const due = (seen === undefined ? this.#trusted?.newest : this.#trusted?.at(seen.size))?.vkey ?? this.#evidence.vkey.text
+    if (!named(due)) {
       this.#bad('witnessed', 'policy_log', `the policy names other logs than ${origin} under this key`)
       return
     }
-    if (cosigned === undefined) return
+    if (seen === undefined) return
     try {
-      const before = openUnderPolicy(policy, cosigned, [ed25519Verifier(vkey.text)])
-      if (before.origin !== origin) this.#bad('witnessed', 'cosigned', `the cosigned checkpoint is of ${before.origin}`)
-      else if (before.size > this.#total) this.#bad('witnessed', 'witness_ahead', `a checkpoint of ${before.size} entries was given to witnesses, and ${this.#total} are here`, this.#total)
-      else {
-        this.#rememberedRoots.push({ ...before, witnessed: true })
-        this.#witnessed = { ...evaluatePolicy(policy, before.cosignatures), size: before.size }
-      }
+      const before = this.#openSeen(seen.note, seen.size, policy.witnesses.map(({ verifier }) => verifier))
+      if (before.size > this.#total) this.#bad('witnessed', 'witness_ahead', `a checkpoint of ${before.size} entries was given to witnesses, and ${this.#total} are here`, this.#total)
+      else if (seen.differs) this.#bad('witnessed', 'witness_forked', `the first ${before.size} entries are not those that were given to witnesses under this key: history was rewritten`)
+      else this.#witnessed = { ...evaluatePolicy(policy, before.cosignatures), size: before.size }
     } catch (error) {
-      this.#bad('witnessed', 'cosigned', `the cosigned checkpoint does not open under this log's and the policy's keys: ${messageOf(error)}`)
+      this.#badSeen('cosigned', error)
     }
   }
 
-  /** The size that the signature speaks for, where there is one. */
+  /** The size that the checkpoint speaks for, where there is one. */
   get #total(): number {
-    return this.#checkpoint?.size ?? this.#size
+    return this.#claimed ?? this.#size
   }
 
   /** Steps 3 to 7: each entry once, in order. */
@@ -198,24 +269,28 @@ class Run {
 
   async #readEntry(index: number, bytes: Uint8Array): Promise<Entry | undefined> {
     const hash = leafHash(bytes)
-    await this.#addLeaf(index, hash)
     let entry: Entry
+    let before: Hash | undefined
     try {
       const read = parseEntry(bytes)
       entry = read.entry
       if (read.unknown.length > 0) this.#unknown++
     } catch (error) {
+      await this.#addLeaf(index, hash)
       if (error instanceof NewerFormatError) {
         this.#newer++
         this.#firstNewer ??= index
       } else this.#bad('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index)
       return undefined
     }
+    if (entry.event_type === 'key_rotation') before = this.#edge.root()
+    await this.#addLeaf(index, hash)
     if (entry.index !== index) {
       this.#bad('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index)
       entry = { ...entry, index } // what else is wrong with it is said of where it stands
     }
     if (index === 0) this.#checkStart(entry)
+    if (entry.event_type === 'key_rotation' || entry.event_type === 'key_compromise') this.#checkKeyEntry(entry, before)
     this.#checkTime(entry)
     if (entry.capture === 'after' && (entry.event_type === 'llm_call' || entry.event_type === 'tool_call')) this.#toldAfter++
     if (entry.capture === 'imported') this.#imported++
@@ -247,20 +322,26 @@ class Run {
   }
 
   #noteRoot(): void {
-    for (const { size, root, witnessed } of this.#rememberedRoots) {
-      if (size !== this.#edge.size || equal(root, this.#edge.root())) continue
-      if (witnessed) {
-        this.#bad('witnessed', 'witness_forked', `the first ${size} entries are not those that were given to witnesses under this key: history was rewritten`)
-        continue
-      }
-      this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten`)
-    }
+    for (const seen of this.#seen) if (seen.size === this.#edge.size) seen.differs = !equal(seen.root, this.#edge.root())
   }
 
   /** A log says in its first entry which log it is, and under which key. */
-  #checkStart({ event_type, facts }: Entry): void {
-    const { origin, vkey } = this.#evidence
-    if (event_type !== 'log_start' || facts['format'] !== LOG_FORMAT || facts['origin'] !== origin || facts['vkey'] !== vkey.text) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
+  #checkStart({ event_type, facts, session_id }: Entry): void {
+    const { origin } = this.#evidence
+    this.#ownSession = session_id
+    this.#chain = event_type === 'log_start' && facts['format'] === LOG_FORMAT && facts['origin'] === origin ? chainOf(origin, String(facts['vkey'])) : undefined
+    if (this.#chain === undefined) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
+  }
+
+  /** What an entry says of keys. `before` is the root of the entries before it. */
+  #checkKeyEntry(entry: Entry, before: Hash | undefined): void {
+    const chain = (this.#chain ??= chainOf(this.#evidence.origin, this.#evidence.vkey.text))
+    const wrong = chain?.add(entry)
+    const own = entry.session_id === this.#ownSession
+    const why = wrong ?? (own ? undefined : "it is not in the ledger's own session")
+    if (why !== undefined && entry.event_type === 'key_rotation') this.#bad('unchanged', 'key_rotation', `entry #${entry.index} is no rotation of a key: ${why}`, entry.index)
+    else if (why !== undefined) this.#bad('unchanged', 'key_compromise', `entry #${entry.index} is no report of a stolen key: ${why}`, entry.index)
+    else if (before !== undefined && toBase64(before) !== entry.facts['root']) this.#rotatedRoots.push(entry.index)
   }
 
   #checkTime({ index, recorded_at, event_type }: Entry): void {
@@ -308,6 +389,8 @@ class Run {
     const checkpoint = this.#checkpoint
     this.#rootDiffers = checkpoint !== undefined && this.#edge.size === checkpoint.size && !equal(this.#edge.root(), checkpoint.root)
     this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
+    // where the whole has another root than signed, so have its beginnings: it says nothing more
+    if (checkpoint !== undefined && !this.#rootDiffers) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)
   }
 
   /** Step 8: derived rows. */
@@ -419,7 +502,7 @@ class Run {
     if (gaps + repeated > 0) this.#sayGaps(streams, gaps, repeated)
     return {
       whole: this.#failed.size === 0, origin: this.#evidence.origin, size: this.#total, checkpoint: this.#evidence.head.note, ...(this.#recordedAt === '' ? {} : { recorded_at: this.#recordedAt }),
-      properties: this.#properties(counts), problems: this.#problems, problem_count: this.#problemCount, counts,
+      keys: this.#trusted?.reigns ?? [], properties: this.#properties(counts), problems: this.#problems, problem_count: this.#problemCount, counts,
     }
   }
 
@@ -433,7 +516,7 @@ class Run {
   #properties(counts: Verdict['counts']): Verdict['properties'] {
     const n = counts.entries
     return {
-      unchanged: this.#say('unchanged', 'proved', n === 0 ? 'the log is empty, and signed so' : `the ${plural(n, 'entry')} ${n === 1 ? 'is the one' : 'are the ones'} signed: none edited, inserted, reordered or removed before #${n - 1}`),
+      unchanged: this.#say('unchanged', this.#doubt === '' ? 'proved' : 'asserted', n === 0 ? 'the log is empty, and signed so' : `the ${plural(n, 'entry')} ${n === 1 ? 'is the one' : 'are the ones'} signed: none edited, inserted, reordered or removed before #${n - 1}${this.#doubt}`),
       complete: this.#say('complete', this.#gapsSay === '' ? 'proved' : 'unknown', this.#gapsSay === '' ? sessionsSay(counts) : this.#gapsSay),
       payloads: this.#payloadsVerdict(counts),
       indexes: this.#evidence.sessions === undefined ? this.#indexless() : this.#say('indexes', 'proved', `tiles${this.#evidence.vault?.opened === true ? ', session rows and content index' : ' and session rows'} agree with the entries`),
@@ -441,11 +524,29 @@ class Run {
         ? this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
         : this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${this.#remembering.what === 'signed' ? 'signed' : 'looked'} (#${Math.max(0, this.#remembering.size - 1)})`),
       witnessed: this.#witnessedVerdict(),
-      pinned: this.#evidence.vkey.pinned
-        ? this.#say('pinned', 'proved', this.#evidence.vkey.given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`)
-        : this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself'),
+      pinned: this.#pinnedVerdict(),
       time: this.#say('time', 'asserted', "event times are the recorder's clock"),
     }
+  }
+
+  /** Which entries rest on a key that was reported stolen, and on nothing else. */
+  get #doubt(): string {
+    const ranges = this.#trusted?.doubtful ?? []
+    if (ranges.length === 0) return ''
+    return `; ${ranges.slice(0, 3).map(({ from, to }) => (to === from + 1 ? `#${from}` : `#${from} to #${to - 1}`)).join(', ')}${ranges.length > 3 ? ', …' : ''} were signed with a key reported stolen`
+  }
+
+  #pinnedVerdict(): PropertyVerdict {
+    const { text, pinned, given } = this.#evidence.vkey
+    if (!pinned) return this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself')
+    const what = given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`
+    const chain = this.#trusted
+    const since = chain === undefined ? 0 : chain.reigns.length - 1 - chain.indexOf(text)
+    if (chain === undefined || since === 0) return this.#say('pinned', 'proved', what)
+    const led = `${what}, and ${since === 1 ? 'it handed over to the newest one' : `${since} rotations lead from it to the newest one`} (${idOf(chain.newest.vkey)})`
+    const stolen = chain.stolenSince(text)
+    if (stolen === undefined) return this.#say('pinned', 'proved', led)
+    return this.#say('pinned', 'asserted', `${led}; but ${stolen.vkey === text ? 'it' : `the key ${idOf(stolen.vkey)} between them`} was reported stolen, so what it signed after the first ${plural(stolen.last_good_size ?? 0, 'entry')}, its successor too, may be the thief's: check with the newest key from elsewhere`)
   }
 
   #witnessedVerdict(): PropertyVerdict {
@@ -484,6 +585,15 @@ class Run {
     if (failed === undefined) return { status, says }
     const first = this.#firstBad.get(property)
     return { status: 'failed', says: `${failed.worst.message}${failed.count > 1 ? ` (and ${failed.count - 1} more)` : ''}`, ...(first === undefined ? {} : { first_bad_index: first }) }
+  }
+}
+
+/** The chain that begins with `vkey`, where that may be a key of the log. */
+function chainOf(origin: string, vkey: string): KeyChain | undefined {
+  try {
+    return new KeyChain(origin, vkey)
+  } catch {
+    return undefined
   }
 }
 

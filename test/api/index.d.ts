@@ -413,7 +413,9 @@ declare const VOCABULARY: {
     readonly key_rotation: {
         readonly facts: {
             readonly vkey: "label";
-            readonly from_size: "int?";
+            readonly from_size: "int";
+            readonly root: "hash";
+            readonly signature: "signature";
         };
         readonly payloads: {};
     };
@@ -868,6 +870,18 @@ interface RunnableTool {
     execute?: (...args: never[]) => unknown;
 }
 
+/**
+ * One key's time. `from`: its first entry, 0 or the index of the rotation to it. `to`: the index of the rotation to the next, absent while it is in
+ * force. It may sign checkpoints of sizes above `from` (the first key: from 0) up to `to`. `last_good_size`: from there on it was reported stolen.
+ */
+interface KeyReign {
+    readonly vkey: string;
+    readonly from: number;
+    readonly to?: number;
+    readonly state: 'in_force' | 'retired' | 'compromised';
+    readonly last_good_size?: number;
+}
+
 /** The properties of a log, in the order in which they are reported. */
 declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
 type Property = (typeof PROPERTIES)[number];
@@ -892,6 +906,8 @@ interface Verdict {
     readonly checkpoint: string;
     /** `recorded_at` of the last entry; absent in an empty log */
     readonly recorded_at?: string;
+    /** The log's keys, one after the other, as its entries have them. */
+    readonly keys: readonly KeyReign[];
     readonly properties: {
         readonly [name in Property]: PropertyVerdict;
     };
@@ -1134,6 +1150,10 @@ interface ToolContext extends CallContext {
 interface TrailOptions extends Partial<AgentFacts> {
     /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */
     readonly home?: string;
+    /** The passphrase that the keys are under, if they are; of a log that begins, the one to put them under. Default `$COUNTERFOIL_PASSPHRASE`. */
+    readonly key?: string;
+    /** The module that signs, where the log's key is kept elsewhere: its default export is a `Signer`, or a function from the log's origin to one. Default `$COUNTERFOIL_SIGNER`. */
+    readonly signer?: string | URL;
     /** The folder of spools; default `<path>.spool`. */
     readonly spool?: string;
     /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */
@@ -1292,5 +1312,14 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
+/**
+ * A log's key that is kept elsewhere. `vkey` is its verifier key (`name+id+base64`, Ed25519), whose name is the log's origin. `sign` resolves with the
+ * 64-byte Ed25519 signature of `message`, or rejects; it is asked once for each append, while the log is locked, and what it answers is verified.
+ */
+interface Signer {
+    readonly vkey: string;
+    sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
 export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

@@ -219,6 +219,18 @@ interface Evidence {
     readonly vault?: Vault;
 }
 
+/**
+ * One key's time. `from`: its first entry, 0 or the index of the rotation to it. `to`: the index of the rotation to the next, absent while it is in
+ * force. It may sign checkpoints of sizes above `from` (the first key: from 0) up to `to`. `last_good_size`: from there on it was reported stolen.
+ */
+interface KeyReign {
+    readonly vkey: string;
+    readonly from: number;
+    readonly to?: number;
+    readonly state: 'in_force' | 'retired' | 'compromised';
+    readonly last_good_size?: number;
+}
+
 /** The properties of a log, in the order in which they are reported. */
 declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
 type Property = (typeof PROPERTIES)[number];
@@ -243,6 +255,8 @@ interface Verdict {
     readonly checkpoint: string;
     /** `recorded_at` of the last entry; absent in an empty log */
     readonly recorded_at?: string;
+    /** The log's keys, one after the other, as its entries have them. */
+    readonly keys: readonly KeyReign[];
     readonly properties: {
         readonly [name in Property]: PropertyVerdict;
     };
@@ -265,7 +279,7 @@ interface Verdict {
     };
 }
 /** A verdict of a log or of a part of one, which has no `indexes` to compare. */
-type AnyVerdict = Omit<Verdict, 'properties' | 'counts'> & {
+type AnyVerdict = Omit<Verdict, 'properties' | 'counts' | 'keys'> & {
     readonly properties: Omit<Verdict['properties'], 'indexes'> & {
         readonly indexes?: PropertyVerdict;
     };
@@ -341,4 +355,4 @@ declare class VerifyError extends CounterfoilError {
 }
 
 export { CounterfoilError, PROPERTIES, VerifyError, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, parsePolicy, verifyLog };
-export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, NoteVerifier, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
+export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, KeyReign, NoteVerifier, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };

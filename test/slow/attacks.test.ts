@@ -59,9 +59,9 @@ it('stand in docs/security.md, each with its row', () => {
   expect(table.split('\n').slice(2).map((row) => row.split(' | ')[0]!.slice(2))).toEqual(Object.keys(attacks))
 })
 
-it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted, erased, renewed, of several writers`, async () => {
+it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted, erased, renewed, rotated, of several writers`, async () => {
   const alarms: string[] = []
-  const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0 }
+  const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0, rotated: 0 }
   for (let n = 0; n < HONEST; n++) {
     const before = chanceAt()
     const where = place(join(folder, `honest-${n}`))

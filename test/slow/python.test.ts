@@ -87,7 +87,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     bases = await makeBases(folder, 6)
     for (let n = 0; n < 14; n++) {
       const where = place(join(folder, `honest-${n}`))
-      await honestLog(where, { erased: 0, renewed: 0, reopened: 0, resumed: 0 })
+      await honestLog(where, { erased: 0, renewed: 0, rotated: 0, reopened: 0, resumed: 0 })
       honest.push(where)
     }
   })
