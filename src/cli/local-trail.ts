@@ -101,9 +101,9 @@ function trailOver({ path, home, store, keyring, ledger }: Opened): CliTrail {
       return { ordered: erased.ordered.index, done: erased.done.index, sessions: erased.sessions.length, scopes: erased.scopes, remains: remains(writing().keyring) }
     },
     async erasable(what) {
-      const sessions = await writing().erasable(orderOf(what))
+      const { sessions, rows, kept } = await writing().erasable(orderOf(what))
       const states = await Promise.all(sessions.map((id) => reader.state(id)))
-      return { sessions, events: states.reduce((sum, state) => sum + (state?.events ?? 0), 0) }
+      return { sessions, scopes: rows.length, kept, events: states.reduce((sum, state) => sum + (state?.events ?? 0), 0) }
     },
     keys: async () => keyReport(required(keyring, home)),
     async renewKeys() {
@@ -138,7 +138,7 @@ async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: 
 async function* sessionOf(reader: LogReader, session_id: string): AsyncGenerator<SessionSummary> {
   const found = await reader.summary(session_id)
   if (found === undefined || found.agent_id === '') return
-  const { root_session_id: _, ...summary } = found
+  const { root_session_id: _, about: __, ...summary } = found
   yield summary
 }
 

@@ -32,7 +32,7 @@ export class LedgerService {
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)
-      case 'erasable': return this.#ledger.erasable(a as EraseOrder)
+      case 'erasable': return this.#ledger.erasable(a as EraseOrder).then(({ rows, ...rest }) => ({ ...rest, scopes: rows.length }))
       case 'renewKek': return this.#ledger.renewKek()
       case 'copy': return this.#ledger.copyTo(a as string)
       case 'counts': return this.#ledger.read((view) => view.counts())

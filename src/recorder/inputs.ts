@@ -6,17 +6,16 @@ import { decimal, foreignLabel, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
 import { RULES } from '../event/kind.ts'
 import { GIVEN, LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import type { Subject } from '../event/model-call.ts'
 import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
+import { personsOf } from './subject.ts'
 import type { Emitted, Value } from './stream.ts'
 
-/** Where an event stands: the author's step, the event it belongs to, when it happened, the provider's call id. */
-export interface Place { readonly step_number?: number; readonly parent_event_id?: string; readonly timestamp?: string; readonly call_id?: string }
-
-const PLACE = new Set(['step_number', 'parent_event_id', 'timestamp'])
+const PLACE = new Set(['step_number', 'parent_event_id', 'timestamp', 'subject'])
 /** Types that only the ledger, the session's own methods or a tool wrapper write. */
 const OWN_METHODS: { readonly [type: string]: string } = {
   session_start: 'trail.session() or trail.start()', session_end: 'session.end()', session_timeout: 'runAuditedAgent or session.end()', session_suspend: 'session.suspend()',
-  session_resume: 'trail.resume()', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()',
+  session_resume: 'trail.resume()', subject: 'record() of another type with { subject }', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()',
 }
 const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', top_k: 'int', seed: 'int', budget_tokens: 'int' } as const
 
@@ -32,7 +31,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
   const type = VOCABULARY[event_type as KnownType] as { facts: Record<string, string>; payloads: Record<string, 'one' | 'list'> }
   const facts: Record<string, unknown> = {}
   const payloads: Record<string, Value> = {}
-  const place: { step_number?: number; parent_event_id?: string; timestamp?: string } = {}
+  const place: { step_number?: number; parent_event_id?: string; timestamp?: string; subject?: Subject } = {}
   let outcome: Outcome | undefined
   for (const [name, value] of Object.entries(event)) {
     if (value === undefined && !(name === 'error' && event_type === 'error')) continue // whatever was thrown is an error, undefined too
@@ -48,6 +47,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
       throw new MisuseError('unknown_field', `recorder: expected a field of ${event_type}, got ${quote(name)}`, `it has ${known.join(', ')}; put anything else into an event of your own: record('custom', { name, content })`)
     }
   }
+  personsOf(place.subject)
   checkGiven(event_type as KnownType, { ...event, ...payloads })
   return { facts: defaults(event_type, facts), payloads, outcome, ...place }
 }

@@ -221,6 +221,11 @@ export class SqliteView implements StoreView {
     return rowsOf<{ scope: Uint8Array }>({ scope: 'blob' }, this.db, 'SELECT DISTINCT scope FROM subjects NOT INDEXED WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map(({ scope }) => scope)
   }
 
+  async subjects(scopes: readonly Uint8Array[]): Promise<SubjectRow[]> {
+    const sql = 'SELECT subject, scope FROM subjects WHERE log_id = ? AND scope = ? AND subject <> zeroblob(32) ORDER BY subject'
+    return scopes.flatMap((scope) => rowsOf<SubjectRow>({ subject: 'blob', scope: 'blob' }, this.db, sql, this.logId, scope))
+  }
+
   async spools(): Promise<SpoolRow[]> {
     return rowsOf(SPOOL, this.db, 'SELECT spool, read_to AS offset FROM spools WHERE log_id = ? ORDER BY spool', this.logId)
   }

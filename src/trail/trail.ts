@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
 import { checkMasks, defaultMasks, type Mask } from '../event/mask.ts'
-import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
+import { MODEL_CALLS, type ModelCallSink, type Subject } from '../event/model-call.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { label, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
@@ -17,6 +17,7 @@ import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
 import { LOCAL_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
+import { runAbout } from '../recorder/subject.ts'
 import { makeTool, RISKS } from '../recorder/tool.ts'
 import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
@@ -86,6 +87,9 @@ function checkPolicy(name: string, policy: { readonly [risk: string]: string } |
   }
 }
 
+/** A session as the ledger knows it; `about` is whom it said at its start that it is about. */
+type Summary = SessionSummary & { root_session_id: string; about?: { ref: string; subject?: readonly string[] } }
+
 class LocalTrail implements AsyncDisposable {
   readonly path: string
   readonly #ledger: LocalLedger
@@ -116,7 +120,7 @@ class LocalTrail implements AsyncDisposable {
       sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
       policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure } },
-      approve: options.approve, ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
+      approve: options.approve, subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
     }
   }
 
@@ -142,10 +146,10 @@ class LocalTrail implements AsyncDisposable {
 
   async resume(session_id: string): Promise<AgentSession> {
     checkSessionId(session_id)
-    const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
+    const known = await this.#ledger.call<Summary | undefined>('summary', session_id)
     if (known === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
-    const { user_id, root_session_id } = known
-    return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}) })
+    const { user_id, root_session_id, about } = known
+    return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}), ...(about === undefined ? {} : { about }) })
   }
 
   record(event_type: string, event: { readonly [name: string]: unknown }): ReturnType<AgentSession['record']> {
@@ -156,12 +160,16 @@ class LocalTrail implements AsyncDisposable {
     return this.#current('log').log(name, content, step_number)
   }
 
+  about<R>(subject: Subject, fn: () => R): R {
+    return runAbout(subject, fn)
+  }
+
   llm<R>(call: { readonly [name: string]: unknown }, run: () => Promise<R>, read: (result: Awaited<R>) => { readonly [name: string]: unknown }): Promise<R> {
     return this.#current('llm').llm(call, run, read)
   }
 
   tool(definition: object, run?: unknown): unknown {
-    return makeTool(definition, run, () => this.#current('a tool'))
+    return makeTool(definition, run, () => this.#current('a tool'), this.#host.subjects)
   }
 
   async approval(action: Parameters<AgentSession['approval']>[0]): ReturnType<AgentSession['approval']> {
@@ -203,12 +211,13 @@ class LocalTrail implements AsyncDisposable {
   }
 
   /** One session, looked up and not searched for, where it is as `search` says. */
-  async #theSession(session_id: string, { agent_id, user_id, outcome, since, until, open, text }: SessionSearch): Promise<SessionSummary[]> {
-    const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
+  async #theSession(session_id: string, { agent_id, user_id, subject, outcome, since, until, open, text }: SessionSearch): Promise<SessionSummary[]> {
+    const known = await this.#ledger.call<Summary | undefined>('summary', session_id)
     if (known === undefined || known.agent_id === '') return [] // the ledger's own is none
-    const { root_session_id: _, ...summary } = known
+    const { root_session_id: _, about: __, ...summary } = known
     const isSo = (agent_id ?? summary.agent_id) === summary.agent_id && (user_id ?? summary.user_id) === summary.user_id && (outcome ?? summary.outcome) === summary.outcome
       && (since === undefined || summary.started_at >= since) && (until === undefined || summary.started_at < until) && (open === undefined || open === (summary.state !== 'ended'))
+    if (subject !== undefined && !(await this.sessions({ subject }).all()).some((one) => one.session_id === session_id)) return []
     return isSo && (text === undefined || (await this.events({ session_id, text }).first()) !== undefined) ? [summary] : []
   }
 
@@ -263,10 +272,9 @@ class LocalTrail implements AsyncDisposable {
     return proof
   }
 
-  async erase(what: { session_id?: string; user_id?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
+  async erase(what: { session_id?: string; user_id?: string; subject?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
-    if ((what.session_id === undefined) === (what.user_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', '')
-    const done = await this.#ledger.call<Erased>('erase', { ...(what.session_id === undefined ? { user_id: what.user_id } : { session_ids: [what.session_id] }), ...because })
+    const done = await this.#ledger.call<Erased>('erase', { ...eraseOrder(what), ...because })
     return { event_id: done.event_id, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
   }
 
@@ -319,10 +327,23 @@ function parentOf(session: AgentSession | undefined, host: SessionHost): { paren
   return session === undefined || session.ended || !session.isOf(host) ? {} : { parent: session }
 }
 
+const ERASE_NEXT = "pass { session_id } for a session, { user_id } for a person, or { session_id, subject } for what is of a person in a session"
+
+/** What is misspelt would erase more, or something else. */
+function eraseOrder(what: { session_id?: string; user_id?: string; subject?: string }): { session_ids?: string[]; user_id?: string } {
+  const { session_id, user_id, subject, ...rest } = what ?? {}
+  const [odd] = Object.keys(rest)
+  if (odd !== undefined) throw new MisuseError('erase_what', `erase: expected session_id, user_id or subject, got ${quote(odd)}`, ERASE_NEXT)
+  for (const [name, id] of Object.entries({ session_id, user_id, subject })) if (id !== undefined && (typeof id !== 'string' || id === '')) throw new MisuseError('erase_what', `erase: expected ${name} to be an id, got ${quote(id)}`, ERASE_NEXT)
+  if ((session_id === undefined) === (user_id === undefined) || (subject !== undefined && session_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', ERASE_NEXT)
+  const person = user_id ?? subject
+  return { ...(session_id === undefined ? {} : { session_ids: [session_id] }), ...(person === undefined ? {} : { user_id: person }) }
+}
+
 const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
 const EVENT_TYPES: readonly string[] = Object.keys(VOCABULARY)
 const CALL_TYPES: readonly string[] = ['llm_call', 'tool_call']
-const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'open', 'text'])
+const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'subject', 'outcome', 'since', 'until', 'open', 'text'])
 
 /** A filter that is misspelt would give back everything. */
 function checkQuery<Q extends object>(query: Q, known: ReadonlySet<string>): Q {
