@@ -247,9 +247,10 @@ describe('exit codes', () => {
 
 test('erase asks, and does nothing on no', async () => {
   const asked: string[] = []
-  const given = fakeTrail(EVENTS, { erasable: async () => ({ sessions: [SESSION], events: 13 }) })
+  const given = fakeTrail(EVENTS, { erasable: async () => ({ sessions: [SESSION], ends: [SESSION], events: 13, payloads: 20, scopes: 2, kept: 1 }) })
   const { code, err } = await counterfoil(['erase', 'last', '--reason', 'x'], { given, interactive: true, confirm: async (question) => { asked.push(question); return false } })
-  expect([code, err, asked]).toEqual([2, 'nothing was erased\n', ['Erase the content of session 7f3a91c2 for ever (1 session with 13 events)?']])
+  expect([code, asked]).toEqual([2, ['Erase the content of session 7f3a91c2 for ever (1 session with 20 payloads of 13 events)?']])
+  expect(err).toBe('1 scope of other persons in these sessions stays\n1 session ends with it, if still open\nnothing was erased\n')
 })
 
 test('a call without a result is pointed out', async () => {

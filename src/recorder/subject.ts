@@ -22,6 +22,12 @@ export function personsOf(given: unknown): readonly string[] | undefined {
   return persons
 }
 
+/** As it is, where it is one. */
+export function checkSubject(given: Subject | undefined): Subject | undefined {
+  personsOf(given)
+  return given
+}
+
 /** All persons of both; no more than one scope can be of, the first ones by name. */
 export function together(...subjects: readonly (Subject | undefined)[]): Subject | undefined {
   const all = subjects.flatMap((subject) => subject ?? [])
