@@ -296,7 +296,7 @@ class Batch {
       if (handed.stream !== undefined && !this.#streamRows.has(draft.stream)) this.#streamRows.set(draft.stream, { stream: draft.stream, session_id: draft.session_id, ...handed.stream })
     }
     if (draft.event_type === 'session_interrupted' && !(await this.#interrupts(draft, live))) {
-      this.#answers[answer] = { refused: { code: 'not_open', message: `ledger: the stream is noted already, or session ${draft.session_id} is not open any more`, next: '' } }
+      this.#answers[answer] = { refused: { code: 'not_open', message: `ledger: the stream is noted already, or session ${draft.session_id} is not open any more`, next: 'nothing is to be done: what it says is on record' } }
       return
     }
     const state = this.#states.get(draft.session_id) ?? live.state?.state ?? 'open'

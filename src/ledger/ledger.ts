@@ -171,7 +171,7 @@ export class Ledger {
   /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable, `reached` of each batch. Resolves with the offset reached. */
   async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}, reached: (offset: number) => void = () => {}): Promise<number> {
     const key = this.#options.spools?.key
-    if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', '')
+    if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', 'open the ledger with spools: their folder and key')
     let offset = (await this.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
     for (;;) {
       const handed: Handed[] = []
@@ -548,7 +548,7 @@ async function begin(store: Store, home: string | undefined, clock: Clock): Prom
 
 async function reopen(store: Store, head: Head, home: string | undefined, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
-  if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
+  if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', 'begin a new one; for a record that outlives the process, give openTrail a path')
   const keyring = known ?? openKeyring(origin, home)
   const note = keyring.readHead() // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {

@@ -39,7 +39,7 @@ export class LedgerService {
       case 'find': return this.#ledger.find(a as string)
       case 'prove': return this.#ledger.prove(a as string)
       case 'flush': return undefined
-      default: throw new MisuseError('no_method', `ledger: no method ${method}`, '')
+      default: throw new MisuseError('no_method', `ledger: no method ${method}`, 'this is a fault in counterfoil, or two versions of it in one process: install one')
     }
   }
 

@@ -30,7 +30,7 @@ export class ApprovalDenied extends CounterfoilError {
   constructor(approval: Approval, tool_name: string) {
     const who = approval.approver_id === undefined ? '' : ` by ${approval.approver_id}`
     const why = approval.comment === undefined ? '' : ` (${approval.comment})`
-    super('approval_denied', `approval: ${tool_name} was ${approval.decision}${who}${why} and did not run`, approval.decision === 'expired' ? 'ask again, with a later expiry or a person who is there' : '')
+    super('approval_denied', `approval: ${tool_name} was ${approval.decision}${who}${why} and did not run`, approval.decision === 'expired' ? 'ask again, with a later expiry or a person who is there' : 'ask again only when what was objected to is changed')
     this.approval = approval
   }
 }

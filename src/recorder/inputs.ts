@@ -27,7 +27,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
   if (LEDGER_TYPES.has(event_type)) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, 'only the ledger itself writes it')
   const method = OWN_METHODS[event_type]
   if (method !== undefined) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, `call ${method}`)
-  if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, '')
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, `record('${event_type}', { … })`)
   const type = VOCABULARY[event_type as KnownType] as { facts: Record<string, string>; payloads: Record<string, 'one' | 'list'> }
   const facts: Record<string, unknown> = {}
   const payloads: Record<string, Value> = {}
@@ -82,7 +82,7 @@ function defaults(event_type: string, facts: Record<string, unknown>): Record<st
 
 function checkOutcome(value: unknown): Outcome {
   if (typeof value === 'string' && (OUTCOMES as readonly string[]).includes(value)) return value as Outcome
-  throw new MisuseError('bad_outcome', `recorder: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(value)}`, '')
+  throw new MisuseError('bad_outcome', `recorder: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(value)}`, 'name one of them, or leave outcome out')
 }
 
 /** An error of any form, as the facts and payloads of the event that reports it. */
@@ -110,7 +110,7 @@ function parametersInto(value: unknown, payloads: Record<string, Value>): Record
 }
 
 function listOf(event_type: string, name: string, value: unknown): Value {
-  if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, '')
+  if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, `put it into one: ${name}: [ … ]`)
   return Array.from(value, (element) => jsonPiece(element) ?? { m: 'json', content: 'null' })
 }
 
@@ -120,6 +120,6 @@ const TEXTS = new Set(['text', 'output_text', 'system_prompt', 'user_message', '
 function oneOf(event_type: string, name: string, value: unknown): Value {
   if (value instanceof Uint8Array) return pieceOf(value)
   if (!TEXTS.has(name) && !(event_type === 'final_output' && name === 'output')) return jsonPiece(value)
-  if (typeof value !== 'string') throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be a string, got ${quote(value)}`, '')
+  if (typeof value !== 'string') throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be a string, got ${quote(value)}`, `pass text, or JSON.stringify what it is`)
   return pieceOf(value)
 }

@@ -78,7 +78,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (agent[name] !== undefined) label(agent[name], name)
     for (const name of ['user_id', 'session_id', 'user_message', 'on_behalf_of', 'system_prompt'] as const) {
       const value = facts[name]
-      if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, '')
+      if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, `pass ${name} as text, or leave it out`)
     }
     const own = facts.session_id !== undefined && isUuid(facts.session_id) ? facts.session_id : undefined
     personsOf(facts.subject)
@@ -486,8 +486,8 @@ Object.defineProperty(AgentSession.prototype, MODEL_CALLS, {
 
 /** Before anything of the end is recorded. */
 function checkEnd({ outcome, reason }: SessionEnd): void {
-  if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, '')
-  if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, '')
+  if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, "session.end({ outcome: 'success' })")
+  if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, "say why in a word or a sentence: session.end({ reason: 'answered' })")
 }
 
 const FACTS: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'session_id', 'user_message', 'on_behalf_of', 'subject', 'tags', 'instructions'])

@@ -60,7 +60,7 @@ export function makeTool(definition: object, run: unknown, session: () => AgentS
 export function toolOf<In, Out>(given: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
   const definition: ToolDefinition<In> = { ...given }
   checkDefinition(definition)
-  if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, '')
+  if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, "trail.tool({ name: 'refund', … }, async (input) => …)")
   const act = async (input: unknown, call_id: string | undefined): Promise<Out> => {
     const session = current()
     return perform(new ToolAct(session, definition as ActPolicy, input, call_id), async (taken, context) => run((await validated(definition, taken)) as In, context))
@@ -312,12 +312,12 @@ function checkDefinition(definition: { readonly name?: string | undefined; reado
   // a misspelt `approval` would be an act that nobody was asked about
   for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, subject, approval, when')
   const { name, risk, approval, when, subject } = definition
-  if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, '')
-  if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, '')
-  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, got ${quote(approval)}`, '')
+  if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, 'give it the name that the model knows it by')
+  if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, 'name one of them, or leave risk out for low')
+  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, got ${quote(approval)}`, "approval: true asks the trail's approve; a function asks whom it asks")
   if (subject !== undefined && typeof subject !== 'function') throw new MisuseError('bad_subject', `tool: expected subject to be a function of the input, got ${quote(subject)}`, "subject: ({ customer_id }) => customer_id")
   if (when === undefined) return
-  if (typeof when !== 'function') throw new MisuseError('bad_approval', `tool: expected when to be a function, got ${quote(when)}`, '')
+  if (typeof when !== 'function') throw new MisuseError('bad_approval', `tool: expected when to be a function, got ${quote(when)}`, 'when: (input) => input.amount > 50; leave it out to ask about every input')
   if (!asksFirst({ approval } as ToolPolicy)) throw new MisuseError('bad_approval', 'tool: expected an approval beside when, got none', "add approval: true, or a function that asks a person")
 }
 

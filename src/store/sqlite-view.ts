@@ -138,7 +138,7 @@ export class SqliteView implements StoreView {
   }
 
   async findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]> {
-    if (!/^[0-9a-f-]{1,36}$/.test(digits)) throw new MisuseError('digits', `store: expected 1 to 36 lower-case hex digits and hyphens, got ${JSON.stringify(digits.slice(0, 64))}`, '')
+    if (!/^[0-9a-f-]{1,36}$/.test(digits)) throw new MisuseError('digits', `store: expected 1 to 36 lower-case hex digits and hyphens, got ${JSON.stringify(digits.slice(0, 64))}`, 'give the beginning or the end of an id as it is shown')
     const found: { kind: 'event' | 'session'; id: string }[] = []
     for (const kind of ['session', 'event'] as const) {
       const id = `${kind}_id`

@@ -77,13 +77,13 @@ function copyOfMask(mask: Mask): Mask {
 }
 
 function expectType(name: string, value: unknown, type: 'string' | 'function'): void {
-  if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, '')
+  if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, `pass a ${type}, or leave ${name} out for the default`)
 }
 
 function checkPolicy(name: string, policy: { readonly [risk: string]: string } | undefined, known: readonly string[]): void {
   for (const [risk, value] of Object.entries(policy ?? {})) {
-    if (!RISKS.includes(risk)) throw new MisuseError('bad_risk', `trail: expected ${name} to name risks (${RISKS.join(', ')}), got ${quote(risk)}`, '')
-    if (!known.includes(value)) throw new MisuseError('bad_option', `trail: expected ${name}.${risk} to be one of ${known.join(', ')}, got ${quote(value)}`, '')
+    if (!RISKS.includes(risk)) throw new MisuseError('bad_risk', `trail: expected ${name} to name risks (${RISKS.join(', ')}), got ${quote(risk)}`, `${name}: { high: '${known[2] ?? known[0]!}' }`)
+    if (!known.includes(value)) throw new MisuseError('bad_option', `trail: expected ${name}.${risk} to be one of ${known.join(', ')}, got ${quote(value)}`, `name one of them, or leave ${risk} out for the default`)
   }
 }
 
@@ -374,7 +374,7 @@ function unknownType(type: unknown, known: readonly string[]): MisuseError {
 
 function times(since: Date | undefined, until: Date | undefined): { since?: string; until?: string } {
   for (const [name, date] of [['since', since], ['until', until]] as const) {
-    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime()))) throw new MisuseError('bad_query', `trail: expected ${name} to be a Date, got ${date instanceof Date ? 'an invalid one' : quote(date)}`, '')
+    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime()))) throw new MisuseError('bad_query', `trail: expected ${name} to be a Date, got ${date instanceof Date ? 'an invalid one' : quote(date)}`, `${name}: new Date('2026-11-21T08:00Z')`)
   }
   return { ...(since === undefined ? {} : { since: since.toISOString() }), ...(until === undefined ? {} : { until: until.toISOString() }) }
 }
