@@ -129,7 +129,7 @@ describe('what a record says stays in its place', () => {
       const lines = out.split('\n').slice(3).filter((line) => line !== '' && !line.startsWith('        │ '))
       expect(lines.filter((line) => /^ {2}#1[23] {2}/.test(line))).toHaveLength(2)
       expect(lines.filter((line) => !/^ {2}(?:#1[23] {2}|1 call: | {8}\S)/.test(line))).toEqual([])
-    }), { numRuns: 300 })
+    }), { numRuns: 300, examples: [['tool_call', ['\n'], false]] }) // found once: a tool's name began a line of the note on calls without a result
   })
 
   test('the fields of an event stand in the order of docs/cli.md', async () => {

@@ -21,12 +21,10 @@ import { runAbout } from '../recorder/subject.ts'
 import { makeTool, RISKS } from '../recorder/tool.ts'
 import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
-import { riskiest, why } from '../why/why.ts'
+import { lastWorthAsking, withParents } from '../why/pick.ts'
+import { why } from '../why/why.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
 import type { EventQuery, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
-
-/** How many of the newest sessions `why()` looks through for an act of high risk. */
-const SESSIONS_LOOKED_AT = 200
 
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
@@ -243,27 +241,17 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async why(event_id?: string): Promise<Why | undefined> {
-    let session_id: string | undefined
-    let target = event_id
-    if (target === undefined) {
-      let act: ViewEvent | undefined
-      let looked = 0
-      for await (const session of this.sessions()) {
-        if (session.steps === 0 && Object.keys(session.tools).length === 0) continue
-        const found = riskiest(await this.#ledger.call<ViewEvent[]>('session', session.session_id))
-        const risky = found !== undefined && (found['risk'] === 'high' || found['risk'] === 'critical')
-        if (risky) act = found
-        act ??= found
-        if (risky || ++looked >= SESSIONS_LOOKED_AT) break
-      }
-      if (act === undefined) return undefined
-      ;({ session_id, event_id: target } = act)
+    const eventsOf = (session_id: string): Promise<ViewEvent[]> => this.#ledger.call<ViewEvent[]>('session', session_id)
+    let event: ViewEvent | undefined
+    if (event_id === undefined) {
+      event = await lastWorthAsking(this.sessions(), eventsOf)
+      if (event === undefined) return undefined
     } else {
-      const placed = await this.#ledger.call<{ index: number } | undefined>('find', target)
-      if (placed === undefined) throw new StoreError('no_event', `why: event ${target} is not in this trail`, 'counterfoil show lists the events of a session')
-      session_id = (await this.#ledger.call<ViewEvent>('at', placed.index)).session_id
+      const placed = await this.#ledger.call<{ index: number } | undefined>('find', event_id)
+      if (placed === undefined) throw new StoreError('no_event', `why: event ${event_id} is not in this trail`, 'counterfoil show lists the events of a session')
+      event = await this.#ledger.call<ViewEvent>('at', placed.index)
     }
-    return why(await this.#ledger.call<ViewEvent[]>('session', session_id), target)
+    return why(await withParents(event.session_id, eventsOf), event.event_id)
   }
 
   async prove(event_id: string): Promise<string> {
