@@ -37,6 +37,16 @@ function bytes(): Buffer {
   return execFileSync('cat', files, { maxBuffer: 1 << 30 })
 }
 
+/** What must be gone with each scope of a session: the wrapped secret, the person's hash, the sealed content. */
+function tokensOf(session_id: string): [what: string, token: Buffer, k: number][] {
+  using database = new DatabaseSync(at.db, { readOnly: true })
+  return (database.prepare('SELECT k, scope, wrapped FROM scopes WHERE session_id = ? ORDER BY k').all(session_id) as { k: number; scope: Uint8Array; wrapped: Uint8Array }[]).flatMap(({ k, scope, wrapped }) => {
+    const [person] = database.prepare('SELECT subject FROM subjects WHERE scope = ?').all(scope) as { subject: Uint8Array }[]
+    const [segment] = database.prepare('SELECT bytes FROM segments WHERE scope = ?').all(scope) as { bytes: Uint8Array }[]
+    return [['wrapped', Buffer.from(wrapped.slice(57, 89)), k], ['person', Buffer.from(person!.subject), k], ['ciphertext', Buffer.from(segment!.bytes.slice(60, 92)), k]]
+  })
+}
+
 /** Each value that is an Absent in the events of a session, as `type.field`, with why. */
 async function absent(session_id: string): Promise<string[]> {
   const found: string[] = []
@@ -80,7 +90,13 @@ describe('what is said to be of a person', () => {
       own.record('data_access', { source: 'crm', reference: 'Berta Bund, Bern', subject: B })
       own.record('data_access', { source: 'crm', reference: 'Carla Cohn, Cham', subject: C })
       await trail.flush()
+      const tokens = tokensOf(own.session_id)
+      expect(tokens.map(([what, , k]) => `${what} ${k}`)).toEqual([0, 1, 2].flatMap((k) => [`wrapped ${k}`, `person ${k}`, `ciphertext ${k}`]))
+      const there = (): string[] => { const all = bytes(); return tokens.filter(([, token]) => all.includes(token)).map(([what, , k]) => `${what} ${k}`) }
+      expect(there()).toHaveLength(9)
       await trail.erase({ user_id: B }, because)
+      expect(there().filter((what) => what.endsWith('1'))).toEqual([])
+      expect(there()).toHaveLength(6)
       own.record('reasoning', { text: 'it goes on', subject: C })
       own.record('reasoning', { text: 'Berta again', subject: B }) // late: for a scope that is gone
     })
@@ -307,7 +323,7 @@ describe('persons', () => {
 
   it('are refused in no form that nobody could erase by', async () => {
     const session = await trail.start({})
-    const odd = ['', 7, {}, [], [''], ['a', 7], 'x'.repeat(1_025), '\ud800', Array.from({ length: 17 }, (_, i) => `c-${i}`), true, () => 'a']
+    const odd = ['', 7, {}, [], [''], ['a', 7], 'x'.repeat(1_025), '\ud800', Array.from({ length: 257 }, (_, i) => `c-${i}`), true, () => 'a']
     for (const subject of odd) {
       expect(() => session.record('reasoning', { text: 'x', subject: subject as never }), String(subject)).toThrow(MisuseError)
       expect(() => session.about(subject as never, () => {})).toThrow(MisuseError)
@@ -319,6 +335,35 @@ describe('persons', () => {
     for (const what of [{}, { subject: B }, { user_id: B, subject: B }, { session_id: session.session_id, user_id: B }, { session_id: session.session_id, subjct: B }, { session_id: session.session_id, subject: '' }, { user_id: '' }]) {
       await expect(trail.erase(what as never, because), JSON.stringify(what)).rejects.toMatchObject({ code: 'erase_what' })
     }
+  })
+
+  it('in no more than 1,000 scopes: whoever comes later shares one', async () => {
+    const session = await trail.start({})
+    for (let i = 0; i < 1_003; i++) session.record('reasoning', { text: `of ${i}`, subject: `p-${i}` })
+    await trail.flush()
+    const again = await trail.resume(session.session_id)
+    for (const i of [999, 1_002, 3]) again.record('reasoning', { text: `again of ${i}`, subject: `p-${i}` })
+    await session.end()
+    const { counts, problems } = await trail.verify()
+    expect([problems, counts.payloads]).toEqual([[], 2 * 1_006])
+    await trail.erase({ user_id: 'p-1001' }, because)
+    const gone = (await trail.events({ event_type: 'reasoning' }).all()).flatMap(({ text }, i) => (text instanceof Absent ? [i] : []))
+    expect(gone).toEqual([999, 1_000, 1_001, 1_002, 1_003, 1_004])
+    again.record('reasoning', { text: 'of one more', subject: 'p-2000' })
+    await again.end()
+    expect((await trail.events({ event_type: 'reasoning' }).all()).at(-1)!.text).toBe('of one more')
+    expect((await trail.verify()).problems).toEqual([])
+  }, 60_000)
+
+  it('named around a session are not those of what is told of the session itself', async () => {
+    await trail.session({ user_id: 'a-0' }, (outer) => outer.about(B, () => trail.session({ user_id: 'a-1', user_message: 'of a-1' }, () => { throw new Error('of a-1 too') }).catch(() => {})))
+    await trail.erase({ user_id: B }, because).catch(() => {})
+    expect((await trail.events({ event_type: ['session_start', 'error'] }).all()).every((event) => !Object.values(event).some((value) => value instanceof Absent))).toBe(true)
+    expect((await trail.events({ event_type: 'subject' }).all())).toEqual([])
+    const session = await trail.start({})
+    session.log('reasoning', { text: 'a mail', subject: 'Re: your invoice' })
+    await session.end()
+    expect((await trail.events({ event_type: 'custom' }).first())!.content).toEqual({ text: 'a mail', subject: 'Re: your invoice' })
   })
 
   it('of a session stay when its own person goes, with the sessions that it started', async () => {

@@ -43,8 +43,8 @@ export interface Draft {
   readonly persons?: readonly string[]
 }
 
-/** The most persons that content can belong to at once. */
-export const MAX_PERSONS = 16
+/** The most persons that one scope can be of: a message carries the results of many calls. */
+export const MAX_PERSONS = 8_192
 
 export function isSame(slot: DraftSlot): slot is DraftSame {
   return 'same' in slot

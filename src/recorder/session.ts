@@ -39,7 +39,7 @@ export interface SessionHost extends StreamHost {
 /** The tool call that this async context carries out: what is recorded meanwhile (a rule, a source that is read) belongs to it. */
 const acting = new AsyncLocalStorage<string>()
 
-/** Calls whose subject is remembered; their results and messages that carry them are recorded before that many others. */
+/** Calls whose subject is remembered, by two ids each; fewer than MAX_PERSONS, so that one message may carry them all. */
 const CALLS_REMEMBERED = 4_096
 /** The id of a tool call in a message, as the providers write it. */
 const CALL_ID = /"(?:id|tool_use_id|tool_call_id|call_id|toolCallId)"\s*:\s*"([^"\\]{1,256})"/g
@@ -159,7 +159,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   /** The classic `log()`: a type of ours when `name` is one and `content` fits it, else a `custom` event. */
   log(name: string, content: unknown, step_number?: number, capture?: Capture): Recorded {
     const step = step_number === undefined ? {} : { step_number }
-    if (Object.hasOwn(VOCABULARY, name) && typeof content === 'object' && content !== null && !Array.isArray(content)) {
+    // a free text has subjects of its own (a mail's): here the word means nobody, and is content
+    if (Object.hasOwn(VOCABULARY, name) && typeof content === 'object' && content !== null && !Array.isArray(content) && !Object.hasOwn(content, 'subject')) {
       try {
         return this.#record(name, { ...content, ...step }, capture)
       } catch (error) {
@@ -392,10 +393,14 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   }
 
   /** Runs `run` as the current session and ends it: success, or an `error` event and failure. */
-  async through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
+  through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
+    return this.run(() => this.#through(run))
+  }
+
+  async #through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
     let result: R
     try {
-      result = await this.run(() => run(this))
+      result = await run(this)
     } catch (error) {
       if (this.#ended === undefined && !this.#suspended) {
         const outcome = isA(error, ApprovalDenied) ? 'denied' : 'failure'

@@ -4,7 +4,7 @@
 import { formatTime, type Clock } from '../base/clock.ts'
 import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
-import { encodeDraft, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
+import { encodeDraft, MAX_PERSONS, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
 import { MAX_ADDED } from '../event/entry.ts'
 import type { Mask } from '../event/mask.ts'
 import type { Piece, Subject } from '../event/model-call.ts'
@@ -149,7 +149,7 @@ export class Stream {
   /** The reference that stands for the persons of `subject` in this stream. Who is new is named on record before the event. */
   #owner(subject: Subject | undefined): Owner {
     if (subject === undefined || subject === null) return undefined
-    const persons = personsOf(subject)!
+    const persons = personsOf(subject, MAX_PERSONS)!
     const name = JSON.stringify(persons)
     const known = this.#subjects.get(name) ?? this.#naming.find((one) => one.name === name)?.ref
     if (known !== undefined) return known

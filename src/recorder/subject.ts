@@ -3,22 +3,23 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { MisuseError } from '../base/errors.ts'
-import { MAX_PERSONS } from '../event/draft.ts'
 import { quote } from '../event/label.ts'
 import type { Subject } from '../event/model-call.ts'
 
 const MAX_ID_LENGTH = 1_024
+/** Persons that an author can name at once. */
+const MAX_NAMED = 256
 const NEXT = "give the person's id, as in { subject: 'c-4712' }, or an array of ids; null says that it is of nobody but the session"
 
 /** What `given` says: the persons sorted, none for null; undefined when nothing is said. MisuseError for anything else. */
-export function personsOf(given: unknown): readonly string[] | undefined {
+export function personsOf(given: unknown, most: number = MAX_NAMED): readonly string[] | undefined {
   if (given === undefined) return undefined
   if (given === null) return []
   const ids: readonly unknown[] = Array.isArray(given) ? given : [given]
   const fit = ids.length >= 1 && ids.every((id) => typeof id === 'string' && id !== '' && id.length <= MAX_ID_LENGTH && id.isWellFormed())
   if (!fit) throw new MisuseError('bad_subject', `recorder: expected subject to be a person's id of 1 to ${MAX_ID_LENGTH} characters, an array of such or null, got ${quote(given)}`, NEXT)
   const persons = [...new Set(ids as readonly string[])].sort()
-  if (persons.length > MAX_PERSONS) throw new MisuseError('bad_subject', `recorder: expected subject to name at most ${MAX_PERSONS} persons, got ${persons.length}`, 'record what is of each of them as events of their own')
+  if (persons.length > most) throw new MisuseError('bad_subject', `recorder: expected subject to name at most ${most} persons, got ${persons.length}`, 'record what is of each of them as events of their own')
   return persons
 }
 
@@ -28,10 +29,10 @@ export function checkSubject(given: Subject | undefined): Subject | undefined {
   return given
 }
 
-/** All persons of both; no more than one scope can be of, the first ones by name. */
+/** All persons of these. */
 export function together(...subjects: readonly (Subject | undefined)[]): Subject | undefined {
   const all = subjects.flatMap((subject) => subject ?? [])
-  return all.length === 0 ? subjects.find((subject) => subject !== undefined) : [...new Set(all)].sort().slice(0, MAX_PERSONS)
+  return all.length === 0 ? subjects.find((subject) => subject !== undefined) : [...new Set(all)].sort()
 }
 
 const about = new AsyncLocalStorage<{ readonly subject: Subject | undefined }>()
