@@ -152,6 +152,18 @@ describe('a tool that says whose its input is', () => {
     for (const residue of [B, C, 'Bern']) expect(bytes().includes(residue), residue).toBe(false)
   })
 
+  it('shows an approver, and keeps with the request, the reasoning of the same person alone', async () => {
+    const shown: (readonly string[])[] = []
+    const pay = trail.tool({ name: 'pay', subject: ({ to }: { to: string }) => to, approval: async ({ reasoning }) => { shown.push(reasoning); return { decision: 'approved', approver_id: 'lead-2' } } }, () => 'paid')
+    await trail.session({ user_id: 'a-1' }, async (session) => {
+      session.record('reasoning', { text: 'of the session' })
+      session.record('reasoning', { text: 'of Carla', subject: C })
+      session.record('reasoning', { text: 'of Berta', subject: [B] })
+      await pay.run({ to: B })
+    })
+    expect(shown).toEqual([['of Berta']])
+  })
+
   it('that fails at an input, or says nothing of use, does not run it', async () => {
     for (const subject of [() => { throw new Error('no idea') }, () => 7, () => '', () => []] as never[]) {
       let ran = false
@@ -291,6 +303,23 @@ describe('persons', () => {
     expect((await trail.verify()).problems).toEqual([])
     await trail.close()
     expect(bytes().includes('Berta')).toBe(false)
+  })
+
+  it('are known from the spool of a process that was killed, each event in its scope', async () => {
+    await trail.close()
+    const script = `
+      import { openTrail } from './src/index.ts'
+      const trail = openTrail(process.argv[1], { home: process.argv[2], agent_id: 'a' })
+      const session = await trail.start({ user_id: 'a-1' })
+      for (let i = 0; i < 20; i++) session.record('reasoning', { text: 'number ' + i, subject: 'p-' + (i % 3) })
+      process.kill(process.pid, 'SIGKILL')`
+    expect(() => execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', script, at.db, at.home], { stdio: 'ignore' })).toThrow()
+    trail = open()
+    await trail.ready()
+    expect((await trail.events({ event_type: 'reasoning' }).all()).length).toBe(20)
+    await trail.erase({ user_id: 'p-1' }, because)
+    expect((await trail.events({ event_type: 'reasoning' }).all()).map(({ text }, i) => (text instanceof Absent ? 1 : i % 3 === 1 ? -1 : 0))).toEqual(Array.from({ length: 20 }, (_, i) => (i % 3 === 1 ? 1 : 0)))
+    expect((await trail.verify()).problems).toEqual([])
   })
 
   it('of content that is of several, each take it along', async () => {

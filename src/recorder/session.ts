@@ -46,6 +46,7 @@ const CALL_ID = /"(?:id|tool_use_id|tool_call_id|call_id|toolCallId)"\s*:\s*"([^
 
 /** How many texts of reasoning an approver is shown. */
 const REASONING_SHOWN = 8
+const REASONING_KEPT = 64
 
 export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly session_id: string
@@ -54,7 +55,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly #stream: Stream
   #ended: Promise<Receipt> | undefined
   #suspended = false
-  #reasoning: string[] = []
+  /** The newest texts of reasoning, each with whose it is. */
+  #reasoning: { readonly text: string; readonly of: string }[] = []
   /** Open calls by the provider's id, so that a result told by hand finds its call. */
   #calls = new Map<string, string>()
   #lastCall = new Map<KnownType, string>()
@@ -152,7 +154,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     const recorded = this.#stream.emit(type, { ...sorted, ...(subject === undefined ? {} : { subject }), ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: capture ?? (type.endsWith('_call') || type === 'handoff' ? 'before' : 'after') })
     this.#remember(type, recorded.event_id, call_id)
     if (type.endsWith('_call')) this.#belongs(subject === undefined ? currentSubject() : subject, recorded.event_id, call_id)
-    if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'])
+    if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'], subject)
     return recorded
   }
 
@@ -255,7 +257,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       })
       this.#asked = recorded.event_id
       for (const { text, form } of result.thinking) {
-        if (text !== undefined) this.#reasoned(text)
+        if (text !== undefined) this.#reasoned(text, subject)
         this.#stream.emit('reasoning', { facts: { kind: 'model_reported', form }, payloads: { text: text === undefined ? undefined : textPiece(text) }, subject, capture: 'after', parent_event_id: recorded.event_id })
       }
     } catch (error) {
@@ -332,7 +334,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   ask(action: Action, approver: Approver | undefined, call_id?: string): Promise<RecordedApproval> {
     this.#open('approval_request')
     return askApproval(action, {
-      stream: this.#stream, approver: approver ?? this.#host.approve, user_id: this.user_id, reasoning: this.#reasoning.slice(-REASONING_SHOWN), clock: this.#host.clock,
+      stream: this.#stream, approver: approver ?? this.#host.approve, user_id: this.user_id, reasoning: this.#reasoningOf(action.subject), clock: this.#host.clock,
       call_id: call_id === undefined ? undefined : foreignLabel(call_id).label, parent_event_id: this.#asked, subject: action.subject,
     })
   }
@@ -463,9 +465,19 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     if (this.#suspended) throw new MisuseError('session_suspended', `session: ${event_type} after suspend()`, 'take the session up with trail.resume(session_id)')
   }
 
-  #reasoned(text: string): void {
-    this.#reasoning.push(text)
-    if (this.#reasoning.length > REASONING_SHOWN) this.#reasoning.shift()
+  #reasoned(text: string, subject: Subject | undefined): void {
+    this.#reasoning.push({ text, of: this.#named(subject) })
+    if (this.#reasoning.length > REASONING_KEPT) this.#reasoning.shift()
+  }
+
+  /** What an approver is shown is on record with the request: of other persons it would stay there when they are erased. */
+  #reasoningOf(subject: Subject | undefined): string[] {
+    const wanted = this.#named(subject)
+    return this.#reasoning.filter(({ of }) => of === wanted).slice(-REASONING_SHOWN).map(({ text }) => text)
+  }
+
+  #named(subject: Subject | undefined): string {
+    return JSON.stringify(personsOf(subject === undefined ? this.subject : subject, Infinity) ?? [])
   }
 
   #callOf(type: KnownType, call_id: string | undefined): string | undefined {
