@@ -10,7 +10,9 @@ import { MisuseError, openTrail, type LLMCall, type Session, type ToolCall, type
 import { Absent } from '../src/event/view.ts'
 import { LogReader } from '../src/ledger/reader.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
-import { openKeyring, openLog, originAt, scratch, verifyAt } from './sample-log.ts'
+import { appendAll, handed, json, openKeyring, openLog, originAt, scratch, Telling, text, verifyAt } from './sample-log.ts'
+import { randomRef } from '../src/base/ids.ts'
+import type { Draft } from '../src/event/draft.ts'
 
 const folder = scratch()
 afterAll(() => folder.remove())
@@ -414,6 +416,35 @@ describe('persons', () => {
     await trail.erase({ session_id: outer.session_id }, because)
     expect((await messages())[4]).toBe('erased')
     expect((await trail.verify()).problems).toEqual([])
+  })
+})
+
+describe('a ledger', () => {
+  it('gives the same person one scope, whichever process names them, and answers repeated events as before', async () => {
+    await trail.close()
+    const [one, two] = [await openLog(at), await openLog(at)]
+    const first = new Telling()
+    const second = new Telling(first.session_id)
+    const naming = (tell: Telling, ref: string, ...persons: string[]): Draft => tell.draft('subject', { subject: ref }, { identity: json({ subjects: persons, role: 'subject' }, { of: ref }) }, { persons })
+    const said = (tell: Telling, ref: string, words: string): Draft => tell.draft('reasoning', { kind: 'author_stated' }, { text: text(words, { of: ref }) })
+    const [r1, r2, r3, lost] = Array.from({ length: 4 }, () => randomRef()) as [string, string, string, string]
+    const drafts = [first.draft('session_start', { agent_id: 'a' }, { user_message: text('hello') }), naming(first, r1, B), said(first, r1, 'equal words')]
+    const more = [naming(second, r2, B), said(second, r2, 'equal words'), naming(second, r3, B, C), said(second, r3, 'equal words'), said(second, lost, 'of nobody knows whom')]
+    await appendAll(one, drafts)
+    await appendAll(two, more)
+    const ks = await one.read(async (view) => (await view.scopes([first.session_id])).map(({ k }) => k).sort())
+    expect(ks).toEqual([0, 1, 2, 3])
+    const places = async (): Promise<unknown[]> => one.append(handed(...drafts, ...more)).then((answers) => answers.map((answer) => ('index' in answer ? answer.index : answer.refused.code)))
+    const before = (await places()).slice(0, -1)
+    expect(before).toEqual(before.map((_, i) => Number(before[0]) + i))
+    await two.erase({ user_id: B, ...because })
+    expect((await places()).slice(0, -1)).toEqual(before)
+    await appendAll(one, [said(first, r1, 'late'), said(second, r3, 'late too')])
+    await one.close()
+    await two.close()
+    expect((await verifyAt(at)).problems).toEqual([])
+    expect(await verifyAt(at).then(({ counts }) => counts.erased)).toBe(8)
+    await expect((async () => { const three = await openLog(at); try { await appendAll(three, [first.draft('reasoning', { kind: 'author_stated' }, { text: { m: 'text', content: 'x', of: 'not a ref' } as never })]) } finally { await three.close() } })()).rejects.toThrow()
   })
 })
 
