@@ -1234,7 +1234,10 @@ interface Trail extends Recorder, AsyncDisposable {
     calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>;
     /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
     verify(options?: VerifyOptions): Promise<Verdict>;
-    /** Where an act came from. Without an id: the last tool call of risk high or above in the newest 200 sessions, else the last tool call; undefined when there is none. */
+    /**
+     * Where an act came from, also out of the sessions that its session came from. Without an id: of the newest 200 sessions the last act of risk high or
+     * above, done or only asked for, else the last tool call; undefined when there is none.
+     */
     why(event_id?: string): Promise<Why | undefined>;
     /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
     prove(event_id: string): Promise<string>;
