@@ -128,9 +128,9 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     return this.#stream.subject
   }
 
-  /** Runs `fn` with everything recorded meanwhile said to be of `subject`. */
+  /** Runs `fn` with this as the current session and everything recorded meanwhile said to be of `subject`. */
   about<R>(subject: Subject, fn: () => R): R {
-    return runAbout(subject, fn)
+    return this.#host.current.run(this, () => runAbout(subject, fn))
   }
 
   /** As `record`, for what is told after the act. */

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { hmacSha256 } from '#crypto'
 import { utf8 } from '../base/bytes.ts'
 import { signEd25519 } from '../base/ed25519-key.ts'
-import { MisuseError, StoreError } from '../base/errors.ts'
+import { MisuseError, StoreError, messageOf } from '../base/errors.ts'
 import { formatVerifierKey, type NoteSigner } from '../log/note.ts'
 import { createDiskFolder, type KeyFolder, memoryFolder, openDiskFolder } from './key-folder.ts'
 import { formatSecretKey, formatSigningKey, isOrigin, parseSecretKey, parseSigningKey, type SigningKey } from './key-text.ts'
@@ -177,7 +177,7 @@ export class Keyring {
       return parse(text)
     } catch (cause) {
       if (!(cause instanceof TypeError)) throw cause
-      throw new StoreError('key_malformed', `vault: ${join(this.folder, name)}: ${cause.message}`, 'restore it from a copy', { cause })
+      throw new StoreError('key_malformed', `vault: ${join(this.folder, name)}: ${messageOf(cause)}`, 'restore it from a copy', { cause })
     }
   }
 }
