@@ -473,13 +473,13 @@ describe('copies', () => {
       await ledger.close()
       return texts
     }
-    const ledger = await openLog(at as never, { clock: Date.now } as never)
+    const ledger = await openLog(at, { clock: Date.now })
     await ledger.erase({ user_id: B, ...because })
     expect(await old()).toEqual(['of Berta', 'of Carla']) // the window that docs/erasure.md tells of
     await ledger.renewKek()
     await ledger.close()
     expect(await old()).toEqual(['missing', 'missing']) // no secret of that copy opens with the keys that there are
-    expect((await verifyAt(at as never)).problems).toEqual([])
+    expect((await verifyAt(at)).problems).toEqual([])
   })
 
   it('in an archive and a bundle say of these payloads alone that they were erased', async () => {

@@ -1174,7 +1174,7 @@ interface Recorder extends ModelCallSource {
     log(name: string, content: Json, step_number?: number): Recorded;
     /** A model call told by hand: recorded before `run` begins and after it ended. */
     llm<R>(call: EventInputs['llm_call'] & Place, run: () => Promise<R>, read: (result: Awaited<R>) => EventInputs['llm_result']): Promise<R>;
-    /** Runs `fn` with everything recorded meanwhile said to be of `subject`: model calls, events, tools, sessions begun in it. */
+    /** Runs `fn` with everything recorded meanwhile said to be of `subject`: model calls, events, tools, sessions begun in it. That of a session makes it the current one. */
     about<R>(subject: Subject, fn: () => R): R;
     /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
     tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>;
