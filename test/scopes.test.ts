@@ -122,7 +122,7 @@ describe('a tool that says whose its input is', () => {
       if (customer === C) throw new Error(`no row of ${customer}`)
       return { customer, address: 'Bern' }
     },
-  ) as never
+  )
 
   it('has input, output, approval, errors and what it records in their scope, and nothing else', async () => {
     const tool = lookUp()
@@ -217,7 +217,7 @@ describe('model calls', () => {
 describe('calls over the wire', () => {
   const answers = (...contents: (readonly object[])[]): typeof globalThis.fetch => {
     let i = 0
-    return (async () => new Response(JSON.stringify({ id: `msg_${i}`, type: 'message', role: 'assistant', model: 'claude-opus-4-6', content: contents[i++], stop_reason: 'end_turn', usage: { input_tokens: 1, output_tokens: 1 } }), { headers: { 'content-type': 'application/json' } })) as never
+    return (async () => new Response(JSON.stringify({ id: `msg_${i}`, type: 'message', role: 'assistant', model: 'claude-opus-4-6', content: contents[i++], stop_reason: 'end_turn', usage: { input_tokens: 1, output_tokens: 1 } }), { headers: { 'content-type': 'application/json' } }))
   }
   const ask = async (fetch: (url: string, init: RequestInit) => Promise<Response>, messages: readonly object[]): Promise<{ content: { type: string; id: string; input: never }[] }> =>
     (await fetch('https://api.anthropic.com/v1/messages', { method: 'POST', body: JSON.stringify({ model: 'claude-opus-4-6', max_tokens: 9, messages }) })).json() as never
@@ -409,7 +409,7 @@ describe('persons', () => {
     const outer = await trail.start({ user_id: 'a-1', user_message: 'outer' })
     outer.record('reasoning', { text: 'of Berta', subject: B })
     const [mine, bertas] = await outer.run(async () => [await trail.start({ user_message: 'inner' }), await trail.start({ user_id: B, user_message: 'for Berta' })])
-    for (const one of [mine, bertas, outer]) await one!.end()
+    for (const one of [mine, bertas, outer]) await one.end()
     const messages = async (): Promise<unknown[]> => (await trail.events({ event_type: ['session_start', 'reasoning'] }).all()).map((event) => { const { user_message, text } = event as { user_message?: unknown; text?: unknown }; const said = user_message ?? text; return said instanceof Absent ? said.reason : said })
     await trail.erase({ user_id: B }, because)
     expect(await messages()).toEqual(['outer', 'erased', 'inner', 'erased'])
@@ -440,7 +440,7 @@ describe('a ledger', () => {
     const more = [naming(second, r2, B), said(second, r2, 'equal words'), naming(second, r3, B, C), said(second, r3, 'equal words'), said(second, lost, 'of nobody knows whom')]
     await appendAll(one, drafts)
     await appendAll(two, more)
-    const ks = await one.read(async (view) => (await view.scopes([first.session_id])).map(({ k }) => k).sort())
+    const ks = await one.read(async (view) => (await view.scopes([first.session_id])).map(({ k }) => k).sort((a, b) => a - b))
     expect(ks).toEqual([0, 1, 2, 3])
     const places = async (): Promise<unknown[]> => one.append(handed(...drafts, ...more)).then((answers) => answers.map((answer) => ('index' in answer ? answer.index : answer.refused.code)))
     const before = (await places()).slice(0, -1)

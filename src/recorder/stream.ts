@@ -199,7 +199,7 @@ export class Stream {
     if (memories === undefined) this.#lists.set(name, (memories = new Map()))
     let own = memories.get(owner)
     if (own === undefined) {
-      if (memories.size >= MEMORIES_KEPT) memories.delete([...memories.keys()].find((one) => one !== undefined)!)
+      if (memories.size >= MEMORIES_KEPT) memories.delete([...memories.keys()].find((one) => one !== undefined))
       memories.set(owner, (own = new ListMemory()))
     }
     const nobodys = memories.get(undefined)
