@@ -56,6 +56,6 @@ export class MisuseError extends TypeError {
 
 /** What an error says went wrong, without the next step: for a sentence around it. */
 export function messageOf(error: unknown): string {
-  if (error instanceof CounterfoilError) return error.message.slice(0, error.next === '' ? undefined : -error.next.length - 2)
+  if (error instanceof CounterfoilError || error instanceof MisuseError) return error.message.slice(0, error.next === '' ? undefined : -error.next.length - 2)
   return String((error as Error)?.message ?? error)
 }

@@ -29,9 +29,9 @@ export interface CliTrail {
   /** The C2SP tlog-proof of an event. */
   prove(event_id: string): Promise<string | undefined>
   sql(query: string): Promise<SqlResult>
-  erase(what: { session_id: string } | { user_id: string }, why: { reason: string; legal_basis?: string }): Promise<Erased>
-  /** What an erasure would take: sessions with child sessions. Nothing is changed. */
-  erasable(what: { session_id: string } | { user_id: string }): Promise<{ sessions: readonly string[]; events: number }>
+  erase(what: EraseTarget, why: { reason: string; legal_basis?: string }): Promise<Erased>
+  /** What an erasure would take: sessions with child sessions; `kept` are scopes of other persons in these. Nothing is changed. */
+  erasable(what: EraseTarget): Promise<{ sessions: readonly string[]; ends: readonly string[]; events: number; payloads: number; scopes: number; kept: number }>
   keys(): Promise<KeyReport>
   renewKeys(): Promise<KeyReport>
   /** Hands over to a new signing key, or to the one of the module with the URL `signer`. `index` is that of the entry that says so. */
@@ -48,10 +48,13 @@ export interface CliTrail {
   close(): Promise<void>
 }
 
+/** A session, a person, or a person in a session. */
+export type EraseTarget = { readonly session_id: string; readonly subject?: string } | { readonly user_id: string }
+
 /** `files` were written, `segments` of them sealed content. `checkpoint` is the archive's, a signed note. */
 export interface Archived { readonly origin: string; readonly from: number; readonly size: number; readonly files: number; readonly segments: number; readonly checkpoint: string }
 
-export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
+export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
 export interface EventQuery { readonly session_id?: string; readonly event_id?: string; readonly from?: number; readonly to?: number }
 
 export type SessionState = 'open' | 'suspended' | 'interrupted' | 'ended'

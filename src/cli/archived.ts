@@ -2,7 +2,7 @@
 
 import { archiveEvidence } from '../archive/evidence.ts'
 import { archiveFolder } from '../archive/folder.ts'
-import { MisuseError } from '../base/errors.ts'
+import { MisuseError, messageOf } from '../base/errors.ts'
 import { ed25519Verifier } from '../log/note.ts'
 import type { Policy } from '../log/policy.ts'
 import type { Verdict } from '../verify/verdict.ts'
@@ -19,6 +19,6 @@ function checkKey(vkey: string): void {
   try {
     ed25519Verifier(vkey)
   } catch (error) {
-    throw new MisuseError('bad_key', `cli: --key is no verifier key: ${(error as Error).message}`, 'counterfoil keys prints it, where the log is kept')
+    throw new MisuseError('bad_key', `cli: --key is no verifier key: ${messageOf(error)}`, 'counterfoil keys prints it, where the log is kept')
   }
 }

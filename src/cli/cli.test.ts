@@ -130,7 +130,7 @@ describe('what a record says stays in its place', () => {
       const lines = out.split('\n').slice(3).filter((line) => line !== '' && !line.startsWith('        │ '))
       expect(lines.filter((line) => /^ {2}#1[23] {2}/.test(line))).toHaveLength(2)
       expect(lines.filter((line) => !/^ {2}(?:#1[23] {2}|1 call: | {8}\S)/.test(line))).toEqual([])
-    }), { numRuns: 300 })
+    }), { numRuns: 300, examples: [['tool_call', ['\n'], false]] }) // found once: a tool's name began a line of the note on calls without a result
   })
 
   test('the fields of an event stand in the order of docs/cli.md', async () => {
@@ -248,9 +248,10 @@ describe('exit codes', () => {
 
 test('erase asks, and does nothing on no', async () => {
   const asked: string[] = []
-  const given = fakeTrail(EVENTS, { erasable: async () => ({ sessions: [SESSION], events: 13 }) })
+  const given = fakeTrail(EVENTS, { erasable: async () => ({ sessions: [SESSION], ends: [SESSION], events: 13, payloads: 20, scopes: 2, kept: 1 }) })
   const { code, err } = await counterfoil(['erase', 'last', '--reason', 'x'], { given, interactive: true, confirm: async (question) => { asked.push(question); return false } })
-  expect([code, err, asked]).toEqual([2, 'nothing was erased\n', ['Erase the content of session 7f3a91c2 for ever (1 session with 13 events)?']])
+  expect([code, asked]).toEqual([2, ['Erase the content of session 7f3a91c2 for ever (1 session with 20 payloads of 13 events)?']])
+  expect(err).toBe('1 scope of other persons in these sessions stays\n1 session ends with it, if still open\nnothing was erased\n')
 })
 
 test('a call without a result is pointed out', async () => {

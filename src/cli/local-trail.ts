@@ -7,6 +7,7 @@ import { sha256Hex } from '#crypto'
 import { writableFolder } from '../archive/folder.ts'
 import { writeArchive } from '../archive/write.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
+import { ownRefs } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { SessionSummary } from '../event/public.ts'
 import type { ViewEvent } from '../event/view.ts'
@@ -27,7 +28,7 @@ import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
 import { archiveSource } from './archive-source.ts'
-import type { CliTrail, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
+import type { CliTrail, EraseTarget, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
 import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
 
 const PAGE = 500
@@ -119,9 +120,8 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
       return { ordered: erased.ordered.index, done: erased.done.index, sessions: erased.sessions.length, scopes: erased.scopes, remains: remains(writing().keyring) }
     },
     async erasable(what) {
-      const sessions = await writing().erasable(orderOf(what))
-      const states = await Promise.all(sessions.map((id) => reader.state(id)))
-      return { sessions, events: states.reduce((sum, state) => sum + (state?.events ?? 0), 0) }
+      const { sessions, ends, rows, kept } = await writing().erasable(orderOf(what))
+      return { sessions, ends, scopes: rows.length, kept, ...(await contentOf(store, new Set(rows.map((row) => `${row.session_id}/${row.k}`)))) }
     },
     keys: () => keyReport(store, required(keyring, home)),
     async renewKeys() {
@@ -147,8 +147,27 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
   }
 }
 
-function orderOf(what: { session_id: string } | { user_id: string }): Omit<EraseOrder, 'reason'> {
-  return 'session_id' in what ? { session_ids: [what.session_id] } : { user_id: what.user_id }
+function orderOf(what: EraseTarget): Omit<EraseOrder, 'reason'> {
+  return 'session_id' in what ? { session_ids: [what.session_id], ...(what.subject === undefined ? {} : { user_id: what.subject }) } : { user_id: what.user_id }
+}
+
+/** How many payloads lie in these scopes, and of how many events. */
+async function contentOf(store: Store, scopes: ReadonlySet<string>): Promise<{ events: number; payloads: number }> {
+  let [events, payloads] = [0, 0]
+  for (const session_id of new Set([...scopes].map((scope) => scope.slice(0, 36)))) {
+    for (let seq = 0; ; ) {
+      const page = await store.read((view) => view.sessionEntries(session_id, seq, PAGE))
+      for (const { entry } of page) {
+        const parsed = parseEntry(entry).entry
+        const own = [...ownRefs(parsed)].filter(({ ref }) => scopes.has(`${session_id}/${ref.k ?? 0}`)).length
+        payloads += own
+        if (own > 0) events++
+        seq = parsed.seq + 1
+      }
+      if (page.length < PAGE) break
+    }
+  }
+  return { events, payloads }
 }
 
 function searchOf({ since, until, ...rest }: SessionQuery): Parameters<LogReader['sessions']>[0] {
@@ -168,7 +187,7 @@ async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: 
 async function* sessionOf(reader: LogReader, session_id: string): AsyncGenerator<SessionSummary> {
   const found = await reader.summary(session_id)
   if (found === undefined || found.agent_id === '') return
-  const { root_session_id: _, ...summary } = found
+  const { root_session_id: _, about: __, ...summary } = found
   yield summary
 }
 

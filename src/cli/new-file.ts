@@ -9,6 +9,6 @@ export function writeNewFile(file: string, text: string, force: boolean): void {
     writeFileSync(file, text, { flag: force ? 'w' : 'wx', mode: 0o600 })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new MisuseError('file_exists', `cli: ${file} is there already; nothing was written`, 'name another file, or overwrite it with --force')
-    throw new StoreError('not_written', `cli: ${file} cannot be written: ${(cause as Error).message}`, '', { cause })
+    throw new StoreError('not_written', `cli: ${file} cannot be written: ${(cause as Error).message}`, 'choose another file, or make room and rights for this one', { cause })
   }
 }

@@ -113,6 +113,7 @@ const SAY: { readonly [event_type: string]: Say } = {
   config_change: (event) => ({ kind: 'config', style: 'yellow', ...dots([string(event['what']), string(event['agent_version']), string(event['model_id'])], event['after']) }),
   error: (event) => ({ kind: 'error', style: 'red', ...dots([string(event['error_type']), event['recoverable'] === true ? 'recoverable' : ''], event['message']) }),
   final_output: (event) => ({ kind: 'answer', ...told(event['output']) }),
+  subject: (event) => ({ kind: 'concerns', before: [who(event['identity'], event['subject'])] }),
   session_suspend: (event) => ({ kind: 'suspend', ...dots([string(event['reason']) || 'laid down']) }),
   session_resume: (event) => ({ kind: 'resume', ...dots([string(event['reason']) || 'taken up again']) }),
   session_interrupted: (event) => ({
@@ -211,6 +212,8 @@ function who(identity: unknown, ref: unknown): string {
   if (identity instanceof Absent) return `${typeof ref === 'string' ? `${ref.slice(-8)} ` : ''}${identity.toString()}`
   if (typeof identity === 'string') return quoteUnlessPlain(identity)
   if (typeof identity === 'object' && identity !== null) {
+    const several: unknown = (identity as { subjects?: unknown }).subjects
+    if (Array.isArray(several)) return several.map((one) => quoteUnlessPlain(String(one))).join(', ')
     for (const name of ['subject', 'approver_id', 'user_id', 'actor', 'id']) {
       const value: unknown = (identity as { [name: string]: unknown })[name]
       if (typeof value === 'string') return quoteUnlessPlain(value)

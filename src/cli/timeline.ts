@@ -4,7 +4,7 @@ import { Absent, type ViewEvent } from '../event/view.ts'
 import type { SessionSummary } from './api.ts'
 import { compact } from './fitted.ts'
 import { fitSummary, quoteUnlessPlain, summarize, toolName, type Known } from './summary.ts'
-import { duration, green, grey, joined, plural, red, shortId, width, wrap, yellow, type Line, type Span, bold } from './terminal.ts'
+import { duration, green, grey, joined, plural, red, shortId, visible, width, wrap, yellow, type Line, type Span, bold } from './terminal.ts'
 
 /** Who, on what, when, how long, how it ended; in as many lines as `columns` needs. `start` is the session's first event. */
 export function sessionHeader(session: SessionSummary, start: ViewEvent | undefined, columns: number): Line[] {
@@ -174,7 +174,7 @@ function offsetText(ms: number): string {
 export function timelineNotes(timeline: Timeline, session: Pick<SessionSummary, 'state'>, columns: number): Line[] {
   const calls = timeline.unanswered()
   if (calls.length === 0) return []
-  const names = calls.slice(0, 5).map(({ index, what }) => `#${index} ${what}`).join(', ') + (calls.length > 5 ? ', …' : '')
+  const names = calls.slice(0, 5).map(({ index, what }) => `#${index} ${visible(what)}`).join(', ') + (calls.length > 5 ? ', …' : '')
   const running = session.state === 'open' ? 'has no result yet' : 'has no result on record: whether it happened is not known'
   // Continued further in: a tool's name at the beginning of a line must not pass for an event.
   const lead = `  ${plural(calls.length, 'call')}: `

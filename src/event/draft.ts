@@ -10,8 +10,11 @@ import type { Capture, KnownType, Outcome } from './vocabulary.ts'
 /** How a payload's bytes are to be read. */
 export type Media = 'json' | 'text' | 'bytes'
 
-/** New content. A string stands for its UTF-8 bytes and must be well formed. `k` is the scope (default 0), `masked` the masks that cut something out. */
-export interface DraftPayload { readonly m: Media; readonly content: string | Uint8Array; readonly k?: number; readonly masked?: readonly string[] }
+/**
+ * New content. A string stands for its UTF-8 bytes and must be well formed. `of` says whose it is, by the reference that a `subject` event of this
+ * session gave; the ledger knows the scope. `k` is the scope itself (default 0). `masked`: the masks that cut something out.
+ */
+export interface DraftPayload { readonly m: Media; readonly content: string | Uint8Array; readonly of?: string; readonly k?: number; readonly masked?: readonly string[] }
 
 /** The payload of the same name in an earlier event of the session, by that event's id. */
 export interface DraftSame { readonly same: string }
@@ -36,7 +39,12 @@ export interface Draft {
   readonly facts: { readonly [name: string]: unknown }
   readonly links?: { readonly [fact: string]: string }
   readonly payloads: { readonly [name: string]: DraftSlot }
+  /** The ids of the persons that its `identity` names, unmasked: the ledger keeps only keyed hashes of them. */
+  readonly persons?: readonly string[]
 }
+
+/** The most persons that one scope can be of: a message carries the results of many calls. */
+export const MAX_PERSONS = 8_192
 
 export function isSame(slot: DraftSlot): slot is DraftSame {
   return 'same' in slot

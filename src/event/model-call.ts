@@ -3,8 +3,11 @@
 
 import type { Media } from './draft.ts'
 
-/** A piece of a request or response as it stood on the wire. */
-export interface Piece { readonly m: Media; readonly content: string | Uint8Array }
+/** To whom content belongs: a person's id, several where it is of all of them at once, or null for nobody but the session. */
+export type Subject = string | readonly string[] | null
+
+/** A piece of a request or response as it stood on the wire. `subject` says whose it is, where it is not its event's. */
+export interface Piece { readonly m: Media; readonly content: string | Uint8Array; readonly subject?: Subject | undefined }
 
 /** The closed list of request numbers that are facts; fractions are decimal strings. Everything else of the request is `request_parameters`. */
 export interface CallParameters { readonly max_tokens?: number; readonly temperature?: string; readonly top_p?: string; readonly top_k?: number; readonly seed?: number; readonly budget_tokens?: number }
@@ -42,6 +45,8 @@ export interface Thinking { readonly text?: string; readonly form: 'full' | 'sum
 
 /** How a call ended. Every call gets one, also when the request failed, broke off or was abandoned. */
 export interface ModelResult {
+  /** whose the answer is, where it is not that of the call */
+  readonly subject?: Subject | undefined
   readonly outcome: 'success' | 'failure' | 'timeout' | 'unknown'
   /** whether the answer arrived to its end */
   readonly complete: boolean

@@ -5,7 +5,7 @@
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { canonicalJson, type CanonicalValue } from '../base/canonical-json.ts'
 import { CounterfoilError, MisuseError } from '../base/errors.ts'
-import type { Draft } from './draft.ts'
+import { MAX_PERSONS, type Draft } from './draft.ts'
 import { MAX_ADDED, MAX_ENTRY_BYTES, MAX_PAYLOAD_BYTES, type Entry } from './entry.ts'
 import { eventFault, NewerFormatError } from './fault.ts'
 import { COUNT_FORM, HASH_FORM, isCount, isRecord, LABEL_FORM, MAX_SCOPE, oneOf, REF_FORM, RULES, TIME_FORM, UUID_FORM, type Form, type TypeRules } from './kind.ts'
@@ -45,6 +45,7 @@ const DRAFT_FIELDS: Fields = new Map<string, Form>([
   ['event_type', { says: 'an event type of the vocabulary', fits: (value) => RULES.has(value as string) }],
   ...SHARED,
   ['links', OBJECT],
+  ['persons', { says: `1 to ${MAX_PERSONS} ids of persons`, fits: (value) => Array.isArray(value) && value.length >= 1 && value.length <= MAX_PERSONS && value.every((id) => typeof id === 'string') }],
 ])
 const DRAFT_REQUIRED = ['event_type', 'event_id', 'session_id', 'timestamp', 'capture', 'facts', 'payloads']
 
@@ -128,9 +129,10 @@ function checkDraftList(where: string, slot: { readonly [name: string]: unknown 
 
 function checkDraftPayload(where: string, slot: { readonly [name: string]: unknown }): void {
   onlyMembers(where, slot, DRAFT_PAYLOAD_MEMBERS)
-  const { m, content, k, masked } = slot
+  const { m, content, k, masked, of } = slot
   if (!MEDIA.fits(m)) throw refused(`${where}.m`, MEDIA.says, m)
   if (Object.hasOwn(slot, 'k') && !(isCount(k) && k <= MAX_SCOPE)) throw refused(`${where}.k`, SCOPE_SAYS, k)
+  if (Object.hasOwn(slot, 'of') && (!REF_FORM.fits(of) || Object.hasOwn(slot, 'k'))) throw refused(`${where}.of`, `${REF_FORM.says}, without k beside it`, of)
   if (Object.hasOwn(slot, 'masked') && !areMasks(masked)) throw refused(`${where}.masked`, MASKS_SAYS, masked, 'give the mask a shorter name')
   if (typeof content === 'string') {
     if (!content.isWellFormed()) throw refused(`${where}.content`, 'a well-formed string', 'a lone surrogate', 'record it as bytes, or as JSON, which escapes it')
@@ -144,7 +146,7 @@ function checkDraftPayload(where: string, slot: { readonly [name: string]: unkno
 
 const SAME_MEMBERS: ReadonlySet<string> = new Set(['same'])
 const DRAFT_LIST_MEMBERS: ReadonlySet<string> = new Set(['base', 'keep', 'add'])
-const DRAFT_PAYLOAD_MEMBERS: ReadonlySet<string> = new Set(['m', 'content', 'k', 'masked'])
+const DRAFT_PAYLOAD_MEMBERS: ReadonlySet<string> = new Set(['m', 'content', 'k', 'masked', 'of'])
 
 function onlyMembers(where: string, slot: object, members: ReadonlySet<string>): void {
   for (const name of Object.keys(slot)) if (!members.has(name)) throw unknownName(`member ${quote(name)}`, where, members)

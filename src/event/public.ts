@@ -1,5 +1,6 @@
 // The event types as users of the library see them: what they record and what they read back. Types only; the doors re-export them.
 
+import type { Subject } from './model-call.ts'
 import type { Content, ViewEnvelope } from './view.ts'
 import type { Facts, KnownType, Outcome, PayloadName, Risk } from './vocabulary.ts'
 
@@ -19,6 +20,8 @@ export interface Place {
   timestamp?: string
   /** The provider's id of a tool call, which joins a result to it. */
   call_id?: string
+  /** Whose content this is: a person's id, which `erase({ user_id })` finds; several where it is of all of them at once; null for nobody but the session. */
+  subject?: Subject
 }
 
 /** What can be recorded, by event type. */

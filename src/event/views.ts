@@ -202,14 +202,17 @@ export async function* streamCalls(events: AsyncIterable<ViewEvent>): AsyncGener
   }
 }
 
-/** The classic table's rows of `events`: one per call, results and `context` are no rows of their own, everything else is one. */
+/** What only serves other events. */
+const NO_ROWS: ReadonlySet<string> = new Set(['context', 'subject'])
+
+/** The classic table's rows of `events`: one per call, results, `context` and `subject` are no rows of their own, everything else is one. */
 export function* classicRows(events: Iterable<ViewEvent>): Generator<TrailRow, void, undefined> {
-  for (const joined of join(events)) if (joined.event.event_type !== 'context') yield rowOf(joined)
+  for (const joined of join(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
 }
 
 /** As `classicRows`, of a stream. */
 export async function* streamRows(events: AsyncIterable<ViewEvent>): AsyncGenerator<TrailRow, void, undefined> {
-  for await (const joined of joinStream(events)) if (joined.event.event_type !== 'context') yield rowOf(joined)
+  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
 }
 
 function* join(events: Iterable<ViewEvent>): Generator<Joined, void, undefined> {

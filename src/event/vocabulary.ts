@@ -13,7 +13,7 @@
 export const VOCABULARY = {
   session_start: {
     facts: {
-      agent_id: 'label', agent_version: 'label?', model_id: 'label?', source: 'label?', user: 'ref?',
+      agent_id: 'label', agent_version: 'label?', model_id: 'label?', source: 'label?', user: 'ref?', subject: 'ref?',
       parent_session_id: 'uuid?', root_session_id: 'uuid?', system_prompt_fingerprint: 'hash?', implicit: 'bool?',
     },
     payloads: {
@@ -74,6 +74,7 @@ export const VOCABULARY = {
   },
   error: { facts: { error_type: 'label?', recoverable: 'bool?' }, payloads: { message: 'one', stack: 'one' } },
   final_output: { facts: {}, payloads: { output: 'one' } },
+  subject: { facts: { subject: 'ref' }, payloads: { identity: 'one' } },
   session_suspend: { facts: { reason: 'label?' }, payloads: {} },
   session_resume: { facts: { reason: 'label?' }, payloads: {} },
   session_interrupted: { facts: { interrupted_stream: 'ref', last_stream_seq: 'int' }, payloads: {} },

@@ -1,7 +1,7 @@
 // The classic audited agent in one call: a message goes in, the model and its tools take turns, and everything is one session
 // from `session_start` to `session_end`, or to `session_timeout` when the limit of turns is reached.
 
-import type { ModelCallSource } from '../event/model-call.ts'
+import type { ModelCallSource, Subject } from '../event/model-call.ts'
 import { MisuseError, RemoteError, StoreError } from '../base/errors.ts'
 import { auditAnthropic } from './anthropic.ts'
 
@@ -19,7 +19,7 @@ export interface AgentSession {
   end(end: { outcome: 'success' | 'failure' | 'timeout'; reason: string; final_output?: string }): Promise<unknown>
 }
 
-interface AgentSessionFacts { user_message: string; user_id?: string; session_id?: string; model_id?: string; system_prompt?: string }
+interface AgentSessionFacts { user_message: string; subject?: Subject; user_id?: string; session_id?: string; model_id?: string; system_prompt?: string }
 
 /** A tool that `trail.tool(definition, run)` made. */
 export interface AuditedTool {
@@ -67,6 +67,8 @@ export interface AuditedAgent {
   max_tokens?: number
   user_id?: string
   session_id?: string
+  /** whom the session is about: a person's id, or of a message whose it is, as `auditAnthropic` asks */
+  subject?: string | readonly string[] | ((message: unknown) => Subject | undefined)
   /** ask for streams; `on_text` gets the text as it comes */
   stream?: boolean
   on_text?: (text: string) => void
@@ -92,13 +94,14 @@ export interface AuditedAgentResult {
  * failure and is thrown on as it is.
  */
 export async function runAuditedAgent(agent: AuditedAgent): Promise<AuditedAgentResult> {
-  const { trail, user_message, user_id, session_id, system, model } = agent
+  const { trail, user_message, user_id, session_id, subject, system, model } = agent
   const session = await trail.start({
     user_message,
     model_id: model,
     ...(system !== undefined && { system_prompt: system }),
     ...(user_id !== undefined && { user_id }),
     ...(session_id !== undefined && { session_id }),
+    ...(subject !== undefined && typeof subject !== 'function' && { subject }),
   })
   let result: Conversation
   try {
@@ -139,7 +142,7 @@ async function converse(agent: AuditedAgent): Promise<Conversation> {
 
 /** Asks the model, in one piece or as a stream. */
 function asker(agent: AuditedAgent, tools: readonly object[]): (messages: readonly AgentMessage[]) => Promise<AgentReply> {
-  const client = auditAnthropic(agent.client, agent.trail)
+  const client = auditAnthropic(agent.client, agent.trail, typeof agent.subject === 'function' ? { subject: agent.subject } : {})
   const api = client.messages as unknown as {
     create(request: object, options: object): PromiseLike<AgentReply>
     stream(request: object, options: object): { finalMessage(): Promise<AgentReply>; on(event: 'text', listener: (text: string) => void): unknown }

@@ -7,7 +7,8 @@
 // Not seen: requests of a client made later with `withOptions({ middleware: […] })` or `({ fetch })`, which replaces the list
 // that we are in; wrap the client you made last. A body given as a stream is not read, so its call has no messages.
 
-import { modelCallsOf, type ModelCall, type ModelCallSource, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { modelCallsOf, type ModelCall, type ModelCallSource, type ModelResult, type OpenModelCall, type Subject } from '../event/model-call.ts'
+import { checkSubject } from '../recorder/subject.ts'
 import { type Interruption, modelEndpoint, noAnswer, readRequest, ResponseReader } from '../wire/anthropic.ts'
 import { type BodyEnd, type BodyObserver, observeResponse } from './observed-response.ts'
 
@@ -17,6 +18,9 @@ export interface AnthropicClient { withOptions(options: never): unknown }
 /** Where the calls are recorded: a Trail (then in the session of the async context of each request) or a Session. */
 export type AnthropicRecorder = ModelCallSource
 
+/** `subject` says of a message, as the API has it, whose it is: a person's id, several, null, or undefined for whoever the call is about. The answer is asked for as an assistant's message. */
+export interface AuditOptions { readonly subject?: (message: unknown) => Subject | undefined }
+
 /** The SDK's Middleware, as far as we use it. */
 interface APIRequest extends RequestInit { readonly url: string }
 interface MiddlewareContext { readonly options?: { readonly signal?: AbortSignal | null | undefined } | undefined }
@@ -24,72 +28,85 @@ type Middleware = (request: APIRequest, next: (request: APIRequest) => Promise<R
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
 /** Our own middlewares and fetches, with where they record and what they stand before. */
-const recorders = new WeakMap<object, { readonly to: AnthropicRecorder; readonly inner?: Fetch }>()
+const recorders = new WeakMap<object, { readonly to: AnthropicRecorder; readonly subject: AuditOptions['subject']; readonly inner?: Fetch }>()
 
 /**
  * A client like `client`, of the same class and with the same options, whose model calls are recorded in `to`. A client that
  * is on the record already comes back as it is, or recording in `to` alone. Throws a TypeError when it is not an SDK client.
  */
-export function auditAnthropic<C extends AnthropicClient>(client: C, to: AnthropicRecorder): C {
+export function auditAnthropic<C extends AnthropicClient>(client: C, to: AnthropicRecorder, options: AuditOptions = {}): C {
+  const { subject } = options
+  const isOurs = (one: object): boolean => recorders.get(one)?.to === to && recorders.get(one)?.subject === subject
   if (modelCallsOf(to) === undefined) throw new TypeError('anthropic: expected a trail or a session to record in')
   if (typeof client?.withOptions !== 'function') throw new TypeError('anthropic: expected a client of @anthropic-ai/sdk; it has no withOptions()')
   const { middleware } = client as { middleware?: readonly object[] }
   const withOptions = (options: object): C => (client as unknown as { withOptions(options: object): C }).withOptions(options)
   if (Array.isArray(middleware)) {
-    if (middleware.some((one) => recorders.get(one)?.to === to)) return client
-    return withOptions({ middleware: [...middleware.filter((one) => !recorders.has(one)), auditMiddleware(to)] })
+    if (middleware.some(isOurs)) return client
+    return withOptions({ middleware: [...middleware.filter((one) => !recorders.has(one)), auditMiddleware(to, subject)] })
   }
   const fetch = (client as { fetch?: Fetch }).fetch ?? globalThis.fetch
-  if (recorders.get(fetch)?.to === to) return client
-  return withOptions({ fetch: auditedFetch(to, recorders.get(fetch)?.inner ?? fetch) })
+  if (isOurs(fetch)) return client
+  return withOptions({ fetch: auditedFetch(to, recorders.get(fetch)?.inner ?? fetch, options) })
 }
 
 /** `fetch` whose requests to the Messages API are recorded in `to`; others pass. For SDKs and code that take a `fetch`. */
-export function auditedFetch(to: AnthropicRecorder, fetch: Fetch = globalThis.fetch): Fetch {
+export function auditedFetch(to: AnthropicRecorder, fetch: Fetch = globalThis.fetch, { subject }: AuditOptions = {}): Fetch {
   const audited: Fetch = async (input, init) => {
     const request = input instanceof Request ? input : undefined
     const url = input instanceof Request ? input.url : input.toString()
-    const attempt = beginAttempt(to, url, { method: init?.method ?? request?.method, headers: init?.headers ?? request?.headers, body: init?.body, signal: init?.signal ?? request?.signal })
+    const attempt = beginAttempt({ to, subject }, url, { method: init?.method ?? request?.method, headers: init?.headers ?? request?.headers, body: init?.body, signal: init?.signal ?? request?.signal })
     // Called without `this`: fetch refuses another one in some runtimes.
     return attempt === undefined ? fetch.call(undefined, input, init) : await attempt.run(() => fetch.call(undefined, input, init))
   }
-  recorders.set(audited, { to, inner: fetch })
+  recorders.set(audited, { to, subject, inner: fetch })
   return audited
 }
 
-function auditMiddleware(to: AnthropicRecorder): Middleware {
+function auditMiddleware(to: AnthropicRecorder, subject: AuditOptions['subject']): Middleware {
   const middleware: Middleware = async (request, next, context) => {
-    const attempt = beginAttempt(to, request.url, request, context.options?.signal ?? null)
+    const attempt = beginAttempt({ to, subject }, request.url, request, context.options?.signal ?? null)
     return attempt === undefined ? next(request) : await attempt.run(() => next(request))
   }
-  recorders.set(middleware, { to })
+  recorders.set(middleware, { to, subject })
   return middleware
 }
 
 type RequestParts = { readonly [K in 'method' | 'headers' | 'body' | 'signal']?: RequestInit[K] | undefined }
 
 /** An attempt whose intent has been handed in; undefined when the request is no model call, or could not be handed in. */
-function beginAttempt(to: AnthropicRecorder, url: string, request: RequestParts, callerSignal?: AbortSignal | null): Attempt | undefined {
+function beginAttempt({ to, subject }: { to: AnthropicRecorder; subject: AuditOptions['subject'] }, url: string, request: RequestParts, callerSignal?: AbortSignal | null): Attempt | undefined {
   const endpoint = modelEndpoint(request.method ?? 'GET', url)
   if (endpoint === undefined) return undefined
   try {
     const headers = request.headers instanceof Headers ? request.headers : new Headers(request.headers)
     const attempt = Number(headers.get('x-stainless-retry-count'))
-    const call = readRequest(bodyOf(request.body), { endpoint, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 0 })
+    const asked = readRequest(bodyOf(request.body), { endpoint, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 0 })
     const timeoutMs = Number(headers.get('x-stainless-timeout') ?? Number.NaN) * 1000
-    return new Attempt(modelCallsOf(to)!().call(call), call, { caller: callerSignal, request: request.signal, timeoutMs })
+    const call = subject === undefined ? asked : { ...asked, input_messages: asked.input_messages.map((piece) => ({ ...piece, subject: subjectOf(subject, () => JSON.parse(String(piece.content))) })) }
+    return new Attempt(modelCallsOf(to)!().call(call), { ...call, subject }, { caller: callerSignal, request: request.signal, timeoutMs })
   } catch (error) {
     warnOnce(error) // a sink does not throw; one that does must not stop the agent, nor go unnoticed
     return undefined
   }
 }
 
+/** Whose a message is. A question that fails leaves it to the call, and is told: the agent must not stop for it. */
+function subjectOf(ask: NonNullable<AuditOptions['subject']>, message: () => unknown): Subject | undefined {
+  try {
+    return checkSubject(ask(message()))
+  } catch (error) {
+    warnOnce(error, 'nobody could say whose a message is, so it is recorded as its call is')
+    return undefined
+  }
+}
+
 let warned = false
 
-function warnOnce(error: unknown): void {
+function warnOnce(error: unknown, what = 'a model call went out unrecorded'): void {
   if (warned) return
   warned = true
-  globalThis.process?.emitWarning?.(`anthropic: a model call went out unrecorded: ${describeError(error).content}`, 'CounterfoilWarning')
+  globalThis.process?.emitWarning?.(`anthropic: ${what}: ${describeError(error).content}`, 'CounterfoilWarning')
 }
 
 function bodyOf(body: RequestParts['body']): string | Uint8Array | undefined {
@@ -105,12 +122,14 @@ interface Signals { readonly caller: AbortSignal | null | undefined; readonly re
 class Attempt implements BodyObserver {
   readonly #open: OpenModelCall
   readonly #asked: Pick<ModelCall, 'streaming' | 'model_id'>
+  readonly #subject: AuditOptions['subject']
   readonly #signals: Signals
   #reader: ResponseReader | undefined
   #sentAt = 0
   #firstTokenAt: number | undefined
 
-  constructor(open: OpenModelCall, call: ModelCall, signals: Signals) {
+  constructor(open: OpenModelCall, call: Pick<ModelCall, 'streaming' | 'model_id'> & { readonly subject: AuditOptions['subject'] }, signals: Signals) {
+    this.#subject = call.subject
     this.#open = open
     this.#asked = { streaming: call.streaming, model_id: call.model_id } // not the messages, for as long as the answer takes
     this.#signals = signals
@@ -190,7 +209,9 @@ class Attempt implements BodyObserver {
 
   #finish(result: () => ModelResult): void {
     try {
-      this.#open.finish(result())
+      const made = result()
+      const ask = this.#subject
+      this.#open.finish(ask === undefined ? made : { ...made, subject: subjectOf(ask, () => ({ role: 'assistant', content: made.output.map(({ content }) => JSON.parse(String(content))) })) })
     } catch {
       // finish() does not throw; if it does, the answer is still the caller's.
     }

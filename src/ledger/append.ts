@@ -6,12 +6,13 @@
 // Whoever calls keeps to 1,000 events and 8 MiB a batch, and after any error from `append` opens the store anew (poisoning): an
 // append that failed may have happened.
 
-import { equal, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { equal, fromBase64, fromHex, toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { encodeDraft, isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
 import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '../event/entry.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
+import { personsIn } from '../event/person.ts'
 import { LEDGER_TYPES, type Facts } from '../event/vocabulary.ts'
 import { decodeSession, encodeSession, firstPrev, stepOf } from '../event/session.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
@@ -48,6 +49,8 @@ export interface AppendOptions {
 const LEDGER_FACTS = new Set(['streams', 'stream_total', 'segment_count', 'segment_root'])
 /** A clock less than this behind the last entry is held at the last entry's time. */
 const CLOCK_SLACK_MS = 1_000
+/** The most scopes of persons in one session. Whoever is named beyond it shares the last one, and it is erased with the first of them. */
+export const MAX_PERSON_SCOPES = 1_000
 /** Sessions kept in memory. */
 const SESSIONS_KEPT = 512
 
@@ -137,6 +140,7 @@ export class Appender {
     const stored = (await tx.sessions([session_id]))[0]
     const next = stored === undefined ? 0 : decodeSession(stored.row).next_seq
     live.scopes.clear()
+    live.persons = undefined
     while (live.nextSeq < next) {
       const page = await tx.sessionEntries(session_id, live.nextSeq, 1_000)
       if (page.length === 0) break
@@ -257,14 +261,14 @@ class Batch {
 
   /** The old receipt when a repeated event has the same content; else a refusal with both hashes, and a finding. */
   async #compare(handed: Handed, old: EntryRow): Promise<Placed | Refused> {
-    const { draft } = handed
     const { entry } = parseEntry(old.entry)
+    const live = await this.#session(entry.session_id)
+    const draft = inScopes(handed.draft, live)
     const approval = draft.event_type === 'tool_call' ? draft.links?.['approval'] : undefined
     if (approval !== undefined && entry.facts['approval'] === undefined) {
       return { refused: { code: 'approval_refused', message: `ledger: event ${draft.event_id} is on record at #${old.index}, as denied: it may not use the approval ${approval}`, next: 'ask for a new approval' } }
     }
     if (entry.event_type === 'key_rotation') return { index: old.index, entry_hash: toBase64(leafHash(old.entry)), checkpoint: '' } // its facts are the ledger's own
-    const live = await this.#session(entry.session_id)
     const oldHash = toBase64(leafHash(old.entry))
     const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
     for (const [name, value] of Object.entries(entry.facts)) if (LEDGER_FACTS.has(name)) facts[name] = value
@@ -288,7 +292,7 @@ class Batch {
 
   /** Queues a draft, preceded by what its place in stream and session calls for. */
   async #expect(handed: Handed, answer: number): Promise<void> {
-    const { draft } = handed
+    let { draft } = handed
     checkDraft(draft)
     if (handed.writer !== 'ledger' && LEDGER_TYPES.has(draft.event_type)) throw new MisuseError('ledger_only', `ledger: expected an event that a recorder may hand in, got ${draft.event_type}`, 'only the ledger itself writes it')
     const live = await this.#session(draft.session_id)
@@ -301,7 +305,7 @@ class Batch {
       if (handed.stream !== undefined && !this.#streamRows.has(draft.stream)) this.#streamRows.set(draft.stream, { stream: draft.stream, session_id: draft.session_id, ...handed.stream })
     }
     if (draft.event_type === 'session_interrupted' && !(await this.#interrupts(draft, live))) {
-      this.#answers[answer] = { refused: { code: 'not_open', message: `ledger: the stream is noted already, or session ${draft.session_id} is not open any more`, next: '' } }
+      this.#answers[answer] = { refused: { code: 'not_open', message: `ledger: the stream is noted already, or session ${draft.session_id} is not open any more`, next: 'nothing is to be done: what it says is on record' } }
       return
     }
     const state = this.#states.get(draft.session_id) ?? live.state?.state ?? 'open'
@@ -310,8 +314,52 @@ class Batch {
     if (!resumes || draft.event_type === 'session_resume') this.#states.set(draft.session_id, stateAfter(draft.event_type))
     if (stateAfter(draft.event_type) === 'ended') this.#closed.add(draft.session_id)
     this.#fresh.set(key(handed), answer)
-    this.#pending.push({ handed, live, answer })
+    draft = await this.#inScopes(draft, live)
+    this.#pending.push({ handed: { ...handed, draft }, live, answer })
     await this.#openScopes(draft, live)
+    if (draft.event_type === 'session_start') this.#subject(draft, live)
+  }
+
+  /** The draft with its content in the scopes of those whom it is said to be of; whoever is new in the session gets one. */
+  async #inScopes(draft: Draft, live: LiveSession): Promise<Draft> {
+    let some = false
+    for (const slot of Object.values(draft.payloads)) {
+      for (const { of } of isSame(slot) ? [] : isList(slot) ? slot.add : [slot]) {
+        if (of === undefined) continue
+        some = true
+        if (!live.subjects.has(of)) live.subjects.set(of, await this.#scopeOf(draft.event_type === 'subject' && draft.facts['subject'] === of ? personsOf(draft) : [], live))
+      }
+    }
+    return some ? inScopes(draft, live) : draft
+  }
+
+  /** The scope of content that is of all these persons, and of nobody else, in the session. */
+  async #scopeOf(names: readonly string[], live: LiveSession): Promise<number> {
+    if (!this.#scopesRead.has(live.session_id)) await this.#readScopes(live)
+    const isOpen = (k: number): boolean => typeof live.scopes.get(k) === 'object'
+    if (live.seenScopes.has(0) && !isOpen(0)) return 0 // the session itself is erased: nothing of it is kept any more
+    const persons = (live.persons ??= await this.#readPersons(live))
+    const wanted = new Map(names.map((name) => this.#keyring.fingerprint('subject', utf8(name))).map((hash) => [toHex(hash), hash]))
+    if (wanted.size > 0) for (const [k, held] of persons) if (isOpen(k) && held.size === wanted.size && [...wanted.keys()].every((hash) => held.has(hash))) return k
+    let k = Math.max(0, ...live.seenScopes, ...live.scopes.keys()) + 1
+    if (k > MAX_PERSON_SCOPES && isOpen(k - 1)) k--
+    let scope = live.scopes.get(k)
+    if (scope === undefined || scope === 'erased') live.scopes.set(k, (scope = this.#makeScope(k, live)))
+    const held = persons.get(k) ?? new Set()
+    for (const [hex, subject] of wanted) if (!held.has(hex)) this.#subjectRows.push({ subject, scope: scope.id })
+    persons.set(k, new Set([...held, ...wanted.keys()]))
+    return k
+  }
+
+  async #readPersons(live: LiveSession): Promise<Map<number, Set<string>>> {
+    const persons = new Map<number, Set<string>>()
+    const numbers = new Map([...live.scopes.values()].flatMap((scope) => (scope === 'erased' ? [] : [[toHex(scope.id), scope.k] as const])))
+    const rows = numbers.size === 0 ? [] : await this.#tx.subjects([...numbers.keys()].map(fromHex))
+    for (const { subject, scope } of [...rows, ...this.#subjectRows]) {
+      const k = numbers.get(toHex(scope))
+      if (k !== undefined) persons.set(k, (persons.get(k) ?? new Set()).add(toHex(subject)))
+    }
+    return persons
   }
 
   /** Each stream is noted once, by whichever process comes first, and only while its session is open. */
@@ -445,7 +493,6 @@ class Batch {
       rows.push({ index, entry: bytes })
       live.follow(envelope(draft, facts, payloads, given), hash)
       touched.set(live.session_id, live)
-      this.#subject(draft, live)
       for (const [ordinal, place] of slots[i]!.places.entries()) {
         if (place !== undefined) places.push({ index, ordinal, segment: place.segment, frame: place.frame, position: place.position, frames: place.frames })
       }
@@ -496,14 +543,17 @@ class Batch {
     return { vkey, from_size: edge.size, root: toBase64(root), signature: toBase64(signature) }
   }
 
-  /** Whose content the session's first scope holds, by a keyed hash, so that a person can be found for erasure. */
+  /** Whose content the session's own scope holds, by a keyed hash, so that a person can be found for erasure. */
   #subject(draft: Draft, live: LiveSession): void {
     const identity = draft.payloads['identity']
-    if (identity === undefined || isSame(identity) || isList(identity)) return
-    const scope = live.scopes.get(identity.k ?? 0)
-    const subject = (JSON.parse(textOf(identity)) as { subject?: unknown }).subject
-    if (draft.event_type !== 'session_start' || typeof subject !== 'string' || scope === undefined || scope === 'erased') return
-    this.#subjectRows.push({ subject: this.#keyring.fingerprint('subject', utf8(subject)), scope: scope.id })
+    const k = identity === undefined || !('m' in identity) ? 0 : (identity.k ?? 0)
+    const scope = live.scopes.get(k)
+    if (scope === undefined || scope === 'erased') return
+    for (const name of personsOf(draft)) {
+      const subject = this.#keyring.fingerprint('subject', utf8(name))
+      this.#subjectRows.push({ subject, scope: scope.id })
+      live.persons?.set(k, (live.persons.get(k) ?? new Set()).add(toHex(subject)))
+    }
   }
 
   /** The author's step number, else the call's for a result, else one more for each model and tool call. */
@@ -619,6 +669,19 @@ function envelope(draft: Draft, facts: Entry['facts'], payloads: Entry['payloads
 export function openScope(row: ScopeRow, keyring: Keyring): OpenScope {
   const secret = unwrapSecret(row.wrapped, row.scope, keyring.origin, (generation) => keyring.kek(generation))
   return { k: row.k, id: row.scope, secret, saltKey: saltKeyOf(secret, keyring.origin), indexKey: indexKeyOf(secret, keyring.origin) }
+}
+
+/** Who the draft's `identity` names: as its recorder says, else as it says itself. */
+function personsOf({ payloads, persons }: Draft): readonly string[] {
+  const { identity } = payloads
+  if (persons !== undefined || identity === undefined || isSame(identity) || isList(identity)) return persons ?? []
+  return personsIn(textOf(identity))
+}
+
+/** `draft` with the number of its scope in the place of each reference to a person. */
+function inScopes(draft: Draft, { subjects }: LiveSession): Draft {
+  const placed = ({ of, ...payload }: DraftPayload): DraftPayload => (of === undefined ? payload : { ...payload, k: subjects.get(of) ?? 0 })
+  return { ...draft, payloads: Object.fromEntries(Object.entries(draft.payloads).map(([name, slot]) => [name, isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(placed) } : placed(slot)])) }
 }
 
 /** New payloads in the order of `ownRefs`. */

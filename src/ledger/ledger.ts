@@ -20,7 +20,7 @@ import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
 import { fullTileSource, tileHashReader } from '../log/reader.ts'
 import type { Signer } from '../log/signer.ts'
-import type { Head, Store, StoreView } from '../store/contract.ts'
+import type { Head, ScopeRow, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
 import { readSpool } from '../spool/reader.ts'
@@ -60,6 +60,7 @@ export interface LedgerOptions {
   readonly report?: (problem: CounterfoilError) => void
 }
 
+/** Sessions, a person wherever content is said to be theirs (`user_id`), or both: what is of the person in these sessions. */
 export interface EraseOrder {
   readonly session_ids?: readonly string[]
   readonly user_id?: string
@@ -67,6 +68,9 @@ export interface EraseOrder {
   readonly legal_basis?: string
   readonly actor?: string
 }
+
+/** What an order would take: `ends` are the sessions that it ends, `kept` how many scopes of other persons stay in these. */
+export interface Erasable { readonly sessions: readonly string[]; readonly ends: readonly string[]; readonly rows: readonly ScopeRow[]; readonly kept: number }
 
 /** `event_id` is that of the entry that says it is done; `erasure` names the order in all its entries. */
 export interface Erased { readonly event_id: string; readonly erasure: string; readonly ordered: Placed; readonly done: Placed; readonly sessions: readonly string[]; readonly scopes: number; readonly segments: number; readonly wiped: string }
@@ -176,7 +180,7 @@ export class Ledger {
   /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable, `reached` of each batch. Resolves with the offset reached. */
   async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}, reached: (offset: number) => void = () => {}): Promise<number> {
     const key = this.#options.spools?.key
-    if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', '')
+    if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', 'open the ledger with spools: their folder and key')
     let offset = (await this.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
     for (;;) {
       const handed: Handed[] = []
@@ -273,12 +277,11 @@ export class Ledger {
    */
   async erase(order: EraseOrder): Promise<Erased> {
     const finished = await this.#finishErasures()
-    const sessions = await this.erasable(order)
-    const rows = await this.read((view) => view.scopes(sessions))
+    const { sessions, ends, rows } = await this.erasable(order)
     if (rows.length === 0 && finished !== undefined) return finished // what was asked for again was ordered, and could not be done then
     if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `erase: expected a session or a person with content on record, got ${order.user_id === undefined ? (order.session_ids ?? []).join(', ') || 'none' : 'a person without any'}`, 'counterfoil sessions lists what is there')
     if (rows.length === 0) throw new MisuseError('erased_already', 'erase: all content of these sessions is erased already', 'counterfoil verify says by which entry')
-    for (const session_id of sessions) {
+    for (const session_id of ends) {
       if ((await this.session(session_id))?.state !== 'ended') await this.append([{ draft: ledgerDraft('session_end', session_id, this.#clock(), { reason: 'erased' }), writer: 'ledger' }])
     }
     const erasure = randomRef()
@@ -328,27 +331,29 @@ export class Ledger {
     }
   }
 
-  /** The sessions that an order would take, with their children. */
-  async erasable(order: Pick<EraseOrder, 'session_ids' | 'user_id'>): Promise<string[]> {
-    const found = new Set<string>()
+  /**
+   * What an order would take. Of sessions everything, and of their child sessions. Of a person the scopes that are theirs; where that is a
+   * session's own, all in it that is not said to be of somebody else, and the same of its child sessions.
+   */
+  async erasable({ session_ids, user_id }: Pick<EraseOrder, 'session_ids' | 'user_id'>): Promise<Erasable> {
     const known = new Map<string, SessionState>()
     for await (const state of this.allSessions()) known.set(state.session_id, state)
-    for (const id of order.session_ids ?? []) if (known.has(id)) found.add(id)
-    if (order.user_id !== undefined) {
-      const subject = this.#keyring.fingerprint('subject', utf8(order.user_id))
-      const scopes = new Set((await this.read((view) => view.subjectScopes(subject))).map(toHex))
-      if (scopes.size > 0) for (const row of await this.read((view) => view.scopes([...known.keys()]))) if (scopes.has(toHex(row.scope))) found.add(row.session_id)
+    known.delete(this.ownSession)
+    const named = new Set((session_ids ?? []).filter((id) => known.has(id)))
+    if (user_id === undefined) {
+      const sessions = withChildren(named, known)
+      return { sessions, ends: sessions, rows: await this.read((view) => view.scopes(sessions)), kept: 0 }
     }
-    for (let grew = true; grew; ) {
-      grew = false
-      for (const state of known.values()) {
-        if (found.has(state.session_id) || state.parent_session_id === undefined || !found.has(state.parent_session_id)) continue
-        found.add(state.session_id)
-        grew = true
-      }
-    }
-    found.delete(this.ownSession)
-    return [...found]
+    const within = session_ids === undefined ? [...known.keys()] : withChildren(named, known)
+    return this.read(async (view) => {
+      const own = new Set((await view.subjectScopes(this.#keyring.fingerprint('subject', utf8(user_id)))).map(toHex))
+      const theirs = own.size === 0 ? [] : (await view.scopes(within)).filter((row) => own.has(toHex(row.scope)))
+      const ends = withChildren(new Set(theirs.filter(({ k }) => k === 0).map(({ session_id }) => session_id)), known).filter((id) => within.includes(id))
+      const others = (await view.scopes(ends)).filter((row) => !own.has(toHex(row.scope)))
+      const claimed = new Set((await view.subjects(others.filter(({ k }) => k > 0).map(({ scope }) => scope))).map(({ scope }) => toHex(scope)))
+      const rows = [...theirs, ...others.filter((row) => !claimed.has(toHex(row.scope)))]
+      return { sessions: [...new Set([...rows.map(({ session_id }) => session_id), ...ends])], ends, rows, kept: claimed.size }
+    })
   }
 
   async *allSessions(): AsyncGenerator<SessionState> {
@@ -553,6 +558,20 @@ function isUndone(error: unknown): boolean {
 }
 
 /** Errors of one draft's content, as against errors of the store and evidence in it: one draft must not hold up all that come after it. */
+/** Sessions with all that they started. */
+function withChildren(sessions: ReadonlySet<string>, known: ReadonlyMap<string, SessionState>): string[] {
+  const found = new Set(sessions)
+  for (let grew = true; grew; ) {
+    grew = false
+    for (const { session_id, parent_session_id } of known.values()) {
+      if (found.has(session_id) || parent_session_id === undefined || !found.has(parent_session_id)) continue
+      found.add(session_id)
+      grew = true
+    }
+  }
+  return [...found]
+}
+
 function isContentError(error: unknown): boolean {
   if (error instanceof StoreError) return error.code === 'reference_missing'
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
@@ -594,7 +613,7 @@ function createOrTake(signer: Signer, origin: string, home: string, passphrase: 
 
 async function reopen(store: Store, head: Head, { home, passphrase, signer }: KeySources, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
-  if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
+  if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', 'begin a new one; for a record that outlives the process, give openTrail a path')
   const keyring = known ?? openKeyring(origin, home, { passphrase, signer: await signer?.(origin) })
   const note = keyring.readHead() // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {

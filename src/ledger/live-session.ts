@@ -19,6 +19,10 @@ export class LiveSession {
   /** Scopes by number; `erased` when entries name one whose secret is gone. */
   readonly scopes: Map<number, OpenScope | 'erased'> = new Map()
   readonly seenScopes: Set<number> = new Set()
+  /** Whom content is said to be of, by the reference of a `subject` entry, and in which scope it is. */
+  readonly subjects: Map<string, number> = new Map()
+  /** Per scope the keyed hashes (hex) of the persons that it is of, as the store has them; undefined when they are not read. */
+  persons: Map<number, Set<string>> | undefined
   readonly usedApprovals: Set<number> = new Set()
   /** SHA-256 of this session's segments that this process has sealed or read, by segment id. */
   readonly segmentHashes: Map<number, Uint8Array> = new Map()
@@ -41,6 +45,8 @@ export class LiveSession {
     this.state = foldSession(this.state, entry, entryHash)
     this.#lists.add(entry)
     for (const { ref } of ownRefs(entry)) this.seenScopes.add(ref.k ?? 0)
+    const { identity } = entry.payloads
+    if (entry.event_type === 'subject' && typeof entry.facts['subject'] === 'string' && identity !== undefined && 'c' in identity) this.subjects.set(entry.facts['subject'], identity.k ?? 0)
     const known: Known = {
       seq: entry.seq, event_type: entry.event_type, entry_hash: entryHash, facts: entry.facts, payloads: entry.payloads,
       ...(entry.step_number === undefined ? {} : { step_number: entry.step_number }),

@@ -8,6 +8,7 @@ import type { Entry } from '../event/entry.ts'
 import { ownRefs } from '../event/entry.ts'
 import type { RefPlace } from '../event/list.ts'
 import { parseEntry } from '../event/parse.ts'
+import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
@@ -20,10 +21,12 @@ import { ContentReader } from './content.ts'
 
 /** Filters of events; times are time strings. `text` looks into payloads, decrypting as it goes. */
 export interface EventSearch { readonly session_id?: string; readonly event_types?: readonly string[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly text?: string }
-export interface SessionSearch { readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly open?: boolean; readonly text?: string }
+export interface SessionSearch { readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly open?: boolean; readonly text?: string }
 export interface Page<T> { readonly items: T[]; readonly next: string | null }
 
 const READ_AT_ONCE = 1_000
+/** How far into a session its start is looked for. */
+const BEFORE_START = 16
 
 export class LogReader {
   readonly #store: Pick<Store, 'read'>
@@ -74,6 +77,7 @@ export class LogReader {
   sessions(search: SessionSearch, size: number, cursor?: string): Promise<Page<SessionSummary>> {
     return this.#store.read(async (view) => {
       const own = search.user_id === undefined ? undefined : await this.#personsSessions(view, search.user_id)
+      const of = search.subject === undefined ? undefined : await this.#personsSessions(view, search.subject, 'any')
       const items: SessionSummary[] = []
       let before = cursor === undefined ? undefined : sessionCursor(cursor)
       for (;;) {
@@ -84,7 +88,7 @@ export class LogReader {
         for (const row of page) {
           const state = decodeSession(row.row)
           before = { started_at: state.started_at, session_id: state.session_id }
-          if (state.agent_id === '' || (own !== undefined && !own.has(state.session_id)) || (search.open !== undefined && (state.state !== 'ended') !== search.open)) continue
+          if (state.agent_id === '' || (own !== undefined && !own.has(state.session_id)) || (of !== undefined && !of.has(state.session_id)) || (search.open !== undefined && (state.state !== 'ended') !== search.open)) continue
           if (search.text !== undefined && !(await this.#mentions(view, state, search.text))) continue
           items.push(await this.#summary(view, state))
           if (items.length === size) return { items, next: JSON.stringify(before) }
@@ -114,13 +118,25 @@ export class LogReader {
   }
 
   /** One session as in a list; undefined when there is no such session. */
-  async summary(session_id: string): Promise<(SessionSummary & { readonly root_session_id: string }) | undefined> {
+  async summary(session_id: string): Promise<(SessionSummary & { readonly root_session_id: string; readonly about?: { readonly ref: string; readonly subject?: readonly string[] } }) | undefined> {
     return this.#store.read(async (view) => {
       const row = (await view.sessions([session_id]))[0]
       if (row === undefined) return undefined
       const state = decodeSession(row.row)
-      return { ...(await this.#summary(view, state)), root_session_id: state.root_session_id ?? session_id }
+      const about = await this.#about(view, session_id)
+      return { ...(await this.#summary(view, state)), root_session_id: state.root_session_id ?? session_id, ...(about === undefined ? {} : { about }) }
     })
+  }
+
+  /** Whom the session said at its start that it is about: how it named them, and who that is unless they were erased. */
+  async #about(view: StoreView, session_id: string): Promise<{ ref: string; subject?: readonly string[] } | undefined> {
+    const first = (await view.sessionEntries(session_id, 0, BEFORE_START)).map(({ entry }) => parseEntry(entry).entry)
+    const ref = first.find(({ event_type }) => event_type === 'session_start')?.facts['subject']
+    const naming = first.find(({ event_type, facts }) => event_type === 'subject' && facts['subject'] === ref)
+    if (typeof ref !== 'string' || naming === undefined) return undefined
+    const [own] = [...ownRefs(naming)]
+    const [bytes] = own === undefined ? [] : await new PayloadValues(view, this.#keyring).readOf(naming, [{ ...own, index: naming.index, seq: naming.seq, ordinal: 0 }])
+    return bytes === undefined || bytes instanceof Absent || own!.ref.masked !== undefined ? { ref } : { ref, subject: personsIn(new TextDecoder().decode(bytes)) }
   }
 
   /** The session state as stored; undefined when there is no such session. */
@@ -203,13 +219,14 @@ export class LogReader {
     }
   }
 
-  async #personsSessions(view: StoreView, user_id: string): Promise<Set<string>> {
+  /** The sessions for a person, whose own scope is theirs; or any that has content of them. */
+  async #personsSessions(view: StoreView, user_id: string, which: 'own' | 'any' = 'own'): Promise<Set<string>> {
     if (this.#keyring === undefined) throw new StoreError('no_key', 'trail: sessions of a person cannot be found without the keys', 'run it where the log\'s keys are')
     const scopes = new Set((await view.subjectScopes(this.#keyring.fingerprint('subject', utf8(user_id)))).map(toHex))
     const found = new Set<string>()
     for (let after: Uint8Array | undefined; scopes.size > 0; ) {
       const page = await view.scopePage(after, 500)
-      for (const row of page) if (scopes.has(toHex(row.scope))) found.add(row.session_id)
+      for (const row of page) if (scopes.has(toHex(row.scope)) && (which === 'any' || row.k === 0)) found.add(row.session_id)
       if (page.length < 500) break
       after = page.at(-1)!.scope
     }

@@ -38,7 +38,7 @@ export class LedgerService {
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)
-      case 'erasable': return this.#ledger.erasable(a as EraseOrder)
+      case 'erasable': return this.#ledger.erasable(a as EraseOrder).then(({ rows, ...rest }) => ({ ...rest, scopes: rows.length }))
       case 'renewKek': return this.#ledger.renewKek()
       case 'copy': return this.#ledger.copyTo(a as string)
       case 'counts': return this.#ledger.read((view) => view.counts())
@@ -46,7 +46,7 @@ export class LedgerService {
       case 'prove': return this.#ledger.prove(a as string)
       case 'witnessed': return this.#witnessed(a as number | undefined)
       case 'flush': return undefined
-      default: throw new MisuseError('no_method', `ledger: no method ${method}`, '')
+      default: throw new MisuseError('no_method', `ledger: no method ${method}`, 'this is a fault in counterfoil, or two versions of it in one process: install one')
     }
   }
 

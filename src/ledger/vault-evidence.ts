@@ -4,6 +4,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { equal, toHex, utf8 } from '../base/bytes.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
+import { personsIn } from '../event/person.ts'
 import type { Hash } from '../log/hash.ts'
 import type { ContentRow, PlaceRow, ScopeRow, SegmentRow, StoreView } from '../store/contract.ts'
 import { digestOf } from '../vault/commitment.ts'
@@ -31,6 +32,8 @@ export class StoredVault implements Vault {
   readonly #firstOf = new Map<string, number>()
   /** who is on record, as `<subject>/<session id>/<k>` in hex → the entry that says so */
   readonly #persons = new Map<string, { index: number; subject: Uint8Array; name: string }>()
+  /** Persons whose ids masks have changed: their hashes are of what was given, which nobody has any more. */
+  #masked = 0
   readonly #found: Fault[] = []
   #places = 0
 
@@ -81,12 +84,18 @@ export class StoredVault implements Vault {
     if (named.name !== name) this.#found.push({ code: 'place', message: `the content index has content of #${index} in segment ${segment}, which is of another scope`, index })
   }
 
-  #notePerson({ event_type, index }: Entry, at: number, names: readonly string[], disclosed: readonly Disclosed[]): void {
-    const identity = event_type === 'session_start' ? disclosed[at] : undefined
-    const text = identity === undefined || !('bytes' in identity) ? undefined : subjectOf(identity.bytes)
-    if (text === undefined) return
-    const subject = this.#keyring!.fingerprint('subject', utf8(text))
-    this.#persons.set(`${toHex(subject)}/${names[at]!}`, { index, subject, name: names[at]! })
+  #notePerson({ event_type, index, payloads }: Entry, at: number, names: readonly string[], disclosed: readonly Disclosed[]): void {
+    const identity = event_type === 'session_start' || event_type === 'subject' ? disclosed[at] : undefined
+    if (identity === undefined || !('bytes' in identity)) return
+    const persons = namedIn(identity.bytes)
+    if ('masked' in payloads['identity']!) {
+      this.#masked += persons.length
+      return
+    }
+    for (const person of persons) {
+      const subject = this.#keyring!.fingerprint('subject', utf8(person))
+      this.#persons.set(`${toHex(subject)}/${names[at]!}`, { index, subject, name: names[at]! })
+    }
   }
 
   async scopes(): Promise<ReadonlySet<string>> {
@@ -201,7 +210,7 @@ export class StoredVault implements Vault {
       const found = (await this.#view.subjectScopes(subject)).map(toHex)
       if (!found.includes(ids.get(name) ?? '')) this.#found.push({ code: 'subject', message: `the person of session ${name.slice(0, 36)} cannot be found for erasure`, index })
     }
-    if (stored > this.#persons.size) this.#found.push({ code: 'subject_extra', message: `${stored} rows say whose sessions these are, the log accounts for ${this.#persons.size}` })
+    if (stored > this.#persons.size + this.#masked) this.#found.push({ code: 'subject_extra', message: `${stored} rows say whose sessions these are, the log accounts for ${this.#persons.size + this.#masked}` })
   }
 
   async *#scopeRows(): AsyncGenerator<ScopeRow> {
@@ -222,11 +231,10 @@ function contentFault(row: ContentRow, scope: StoredScope | undefined, named: Na
   return key === undefined || equal(key, row.key) ? undefined : 'it names other content'
 }
 
-function subjectOf(bytes: Uint8Array): string | undefined {
+function namedIn(identity: Uint8Array): readonly string[] {
   try {
-    const { subject } = JSON.parse(new TextDecoder().decode(bytes)) as { subject?: unknown }
-    return typeof subject === 'string' ? subject : undefined
+    return personsIn(new TextDecoder().decode(identity))
   } catch {
-    return undefined
+    return []
   }
 }

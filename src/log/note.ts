@@ -307,5 +307,5 @@ function malformed(expected: string, cause?: unknown): Error {
 }
 
 function misuse(expected: string): MisuseError {
-  return new MisuseError('note_misuse', `log: expected ${expected}`, '')
+  return new MisuseError('note_misuse', `log: expected ${expected}`, 'change the argument where the call is made')
 }

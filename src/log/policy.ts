@@ -10,7 +10,7 @@
 // Names are compared as text of valid UTF-8; a file that is not UTF-8 is refused. Left out: ECDSA and ML-DSA keys.
 
 import { toBase64 } from '../base/bytes.ts'
-import { MisuseError } from '../base/errors.ts'
+import { MisuseError, messageOf } from '../base/errors.ts'
 import { openCheckpoint, type Checkpoint, type Cosigned } from './checkpoint.ts'
 import { cosignatureVerifier } from './cosignature.ts'
 import { ed25519Verifier, parseVerifierKey, type NoteVerifier } from './note.ts'
@@ -166,7 +166,7 @@ class PolicyReader {
       verifier = verifierOf(vkey)
       bytes = toBase64(parseVerifierKey(vkey).publicKey)
     } catch (cause) {
-      throw malformed(at, `a key for this use: ${(cause as Error).message}`, cause)
+      throw malformed(at, `a key for this use: ${messageOf(cause)}`, cause)
     }
     if (seen.has(bytes)) throw malformed(at, `keys that differ, got that of ${quoted(verifier.name)} again`)
     seen.add(bytes)

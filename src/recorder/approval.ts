@@ -5,6 +5,8 @@ import { formatTime } from '../base/clock.ts'
 import { CounterfoilError, MisuseError } from '../base/errors.ts'
 import { randomRef } from '../base/ids.ts'
 import { foreignLabel } from '../event/label.ts'
+import type { Subject } from '../event/model-call.ts'
+import { identityOf } from '../event/person.ts'
 import type { Risk } from '../event/vocabulary.ts'
 import { jsonPiece, messageOf, textPiece } from './content.ts'
 import type { Stream } from './stream.ts'
@@ -12,7 +14,7 @@ import type { Stream } from './stream.ts'
 /** How long a question stays open when the action names no end. */
 export const APPROVAL_LIFE_MS: number = 10 * 60 * 1000
 
-export interface Action<In = unknown> { readonly tool_name: string; readonly tool_input: In; readonly risk?: Risk; readonly quorum?: number; readonly expires?: Date; readonly summary?: string }
+export interface Action<In = unknown> { readonly tool_name: string; readonly tool_input: In; readonly risk?: Risk; readonly quorum?: number; readonly expires?: Date; readonly summary?: string; readonly subject?: Subject }
 
 /** What the person who decides is given. `tool_input` is as it was recorded, before the tool's schema changes it. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
 export interface ApprovalRequest<In = unknown> extends Action<In> { readonly approval_id: string; readonly session_id: string; readonly user_id?: string; readonly reasoning: readonly string[]; readonly action_digest: string; readonly signal: AbortSignal }
@@ -28,7 +30,7 @@ export class ApprovalDenied extends CounterfoilError {
   constructor(approval: Approval, tool_name: string) {
     const who = approval.approver_id === undefined ? '' : ` by ${approval.approver_id}`
     const why = approval.comment === undefined ? '' : ` (${approval.comment})`
-    super('approval_denied', `approval: ${tool_name} was ${approval.decision}${who}${why} and did not run`, approval.decision === 'expired' ? 'ask again, with a later expiry or a person who is there' : '')
+    super('approval_denied', `approval: ${tool_name} was ${approval.decision}${who}${why} and did not run`, approval.decision === 'expired' ? 'ask again, with a later expiry or a person who is there' : 'ask again only when what was objected to is changed')
     this.approval = approval
   }
 }
@@ -44,6 +46,7 @@ export interface Asking {
   readonly clock: () => number
   readonly call_id?: string | undefined
   readonly parent_event_id?: string | undefined
+  readonly subject?: Subject | undefined
 }
 
 /**
@@ -61,7 +64,7 @@ export async function askApproval(action: Action, asking: Asking): Promise<Recor
   const request = stream.emit('approval_request', {
     facts: { tool_name: foreignLabel(action.tool_name).label, expires_at: formatTime(expires), quorum: 1, ...(action.risk === undefined ? {} : { risk: action.risk }), ...(asking.call_id === undefined ? {} : { call_id: asking.call_id }) },
     payloads: { tool_input: input, shown: jsonPiece({ tool_name: action.tool_name, tool_input: action.tool_input, ...(action.summary === undefined ? {} : { summary: action.summary }), reasoning: asking.reasoning }) },
-    parent_event_id: asking.parent_event_id,
+    parent_event_id: asking.parent_event_id, subject: asking.subject,
   })
   const receipt = await request.durable()
   const shown = clock()
@@ -74,10 +77,10 @@ export async function askApproval(action: Action, asking: Asking): Promise<Recor
       ...(answer.approver_id === undefined ? {} : { approver: randomRef(), assurance: answer.assurance ?? 'asserted' }),
     },
     payloads: {
-      ...(answer.approver_id === undefined ? {} : { identity: jsonPiece({ subject: answer.approver_id, role: 'approver' }) }),
+      ...(answer.approver_id === undefined ? {} : { identity: { m: 'json' as const, content: identityOf([answer.approver_id], 'approver'), subject: null } }),
       ...(answer.comment === undefined ? {} : { comment: textPiece(answer.comment) }),
     },
-    capture: 'after', parent_event_id: request.event_id,
+    capture: 'after', parent_event_id: request.event_id, subject: asking.subject,
     outcome: answer.decision === 'approved' ? 'success' : answer.decision === 'expired' ? 'timeout' : 'denied',
   })
   await decision.durable()

@@ -53,9 +53,10 @@ export function pieceOf(value: unknown): Piece | undefined {
 }
 
 /** A piece as it goes into a draft: masked, and bounded to the largest payload, or to `room` bytes where that is less. */
-export function maskPiece(piece: Piece, masks: readonly Mask[], room: number = MAX_PAYLOAD_BYTES): DraftPayload {
+export function maskPiece(piece: Piece, masks: readonly Mask[], room: number = MAX_PAYLOAD_BYTES): Omit<DraftPayload, 'of'> {
   const most = Math.min(Math.max(room, ALWAYS_BYTES), MAX_PAYLOAD_BYTES)
-  const bounded = boundPiece(piece, most)
+  const { m, content } = piece
+  const bounded = boundPiece({ m, content }, most)
   if (typeof bounded.content !== 'string' || bounded.m === 'bytes' || masks.length === 0) return bounded
   const { text, masked } = applyMasks(bounded.content, bounded.m, masks)
   return masked.length === 0 ? bounded : { ...boundPiece({ m: bounded.m, content: text }, most), masked } // a mask's name may be longer than what it cut

@@ -6,17 +6,16 @@ import { decimal, foreignLabel, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
 import { RULES } from '../event/kind.ts'
 import { GIVEN, LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import type { Subject } from '../event/model-call.ts'
 import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
+import { personsOf } from './subject.ts'
 import type { Emitted, Value } from './stream.ts'
 
-/** Where an event stands: the author's step, the event it belongs to, when it happened, the provider's call id. */
-export interface Place { readonly step_number?: number; readonly parent_event_id?: string; readonly timestamp?: string; readonly call_id?: string }
-
-const PLACE = new Set(['step_number', 'parent_event_id', 'timestamp'])
+const PLACE = new Set(['step_number', 'parent_event_id', 'timestamp', 'subject'])
 /** Types that only the ledger, the session's own methods or a tool wrapper write. */
 const OWN_METHODS: { readonly [type: string]: string } = {
   session_start: 'trail.session() or trail.start()', session_end: 'session.end()', session_timeout: 'runAuditedAgent or session.end()', session_suspend: 'session.suspend()',
-  session_resume: 'trail.resume()', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()',
+  session_resume: 'trail.resume()', subject: 'record() of another type with { subject }', approval_request: 'session.approval()', approval_decision: 'session.approval()', human_intervention: 'session.intervene()',
 }
 const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', top_k: 'int', seed: 'int', budget_tokens: 'int' } as const
 
@@ -28,11 +27,11 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
   if (LEDGER_TYPES.has(event_type)) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, 'only the ledger itself writes it')
   const method = OWN_METHODS[event_type]
   if (method !== undefined) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, `call ${method}`)
-  if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, '')
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, `record('${event_type}', { … })`)
   const type = VOCABULARY[event_type as KnownType] as { facts: Record<string, string>; payloads: Record<string, 'one' | 'list'> }
   const facts: Record<string, unknown> = {}
   const payloads: Record<string, Value> = {}
-  const place: { step_number?: number; parent_event_id?: string; timestamp?: string } = {}
+  const place: { step_number?: number; parent_event_id?: string; timestamp?: string; subject?: Subject } = {}
   let outcome: Outcome | undefined
   for (const [name, value] of Object.entries(event)) {
     if (value === undefined && !(name === 'error' && event_type === 'error')) continue // whatever was thrown is an error, undefined too
@@ -48,6 +47,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
       throw new MisuseError('unknown_field', `recorder: expected a field of ${event_type}, got ${quote(name)}`, `it has ${known.join(', ')}; put anything else into an event of your own: record('custom', { name, content })`)
     }
   }
+  personsOf(place.subject)
   checkGiven(event_type as KnownType, { ...event, ...payloads })
   return { facts: defaults(event_type, facts), payloads, outcome, ...place }
 }
@@ -82,7 +82,7 @@ function defaults(event_type: string, facts: Record<string, unknown>): Record<st
 
 function checkOutcome(value: unknown): Outcome {
   if (typeof value === 'string' && (OUTCOMES as readonly string[]).includes(value)) return value as Outcome
-  throw new MisuseError('bad_outcome', `recorder: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(value)}`, '')
+  throw new MisuseError('bad_outcome', `recorder: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(value)}`, 'name one of them, or leave outcome out')
 }
 
 /** An error of any form, as the facts and payloads of the event that reports it. */
@@ -110,7 +110,7 @@ function parametersInto(value: unknown, payloads: Record<string, Value>): Record
 }
 
 function listOf(event_type: string, name: string, value: unknown): Value {
-  if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, '')
+  if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, `put it into one: ${name}: [ … ]`)
   return Array.from(value, (element) => jsonPiece(element) ?? { m: 'json', content: 'null' })
 }
 
@@ -120,6 +120,6 @@ const TEXTS = new Set(['text', 'output_text', 'system_prompt', 'user_message', '
 function oneOf(event_type: string, name: string, value: unknown): Value {
   if (value instanceof Uint8Array) return pieceOf(value)
   if (!TEXTS.has(name) && !(event_type === 'final_output' && name === 'output')) return jsonPiece(value)
-  if (typeof value !== 'string') throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be a string, got ${quote(value)}`, '')
+  if (typeof value !== 'string') throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be a string, got ${quote(value)}`, `pass text, or JSON.stringify what it is`)
   return pieceOf(value)
 }

@@ -14,10 +14,10 @@ const PREFIXES_KEPT = 200_000
 export class ListMemory {
   #prefixes = new Map<string, Base>()
 
-  /** The running hashes of `pieces`: one per prefix. */
-  chain(pieces: readonly Piece[]): string[] {
+  /** The running hashes of `pieces`: one per prefix. `owners`: for each whose it is said to be, empty where its event says it. */
+  chain(pieces: readonly Piece[], owners: readonly string[] = []): string[] {
     let hash = ''
-    return pieces.map(({ m, content }) => (hash = sha256Hex(`${hash}${m}${sha256Hex(content)}`)))
+    return pieces.map(({ m, content }, i) => (hash = sha256Hex(`${hash}${owners[i] ?? ''}${m}${sha256Hex(content)}`)))
   }
 
   /** The longest recorded prefix of the list with this chain. */

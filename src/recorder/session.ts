@@ -3,21 +3,23 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { MisuseError } from '../base/errors.ts'
 import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
+import { identityOf } from '../event/person.ts'
 import { foreignLabel, isLabel, label, quote } from '../event/label.ts'
-import { MODEL_CALLS, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { MODEL_CALLS, type Subject, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall, type Piece } from '../event/model-call.ts'
 import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { isA, jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
 import type { Policy } from './policy.ts'
 import type { Level, Receipt } from './sink.ts'
+import { currentSubject, personsOf, runAbout, together } from './subject.ts'
 import { makeTool } from './tool.ts'
-import { Stream, type Recorded, type StreamHost, type Value } from './stream.ts'
+import { Stream, type About, type Recorded, type StreamHost, type Value } from './stream.ts'
 
 /** Who the agent is. All three names are labels. */
 export interface AgentFacts { readonly agent_id: string; readonly agent_version?: string; readonly model_id?: string; readonly system_prompt?: string }
 
-export interface SessionFacts extends Partial<AgentFacts> { readonly user_id?: string; readonly session_id?: string; readonly user_message?: string; readonly on_behalf_of?: string; readonly tags?: Record<string, string> }
+export interface SessionFacts extends Partial<AgentFacts> { readonly user_id?: string; readonly session_id?: string; readonly user_message?: string; readonly on_behalf_of?: string; readonly subject?: Subject; readonly tags?: Record<string, string> }
 
 export interface SessionEnd { readonly outcome?: Outcome; readonly reason?: string; readonly final_output?: string }
 
@@ -27,6 +29,8 @@ export interface SessionHost extends StreamHost {
   readonly defaults: Partial<AgentFacts>
   readonly policy: Policy
   readonly approve: Approver | undefined
+  /** By tool name, whose an input is, of the tools that say it: what a model asks of them is theirs before the tool runs. */
+  readonly subjects: Map<string, (input: never) => unknown>
   /** Resolves when the ledger is open; rejects when it cannot be. */
   readonly ready: () => Promise<void>
   readonly rows: (session_id: string) => Promise<unknown[]>
@@ -35,8 +39,14 @@ export interface SessionHost extends StreamHost {
 /** The tool call that this async context carries out: what is recorded meanwhile (a rule, a source that is read) belongs to it. */
 const acting = new AsyncLocalStorage<string>()
 
+/** Calls whose subject is remembered, by two ids each; fewer than MAX_PERSONS, so that one message may carry them all. */
+const CALLS_REMEMBERED = 4_096
+/** The id of a tool call in a message, as the providers write it. */
+const CALL_ID = /"(?:id|tool_use_id|tool_call_id|call_id|toolCallId)"\s*:\s*"([^"\\]{1,256})"/g
+
 /** How many texts of reasoning an approver is shown. */
 const REASONING_SHOWN = 8
+const REASONING_KEPT = 64
 
 export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly session_id: string
@@ -45,18 +55,21 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly #stream: Stream
   #ended: Promise<Receipt> | undefined
   #suspended = false
-  #reasoning: string[] = []
+  /** The newest texts of reasoning, each with whose it is. */
+  #reasoning: { readonly text: string; readonly of: string }[] = []
   /** Open calls by the provider's id, so that a result told by hand finds its call. */
   #calls = new Map<string, string>()
   #lastCall = new Map<KnownType, string>()
   /** The event that a tool call belongs to: the newest model answer. */
   #asked: string | undefined
+  /** Whose a call is, by its event id and the provider's: its result is theirs, and so are messages that carry it. */
+  #subjects = new Map<string, Subject>()
 
-  private constructor(host: SessionHost, session_id: string, user_id: string | undefined) {
+  private constructor(host: SessionHost, session_id: string, user_id: string | undefined, about?: About) {
     this.#host = host
     this.session_id = session_id
     this.user_id = user_id
-    this.#stream = new Stream(session_id, host)
+    this.#stream = new Stream(session_id, host, about)
   }
 
   /** Begins a session; its `session_start` is accepted when this returns. */
@@ -67,12 +80,15 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (agent[name] !== undefined) label(agent[name], name)
     for (const name of ['user_id', 'session_id', 'user_message', 'on_behalf_of', 'system_prompt'] as const) {
       const value = facts[name]
-      if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, '')
+      if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, `pass ${name} as text, or leave it out`)
     }
     const own = facts.session_id !== undefined && isUuid(facts.session_id) ? facts.session_id : undefined
-    const session = new AgentSession(host, own ?? uuidv7(host.clock()), facts.user_id)
+    personsOf(facts.subject)
+    // who is named is who it is about; else a session begun while the work is about somebody goes on being about them
+    const subject = facts.subject === undefined && facts.user_id === undefined ? (currentSubject() ?? place.parent?.subject) : facts.subject
+    const session = new AgentSession(host, own ?? uuidv7(host.clock()), facts.user_id, { subject })
     const payloads: Record<string, Value> = {
-      identity: facts.user_id === undefined ? undefined : jsonPiece({ subject: facts.user_id, role: 'user' }),
+      identity: facts.user_id === undefined ? undefined : { m: 'json', content: identityOf([facts.user_id], 'user'), subject: null },
       user_message: facts.user_message === undefined ? undefined : textPiece(facts.user_message),
       system_prompt: agent.system_prompt === undefined ? undefined : textPiece(agent.system_prompt),
       client_session_id: facts.session_id === undefined || own !== undefined ? undefined : textPiece(facts.session_id),
@@ -86,15 +102,15 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
         ...(facts.user_id === undefined ? {} : { user: randomRef() }), ...(place.implicit === true ? { implicit: true } : {}),
         ...(parent === undefined ? {} : { parent_session_id: parent.session_id, root_session_id: parent.#root }),
       },
-      payloads,
+      payloads, subject: subject ?? null, persons: facts.user_id === undefined ? undefined : [facts.user_id],
     })
     session.#root = parent === undefined ? session.session_id : parent.#root
     return session
   }
 
   /** Takes up a session that another recorder began. The caller has checked that it is there, and knows whose it is. */
-  static resume(host: SessionHost, session_id: string, known: { user_id?: string; root_session_id?: string } = {}, reason = 'resumed'): AgentSession {
-    const session = new AgentSession(host, session_id, known.user_id)
+  static resume(host: SessionHost, session_id: string, known: { user_id?: string; root_session_id?: string; about?: About } = {}, reason = 'resumed'): AgentSession {
+    const session = new AgentSession(host, session_id, known.user_id, known.about)
     session.#root = known.root_session_id ?? session_id
     session.#stream.emit('session_resume', { facts: { reason } })
     return session
@@ -105,6 +121,16 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   /** Whether it is recorded where `host` records: several trails on one file are one log. */
   isOf(host: SessionHost): boolean {
     return host.sink === this.#host.sink
+  }
+
+  /** Whom it is recorded about now, as far as that is known. */
+  get subject(): Subject | undefined {
+    return this.#stream.subject
+  }
+
+  /** Runs `fn` with this as the current session and everything recorded meanwhile said to be of `subject`. */
+  about<R>(subject: Subject, fn: () => R): R {
+    return this.#host.current.run(this, () => runAbout(subject, fn))
   }
 
   /** As `record`, for what is told after the act. */
@@ -124,16 +150,19 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     const call_id = typeof event['call_id'] === 'string' ? event['call_id'] : undefined
     const facts = call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id') ? { ...sorted.facts, call_id: foreignLabel(call_id).label } : sorted.facts
     const parent_event_id = sorted.parent_event_id ?? this.#callOf(type, call_id)
-    const recorded = this.#stream.emit(type, { ...sorted, ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: capture ?? (type.endsWith('_call') || type === 'handoff' ? 'before' : 'after') })
+    const subject = sorted.subject === undefined && parent_event_id !== undefined && type.endsWith('_result') ? this.#subjects.get(parent_event_id) : sorted.subject
+    const recorded = this.#stream.emit(type, { ...sorted, ...(subject === undefined ? {} : { subject }), ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: capture ?? (type.endsWith('_call') || type === 'handoff' ? 'before' : 'after') })
     this.#remember(type, recorded.event_id, call_id)
-    if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'])
+    if (type.endsWith('_call')) this.#belongs(subject === undefined ? currentSubject() : subject, recorded.event_id, call_id)
+    if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'], subject)
     return recorded
   }
 
   /** The classic `log()`: a type of ours when `name` is one and `content` fits it, else a `custom` event. */
   log(name: string, content: unknown, step_number?: number, capture?: Capture): Recorded {
     const step = step_number === undefined ? {} : { step_number }
-    if (Object.hasOwn(VOCABULARY, name) && typeof content === 'object' && content !== null && !Array.isArray(content)) {
+    // a free text has subjects of its own (a mail's): here the word means nobody, and is content
+    if (Object.hasOwn(VOCABULARY, name) && typeof content === 'object' && content !== null && !Array.isArray(content) && !Object.hasOwn(content, 'subject')) {
       try {
         return this.#record(name, { ...content, ...step }, capture)
       } catch (error) {
@@ -183,10 +212,11 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     this.#open('llm_call')
     const provider = foreignLabel(call.provider).label
     const model = foreignLabel(call.model_id)
+    const about = currentSubject()
     const recorded = this.#stream.emit('llm_call', {
       facts: { provider, model_id: model.label, streaming: call.streaming, attempt: call.attempt, endpoint: foreignLabel(call.endpoint.replace(/^\/+/, '')).label, message_count: call.input_messages.length, ...call.parameters },
       payloads: {
-        input_messages: call.input_messages, system_prompt: call.system_prompt, tool_definitions: call.tool_definitions.length === 0 ? undefined : call.tool_definitions,
+        input_messages: this.#subjects.size === 0 ? call.input_messages : call.input_messages.map((piece) => (piece.subject === undefined ? { ...piece, subject: this.#subjectIn(piece) } : piece)), system_prompt: call.system_prompt, tool_definitions: call.tool_definitions.length === 0 ? undefined : call.tool_definitions,
         request_parameters: call.request_parameters, continues: call.continues === undefined ? undefined : textPiece(call.continues), model_name: model.odd === undefined ? undefined : textPiece(model.odd),
       },
     })
@@ -197,7 +227,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       finish: (result) => {
         if (finished) return
         finished = true
-        this.#finish(recorded.event_id, call, result)
+        runAbout(about, () => this.#finish(recorded.event_id, call, result))
       },
     }
   }
@@ -216,8 +246,9 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     })
     const facts = { ...named('model_id', result.model_id), ...named('stop_reason', result.stop_reason), ...named('error_type', result.error_type), ...counts, attempt: call.attempt, complete: result.complete }
     try {
+      const subject = this.#requested(result)
       const recorded = this.#stream.emit('llm_result', {
-        facts, outcome: result.outcome, capture: 'after', parent_event_id: event_id,
+        subject, facts, outcome: result.outcome, capture: 'after', parent_event_id: event_id,
         payloads: {
           output: result.output.length === 0 ? undefined : result.output, output_text: result.output_text === undefined ? undefined : textPiece(result.output_text),
           tool_calls_requested: result.tool_calls_requested.length === 0 ? undefined : jsonPiece(result.tool_calls_requested), response_id: result.response_id === undefined ? undefined : textPiece(result.response_id),
@@ -226,12 +257,54 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       })
       this.#asked = recorded.event_id
       for (const { text, form } of result.thinking) {
-        if (text !== undefined) this.#reasoned(text)
-        this.#stream.emit('reasoning', { facts: { kind: 'model_reported', form }, payloads: { text: text === undefined ? undefined : textPiece(text) }, capture: 'after', parent_event_id: recorded.event_id })
+        if (text !== undefined) this.#reasoned(text, subject)
+        this.#stream.emit('reasoning', { facts: { kind: 'model_reported', form }, payloads: { text: text === undefined ? undefined : textPiece(text) }, subject, capture: 'after', parent_event_id: recorded.event_id })
       }
     } catch (error) {
       this.#host.report(error as never)
     }
+  }
+
+  /** Whose an answer is: of whom its author says, and of whom the tools that it asks for say; undefined when nobody says anything. */
+  #requested(result: ModelResult): Subject | undefined {
+    const found: Subject[] = []
+    for (const { name, input, call_id } of this.#host.subjects.size === 0 ? [] : result.tool_calls_requested) {
+      const subject = this.subjectOf(name, input)
+      if (subject === undefined) continue
+      found.push(subject)
+      this.#belongs(subject, call_id)
+    }
+    return found.length === 0 ? result.subject : together(result.subject === undefined ? this.subject : result.subject, ...found)
+  }
+
+  /** Whose the input of a tool is, as the tool says; undefined where it says nothing, or fails. */
+  subjectOf(tool_name: string, input: unknown): Subject | undefined {
+    const ask = this.#host.subjects.get(tool_name)
+    if (ask === undefined) return undefined
+    try {
+      const said = ask(JSON.parse(JSON.stringify(input)) as never) as Subject | undefined
+      personsOf(said)
+      return said
+    } catch {
+      return undefined // it will say so itself when the call comes
+    }
+  }
+
+  #belongs(subject: Subject | undefined, ...ids: readonly (string | undefined)[]): void {
+    if (subject === undefined) return
+    for (const id of ids) if (id !== undefined) this.#subjects.set(id, subject)
+    if (this.#subjects.size > CALLS_REMEMBERED) this.#subjects = new Map([...this.#subjects].slice(-CALLS_REMEMBERED / 2))
+  }
+
+  /** Whose a message is that carries a call or its result. */
+  #subjectIn({ content }: Piece): Subject | undefined {
+    if (typeof content !== 'string') return undefined
+    const found: Subject[] = []
+    for (const [, id] of content.matchAll(CALL_ID)) {
+      const subject = this.#subjects.get(id!)
+      if (subject !== undefined) found.push(subject)
+    }
+    return together(...found)
   }
 
   /** Waits until an event is as safe as an act of `risk` demands, an `approved` one always in the log; throws when the act must not happen. */
@@ -261,13 +334,13 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   ask(action: Action, approver: Approver | undefined, call_id?: string): Promise<RecordedApproval> {
     this.#open('approval_request')
     return askApproval(action, {
-      stream: this.#stream, approver: approver ?? this.#host.approve, user_id: this.user_id, reasoning: this.#reasoning.slice(-REASONING_SHOWN), clock: this.#host.clock,
-      call_id: call_id === undefined ? undefined : foreignLabel(call_id).label, parent_event_id: this.#asked,
+      stream: this.#stream, approver: approver ?? this.#host.approve, user_id: this.user_id, reasoning: this.#reasoningOf(action.subject), clock: this.#host.clock,
+      call_id: call_id === undefined ? undefined : foreignLabel(call_id).label, parent_event_id: this.#asked, subject: action.subject,
     })
   }
 
   /** Records that a tool is about to run; for `toolOf`. */
-  beginTool(tool_name: string, input: string, options: { risk: Risk; call_id?: string | undefined; approval?: RecordedApproval | undefined }): Recorded {
+  beginTool(tool_name: string, input: string, options: { risk: Risk; subject?: Subject | undefined; call_id?: string | undefined; approval?: RecordedApproval | undefined }): Recorded {
     this.#open('tool_call')
     const name = foreignLabel(tool_name)
     const recorded = this.#stream.emit('tool_call', {
@@ -277,18 +350,19 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
         tool_input: options.approval === undefined ? { m: 'json', content: input } : { same: options.approval.request },
         names: name.odd === undefined ? undefined : jsonPiece({ tool_name: name.odd }),
       },
-      parent_event_id: this.#asked,
+      parent_event_id: this.#asked, subject: options.subject,
     })
+    this.#belongs(options.subject, recorded.event_id, options.call_id)
     return recorded
   }
 
   /** Runs a tool as the act `event_id`, with this session as the current one; for `toolOf`. */
-  act<R>(event_id: string, run: () => R): R {
-    return this.run(() => acting.run(event_id, run))
+  act<R>(event_id: string, subject: Subject | undefined, run: () => R): R {
+    return this.#host.current.run(this, () => acting.run(event_id, () => runAbout(subject === undefined ? currentSubject() : subject, run)))
   }
 
   /** Records how a tool call ended; for `toolOf`. */
-  endTool(event_id: string, result: { tool_name: string; call_id?: string | undefined; outcome: Outcome; output?: unknown; error?: unknown; execution_time_ms?: number }): Recorded {
+  endTool(event_id: string, result: { tool_name: string; call_id?: string | undefined; outcome: Outcome; output?: unknown; error?: unknown; execution_time_ms?: number; subject?: Subject | undefined }): Recorded {
     const payloads: Record<string, Value> = { tool_output: jsonPiece(result.output) }
     const facts = result.error === undefined ? {} : errorInto('tool_result', result.error, payloads)
     return this.#stream.emit('tool_result', {
@@ -296,34 +370,39 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
         tool_name: foreignLabel(result.tool_name).label, ...facts, ...(result.call_id === undefined ? {} : { call_id: foreignLabel(result.call_id).label }),
         ...(result.execution_time_ms === undefined ? {} : { execution_time_ms: Math.max(0, Math.round(result.execution_time_ms)) }),
       },
-      payloads, outcome: result.outcome, capture: 'after', parent_event_id: event_id,
+      payloads, outcome: result.outcome, capture: 'after', parent_event_id: event_id, subject: result.subject,
     })
   }
 
   /** Makes this the current session of the async context while `fn` runs. */
   run<R>(fn: () => R): R {
-    return this.#host.current.run(this, fn)
+    const entered = this.#host.current.getStore() !== this // another session is about somebody else
+    return this.#host.current.run(this, entered ? () => runAbout(undefined, fn) : fn)
   }
 
   /** A tool on the record, of this session whatever the async context. */
   tool(definition: object, run?: unknown): unknown {
-    return makeTool(definition, run, () => this)
+    return makeTool(definition, run, () => this, this.#host.subjects)
   }
 
   /** Hands work to another agent: a child session, ended when `run` is done. */
-  async agent<R>(facts: AgentFacts & { instructions?: string }, run: (child: AgentSession) => R | Promise<R>): Promise<R> {
+  async agent<R>(facts: AgentFacts & { instructions?: string; subject?: Subject }, run: (child: AgentSession) => R | Promise<R>): Promise<R> {
     this.#open('handoff')
     // What the trail says of its own agent is not true of another one.
-    const child = AgentSession.begin({ ...this.#host, defaults: {} }, { ...facts, ...(this.user_id === undefined ? {} : { user_id: this.user_id }), ...(facts.instructions === undefined ? {} : { user_message: facts.instructions }) }, { parent: this })
-    this.#stream.emit('handoff', { facts: { to_agent_id: facts.agent_id, child_session_id: child.session_id }, payloads: { instructions: facts.instructions === undefined ? undefined : textPiece(facts.instructions) } })
+    const child = AgentSession.begin({ ...this.#host, defaults: {} }, { ...facts, ...(this.user_id === undefined ? {} : { user_id: this.user_id }), ...(facts.instructions === undefined ? {} : { user_message: facts.instructions }), subject: facts.subject === undefined ? this.subject ?? null : facts.subject }, { parent: this })
+    this.#stream.emit('handoff', { subject: facts.subject, facts: { to_agent_id: facts.agent_id, child_session_id: child.session_id }, payloads: { instructions: facts.instructions === undefined ? undefined : textPiece(facts.instructions) } })
     return child.through(run)
   }
 
   /** Runs `run` as the current session and ends it: success, or an `error` event and failure. */
-  async through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
+  through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
+    return this.run(() => this.#through(run))
+  }
+
+  async #through<R>(run: (session: AgentSession) => R | Promise<R>): Promise<R> {
     let result: R
     try {
-      result = await this.run(() => run(this))
+      result = await run(this)
     } catch (error) {
       if (this.#ended === undefined && !this.#suspended) {
         const outcome = isA(error, ApprovalDenied) ? 'denied' : 'failure'
@@ -340,7 +419,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: { actor: string; note?: string }): Recorded {
     this.#open('human_intervention')
     if (typeof note?.actor !== 'string') throw new MisuseError('no_actor', 'session: expected intervene() to name an actor, got none', 'say who stepped in')
-    return this.#stream.emit('human_intervention', { facts: { kind, actor: randomRef() }, payloads: { identity: jsonPiece({ subject: note.actor, role: 'operator' }), note: note.note === undefined ? undefined : textPiece(note.note) }, capture: 'after' })
+    return this.#stream.emit('human_intervention', { facts: { kind, actor: randomRef() }, payloads: { identity: { m: 'json', content: identityOf([note.actor], 'operator'), subject: null }, note: note.note === undefined ? undefined : textPiece(note.note) }, capture: 'after' })
   }
 
   /** Lays the session down; `trail.resume(session_id)` takes it up, here or elsewhere. */
@@ -386,9 +465,19 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     if (this.#suspended) throw new MisuseError('session_suspended', `session: ${event_type} after suspend()`, 'take the session up with trail.resume(session_id)')
   }
 
-  #reasoned(text: string): void {
-    this.#reasoning.push(text)
-    if (this.#reasoning.length > REASONING_SHOWN) this.#reasoning.shift()
+  #reasoned(text: string, subject: Subject | undefined): void {
+    this.#reasoning.push({ text, of: this.#named(subject) })
+    if (this.#reasoning.length > REASONING_KEPT) this.#reasoning.shift()
+  }
+
+  /** What an approver is shown is on record with the request: of other persons it would stay there when they are erased. */
+  #reasoningOf(subject: Subject | undefined): string[] {
+    const wanted = this.#named(subject)
+    return this.#reasoning.filter(({ of }) => of === wanted).slice(-REASONING_SHOWN).map(({ text }) => text)
+  }
+
+  #named(subject: Subject | undefined): string {
+    return JSON.stringify(personsOf(subject === undefined ? this.subject : subject, Infinity) ?? [])
   }
 
   #callOf(type: KnownType, call_id: string | undefined): string | undefined {
@@ -414,11 +503,11 @@ Object.defineProperty(AgentSession.prototype, MODEL_CALLS, {
 
 /** Before anything of the end is recorded. */
 function checkEnd({ outcome, reason }: SessionEnd): void {
-  if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, '')
-  if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, '')
+  if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, "session.end({ outcome: 'success' })")
+  if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, "say why in a word or a sentence: session.end({ reason: 'answered' })")
 }
 
-const FACTS: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'session_id', 'user_message', 'on_behalf_of', 'tags', 'instructions'])
+const FACTS: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'session_id', 'user_message', 'on_behalf_of', 'subject', 'tags', 'instructions'])
 
 /** A misspelt fact would be a person who cannot be found, or a prompt that is not on record. */
 function checkFacts(facts: SessionFacts): void {

@@ -4,16 +4,18 @@
 import { formatTime, type Clock } from '../base/clock.ts'
 import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
-import { encodeDraft, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
+import { encodeDraft, MAX_PERSONS, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
 import { MAX_ADDED } from '../event/entry.ts'
 import type { Mask } from '../event/mask.ts'
-import type { Piece } from '../event/model-call.ts'
+import type { Piece, Subject } from '../event/model-call.ts'
 import { checkDraft } from '../event/parse.ts'
+import { identityOf } from '../event/person.ts'
 import type { Capture, KnownType, Outcome } from '../event/vocabulary.ts'
 import { sha256Hex } from '#crypto'
 import { maskPiece } from './content.ts'
-import { ListMemory } from './list-memory.ts'
+import { ListMemory, type Base } from './list-memory.ts'
 import type { Level, Receipt, Sink } from './sink.ts'
+import { currentSubject, personsOf } from './subject.ts'
 
 /** What the payloads of one event may come to, so that it fits into a spool record. */
 const MAX_EVENT_BYTES: number = 72 * 1024 * 1024
@@ -54,20 +56,52 @@ export interface Emitted {
   readonly step_number?: number | undefined
   readonly parent_event_id?: string | undefined
   readonly timestamp?: string | undefined
+  /** The ids of whom its `identity` names. */
+  readonly persons?: readonly string[] | undefined
+  /** Whose its content is, but for pieces that say it themselves; without it whoever the async context is about, then the session. */
+  readonly subject?: Subject | undefined
 }
+
+/** Whom a session is about. `ref` is the reference that an earlier stream of it named them by, and stands for them also when they were erased. */
+export interface About { readonly subject?: Subject | undefined; readonly ref?: string | undefined }
+
+/** Persons that a stream remembers the references of; beyond it the oldest half is named again. */
+const SUBJECTS_KEPT = 10_000
+/** Lists of one name are remembered apart for this many subjects. */
+const MEMORIES_KEPT = 64
+
+/** Whose content is: the reference that stands for the persons, none for nobody. */
+type Owner = string | undefined
+/** The same of one element of a list: `EVENTS` where its event says it. */
+const EVENTS = ''
+const NOBODYS = '-'
 
 export class Stream {
   readonly session_id: string
   readonly stream: string = randomRef()
   readonly #host: StreamHost
   #next = 0
-  #lists = new Map<string, ListMemory>()
-  /** The newest payload under each name that is worth re-using, by the hash of what the caller gave. */
+  /** By name and owner: content is never named by reference across persons. */
+  #lists = new Map<string, Map<Owner, ListMemory>>()
+  /** The newest payload under each name and owner that is worth re-using, by the hash of what the caller gave. */
   #singles = new Map<string, { hash: string; event_id: string }>()
+  readonly #about: About
+  /** References by persons, of those that are on record. */
+  #subjects = new Map<string, string>()
+  #naming: { persons: readonly string[]; name: string; ref: string }[] = []
 
-  constructor(session_id: string, host: StreamHost) {
+  /** `about`: whom the session is about, for what nobody says otherwise. */
+  constructor(session_id: string, host: StreamHost, about: About = {}) {
     this.session_id = session_id
     this.#host = host
+    this.#about = about
+    if (about.ref !== undefined && about.subject !== undefined) this.#subjects.set(JSON.stringify(personsOf(about.subject)), about.ref)
+  }
+
+  /** Whom is said to be recorded about now, as far as that is known. */
+  get subject(): Subject | undefined {
+    const current = currentSubject()
+    return current === undefined ? this.#about.subject : current
   }
 
   get count(): number {
@@ -82,23 +116,29 @@ export class Stream {
     const event_id = uuidv7(this.#host.clock())
     const payloads: Record<string, DraftSlot> = {}
     const remembered: (() => void)[] = []
-    const lists: [string, readonly Piece[]][] = []
+    const lists: [string, readonly Piece[], readonly string[]][] = []
     const left = { count: MAX_ADDED, bytes: MAX_EVENT_BYTES }
+    this.#naming = []
+    const said = event.subject === undefined ? currentSubject() : event.subject
+    const owner = said === undefined ? (this.#about.ref ?? this.#owner(this.#about.subject)) : this.#owner(said)
+    const about = event_type === 'session_start' && owner !== undefined ? { subject: owner } : undefined
     for (const [name, value] of Object.entries(event.payloads ?? {})) {
       if (value === undefined) continue
-      if (Array.isArray(value)) lists.push([name, value as readonly Piece[]])
+      if (Array.isArray(value)) lists.push([name, value as readonly Piece[], (value as readonly Piece[]).map((piece) => (piece.subject === undefined ? EVENTS : (this.#owner(piece.subject) ?? NOBODYS)))])
       else if ('same' in value) payloads[name] = value
-      else payloads[name] = this.#single(name, value as Piece, event_id, left, remembered)
+      else payloads[name] = this.#single(name, value as Piece, (value as Piece).subject === undefined ? owner : this.#owner((value as Piece).subject), event_id, left, remembered)
     }
     const draft: Draft = {
       event_id, event_type, session_id: this.session_id, timestamp: event.timestamp ?? formatTime(this.#host.clock()), capture: event.capture ?? 'before',
-      facts: event.facts ?? {}, payloads,
+      facts: about === undefined ? (event.facts ?? {}) : { ...event.facts, ...about }, payloads,
+      ...(event.persons === undefined ? {} : { persons: event.persons }),
       ...(event.links === undefined ? {} : { links: event.links }), ...(event.outcome === undefined ? {} : { outcome: event.outcome }),
       ...(event.step_number === undefined ? {} : { step_number: event.step_number }), ...(event.parent_event_id === undefined ? {} : { parent_event_id: event.parent_event_id }),
     }
     checkDraft(draft)
     try {
-      for (const [name, pieces] of lists) payloads[name] = this.#list(name, pieces, event_id, event.capture ?? 'before', left, remembered)
+      this.#name()
+      for (const [name, pieces, owners] of lists) payloads[name] = this.#list(name, pieces, owner, owners, event_id, event.capture ?? 'before', left, remembered)
     } catch (problem) {
       this.#next++
       return this.#refused(event_id, event_type, problem as CounterfoilError)
@@ -106,31 +146,83 @@ export class Stream {
     return this.#hand(draft, remembered)
   }
 
+  /** The reference that stands for the persons of `subject` in this stream. Who is new is named on record before the event. */
+  #owner(subject: Subject | undefined): Owner {
+    if (subject === undefined || subject === null) return undefined
+    const persons = personsOf(subject, MAX_PERSONS)!
+    const name = JSON.stringify(persons)
+    const known = this.#subjects.get(name) ?? this.#naming.find((one) => one.name === name)?.ref
+    if (known !== undefined) return known
+    const ref = randomRef()
+    this.#naming.push({ persons, name, ref })
+    return ref
+  }
+
+  /** Puts on record who the references of this event stand for. Throws what kept one from being accepted: nobody would know whose the content is. */
+  #name(): void {
+    for (const { persons, name, ref } of this.#naming) {
+      const identity = { ...maskPiece({ m: 'json', content: identityOf(persons, 'subject') }, this.#host.masks), of: ref }
+      const draft: Draft = {
+        event_id: uuidv7(this.#host.clock()), event_type: 'subject', session_id: this.session_id, timestamp: formatTime(this.#host.clock()), capture: 'before', facts: { subject: ref }, payloads: { identity }, persons,
+      }
+      const { problem } = this.#hand(draft, [])
+      if (problem !== undefined) throw problem
+      if (this.#subjects.size >= SUBJECTS_KEPT) this.#subjects = new Map([...this.#subjects].slice(SUBJECTS_KEPT / 2))
+      this.#subjects.set(name, ref)
+    }
+  }
+
   /** Content that is often the same again (a system prompt) is recorded once and named after that. */
-  #single(name: string, piece: Piece, event_id: string, left: { bytes: number }, remembered: (() => void)[]): DraftSlot {
-    if (name !== 'system_prompt') return this.#fitting(piece, left)
+  #single(name: string, piece: Piece, owner: Owner, event_id: string, left: { bytes: number }, remembered: (() => void)[]): DraftSlot {
+    if (name !== 'system_prompt') return this.#fitting(piece, owner, left)
     const hash = sha256Hex(`${piece.m}${sha256Hex(piece.content)}`)
-    const old = this.#singles.get(name)
+    const place = owner === undefined ? name : `${name}/${owner}`
+    const old = this.#singles.get(place)
     if (old?.hash === hash) return { same: old.event_id }
-    remembered.push(() => this.#singles.set(name, { hash, event_id }))
-    return this.#fitting(piece, left)
+    remembered.push(() => {
+      if (this.#singles.size >= MEMORIES_KEPT) this.#singles.clear()
+      this.#singles.set(place, { hash, event_id })
+    })
+    return this.#fitting(piece, owner, left)
   }
 
   /** A piece masked, and cut where the event has no room for all of it. */
-  #fitting(piece: Piece, left: { bytes: number }): DraftPayload {
+  #fitting(piece: Piece, owner: Owner, left: { bytes: number }): DraftPayload {
     const payload = maskPiece(piece, this.#host.masks, left.bytes)
     left.bytes -= byteLength(payload)
-    return payload
+    return owner === undefined ? payload : { ...payload, of: owner }
+  }
+
+  /** The memory of lists recorded for `owner`, and the others that such a list may go on from: those of nobody, and of everybody where nobody is named. */
+  #memories(name: string, owner: Owner): { own: ListMemory; all: Iterable<ListMemory> } {
+    let memories = this.#lists.get(name)
+    if (memories === undefined) this.#lists.set(name, (memories = new Map()))
+    let own = memories.get(owner)
+    if (own === undefined) {
+      if (memories.size >= MEMORIES_KEPT) memories.delete([...memories.keys()].find((one) => one !== undefined))
+      memories.set(owner, (own = new ListMemory()))
+    }
+    const nobodys = memories.get(undefined)
+    return { own, all: owner === undefined ? memories.values() : nobodys === undefined ? [own] : [own, nobodys] }
   }
 
   /** A list as a change against the longest recorded prefix. What the event has no room for stands in `context` events before it. */
-  #list(name: string, pieces: readonly Piece[], event_id: string, capture: Capture, left: { count: number; bytes: number }, remembered: (() => void)[]): DraftSlot {
-    let memory = this.#lists.get(name)
-    if (memory === undefined) this.#lists.set(name, (memory = new ListMemory()))
-    const chain = memory.chain(pieces)
-    let base = memory.find(chain)
+  #list(name: string, pieces: readonly Piece[], owner: Owner, owners: readonly string[], event_id: string, capture: Capture, left: { count: number; bytes: number }, remembered: (() => void)[]): DraftSlot {
+    const { own: memory, all } = this.#memories(name, owner)
+    const chain = memory.chain(pieces, owners)
+    let base: Base | undefined
+    let known = 0
+    for (const one of all) {
+      const found = one.find(chain)
+      if (found !== undefined && one === memory) known = found.keep
+      if (found !== undefined && found.keep > (base?.keep ?? 0)) base = found
+    }
     let from = base?.keep ?? 0
-    const payloads = pieces.slice(from).map((piece) => maskPiece(piece, this.#host.masks))
+    const payloads = pieces.slice(from).map((piece, i): DraftPayload => {
+      const said = owners[from + i]!
+      const of = said === EVENTS ? owner : said === NOBODYS ? undefined : said
+      return of === undefined ? maskPiece(piece, this.#host.masks) : { ...maskPiece(piece, this.#host.masks), of }
+    })
     const sizes = payloads.map(byteLength)
     let bytes = sizes.reduce((sum, size) => sum + size, 0)
     let done = 0
@@ -144,15 +236,16 @@ export class Stream {
         event_id: id, event_type: 'context', session_id: this.session_id, timestamp: formatTime(this.#host.clock()), capture, facts: {},
         payloads: { [name]: base === undefined ? { add } : { base: base.event_id, keep: base.keep, add } },
       }
-      const known = from
-      const recorded = this.#hand(context, [() => memory.remember(chain, id, known, to)])
+      const since = Math.min(known, from)
+      const recorded = this.#hand(context, [() => memory.remember(chain, id, since, to)])
       if (recorded.problem !== undefined) throw recorded.problem // without it the list would be another one
       base = { event_id: id, keep: to }
       from = to
       done += count
       bytes -= taken
     }
-    remembered.push(() => memory.remember(chain, event_id, from))
+    const since = Math.min(known, from)
+    remembered.push(() => memory.remember(chain, event_id, since))
     const add = payloads.slice(done)
     left.count -= add.length
     left.bytes -= bytes

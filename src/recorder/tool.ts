@@ -4,16 +4,21 @@ import { performance } from 'node:perf_hooks'
 import { MisuseError } from '../base/errors.ts'
 import type { JsonSchema, ObjectSchema } from '../event/public.ts'
 import { quote } from '../event/label.ts'
+import type { Subject } from '../event/model-call.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { errorText, isA, jsonPiece, messageOf } from './content.ts'
 import type { AgentSession } from './session.ts'
+import { currentSubject, personsOf } from './subject.ts'
 
 /** The Standard Schema interface (standardschema.dev, version 1): what zod, valibot and arktype schemas have. Only types. */
 export interface StandardSchema<Out> { readonly '~standard': { readonly version: 1; readonly vendor: string; readonly validate: (value: unknown) => unknown; readonly types?: { readonly input: unknown; readonly output: Out } | undefined } }
 
-/** `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without. */
-export interface ToolPolicy<In = unknown> { readonly risk?: Risk; readonly approval?: Approver<In> | boolean; readonly when?: (input: In) => boolean }
+/**
+ * `subject` says of whom a call is: of its input, as it was recorded, gives whose the input, the output, errors, approvals and all recorded meanwhile are.
+ * `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without.
+ */
+export interface ToolPolicy<In = unknown> { readonly risk?: Risk; readonly subject?: (input: In) => Subject | undefined; readonly approval?: Approver<In> | boolean; readonly when?: (input: In) => boolean }
 
 export interface ToolDefinition<In> extends ToolPolicy<In> { readonly name: string; readonly description?: string; readonly input?: StandardSchema<In>; readonly input_schema?: JsonSchema }
 
@@ -39,18 +44,23 @@ export interface RunnableTool { readonly name?: string; run?: (...args: never[])
 export const RISKS: readonly string[] = ['low', 'medium', 'high', 'critical']
 
 type CurrentSession = () => AgentSession
+type ToolPolicyNamed = { readonly name?: string; readonly subject?: (input: never) => unknown }
+type Subjects = Map<string, (input: never) => unknown>
 
 /** `tool(definition, run)` or `tool(sdkTool, policy)`. */
-export function makeTool(definition: object, run: unknown, session: () => AgentSession): unknown {
+export function makeTool(definition: object, run: unknown, session: () => AgentSession, subjects: Subjects): unknown {
   if (typeof definition !== 'object' || definition === null) throw new MisuseError('bad_tool', `tool: expected a definition or a tool object, got ${typeof definition}`, "trail.tool({ name: 'refund', … }, async (input) => …)")
-  return typeof run === 'function' ? toolOf(definition as never, run as never, session) : wrapTool(definition as never, (run ?? {}) as never, session)
+  const tool = typeof run === 'function' ? toolOf(definition as never, run as never, session) : wrapTool(definition as never, (run ?? {}) as never, session)
+  const { name = (definition as ToolPolicyNamed).name, subject } = (typeof run === 'function' ? definition : (run ?? {})) as ToolPolicyNamed
+  if (name !== undefined && subject !== undefined) subjects.set(name, subject)
+  return tool
 }
 
 /** Makes a tool of `run`. The session is looked up at each call, so a tool is made once, at module scope. */
 export function toolOf<In, Out>(given: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>, current: CurrentSession): Tool<In, Out> {
   const definition: ToolDefinition<In> = { ...given }
   checkDefinition(definition)
-  if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, '')
+  if (typeof run !== 'function') throw new MisuseError('bad_tool', `tool: expected a function that runs ${definition.name}, got ${typeof run}`, "trail.tool({ name: 'refund', … }, async (input) => …)")
   const act = async (input: unknown, call_id: string | undefined): Promise<Out> => {
     const session = current()
     return perform(new ToolAct(session, definition as ActPolicy, input, call_id), async (taken, context) => run((await validated(definition, taken)) as In, context))
@@ -154,6 +164,7 @@ class ToolAct {
   #recorded: RecordedApproval | undefined
   #unfit: { error: unknown } | undefined
   #event_id = ''
+  #subject: Subject | undefined
   #began = 0
 
   // The tool gets the value parsed from what was recorded, never the caller's object, which may change while a human thinks.
@@ -172,13 +183,18 @@ class ToolAct {
     if (!this.#plain && (this.#copy === undefined || asksFirst(this.#policy))) {
       this.#unfit = { error: new InvalidInput(`tool ${name}: the input is not JSON, so what would run is not what was recorded`) }
     }
+    try {
+      this.#subject = subjectOf(this.#policy, this.#text)
+    } catch (error) {
+      this.#unfit ??= { error: new InvalidInput(`tool ${name}: nobody can say whose this input is: ${messageOf(error)}`) }
+    }
     if (this.#unfit === undefined && asksFirst(this.#policy)) await this.#ask(risk)
-    const intent = this.#session.beginTool(name, this.#text, { risk, call_id: this.#call_id, approval: this.#recorded })
+    const intent = this.#session.beginTool(name, this.#text, { risk, subject: this.#subject, call_id: this.#call_id, approval: this.#recorded })
     this.#event_id = intent.event_id
     try {
       await this.#session.guard(intent, risk, this.#recorded !== undefined)
     } catch (error) {
-      this.#session.endTool(intent.event_id, { tool_name: name, call_id: this.#call_id, outcome: 'denied', error })
+      this.#session.endTool(intent.event_id, { tool_name: name, call_id: this.#call_id, outcome: 'denied', error, subject: this.#subject })
       throw heldBack(error)
     }
     this.#began = performance.now()
@@ -196,11 +212,11 @@ class ToolAct {
 
   /** Runs a part of the act: what is recorded meanwhile belongs to it. */
   within<R>(run: () => R): R {
-    return this.#session.act(this.#event_id, run)
+    return this.#session.act(this.#event_id, this.#subject, run)
   }
 
   end(result: { outcome: Outcome; output?: unknown; error?: unknown }): void {
-    this.#session.endTool(this.#event_id, { tool_name: this.#policy.name, call_id: this.#call_id, execution_time_ms: performance.now() - this.#began, ...result })
+    this.#session.endTool(this.#event_id, { tool_name: this.#policy.name, call_id: this.#call_id, execution_time_ms: performance.now() - this.#began, subject: this.#subject, ...result })
   }
 
   /** Whoever looks at the input (a question, an approver) gets a copy of its own: what they change in it is neither recorded nor run. */
@@ -214,7 +230,7 @@ class ToolAct {
       return
     }
     if (when !== undefined && !asks(name, when(input))) return
-    const recorded = await this.#session.ask({ tool_name: name, tool_input: JSON.parse(this.#text) as unknown, risk }, typeof approval === 'function' ? approval : undefined, this.#call_id)
+    const recorded = await this.#session.ask({ tool_name: name, tool_input: JSON.parse(this.#text) as unknown, risk, ...(this.#subject === undefined ? {} : { subject: this.#subject }) }, typeof approval === 'function' ? approval : undefined, this.#call_id)
     if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
     this.#recorded = recorded
   }
@@ -227,6 +243,14 @@ function textOf(input: unknown): { text: string; plain: boolean } {
   } catch {
     return { text: jsonPiece(input)!.content as string, plain: false }
   }
+}
+
+/** Whose the recorded input is, as the tool says. */
+function subjectOf({ subject }: ActPolicy, text: string): Subject | undefined {
+  if (subject === undefined) return currentSubject()
+  const said = subject(JSON.parse(text))
+  personsOf(said)
+  return said === undefined ? currentSubject() : said
 }
 
 function copyOf(input: unknown): { value: unknown } | undefined {
@@ -282,17 +306,18 @@ function withoutMeta(schema: JsonSchema): JsonSchema {
   return rest
 }
 
-const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'approval', 'when', 'copies'])
+const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'subject', 'approval', 'when', 'copies'])
 
-function checkDefinition(definition: { readonly name?: string | undefined; readonly risk?: Risk; readonly approval?: unknown; readonly when?: unknown }): void {
+function checkDefinition(definition: { readonly name?: string | undefined; readonly risk?: Risk; readonly subject?: unknown; readonly approval?: unknown; readonly when?: unknown }): void {
   // a misspelt `approval` would be an act that nobody was asked about
-  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, approval, when')
-  const { name, risk, approval, when } = definition
-  if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, '')
-  if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, '')
-  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, got ${quote(approval)}`, '')
+  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, subject, approval, when')
+  const { name, risk, approval, when, subject } = definition
+  if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, 'give it the name that the model knows it by')
+  if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, 'name one of them, or leave risk out for low')
+  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, got ${quote(approval)}`, "approval: true asks the trail's approve; a function asks whom it asks")
+  if (subject !== undefined && typeof subject !== 'function') throw new MisuseError('bad_subject', `tool: expected subject to be a function of the input, got ${quote(subject)}`, "subject: ({ customer_id }) => customer_id")
   if (when === undefined) return
-  if (typeof when !== 'function') throw new MisuseError('bad_approval', `tool: expected when to be a function, got ${quote(when)}`, '')
+  if (typeof when !== 'function') throw new MisuseError('bad_approval', `tool: expected when to be a function, got ${quote(when)}`, 'when: (input) => input.amount > 50; leave it out to ask about every input')
   if (!asksFirst({ approval } as ToolPolicy)) throw new MisuseError('bad_approval', 'tool: expected an approval beside when, got none', "add approval: true, or a function that asks a person")
 }
 

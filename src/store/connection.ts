@@ -123,7 +123,7 @@ function storeError(error: unknown, name: string): unknown {
     const taken = TAKEN.find(([columns]) => error.message === `UNIQUE constraint failed: ${columns}`)
     if (taken !== undefined) return new StoreError(taken[1], `store: ${name}: expected ${taken[2]}, got one that is taken`, 'read the log again before deciding what to append', { cause: error })
     const code = error.errcode === 1811 ? 'append_only' : 'conflict' // SQLITE_CONSTRAINT_TRIGGER
-    return new StoreError(code, `store: ${name}: ${error.message}`, '', { cause: error })
+    return new StoreError(code, `store: ${name}: ${error.message}`, 'counterfoil verify compares the rows with the log', { cause: error })
   }
   return new StoreError('sqlite', `store: ${name}: expected success, got ${got}`, 'report this with the message', { cause: error })
 }

@@ -91,6 +91,8 @@ export interface StoreView {
   /** Ascending by scope, then key. */
   contentPage(after: ContentKey | undefined, limit: number): Promise<ContentRow[]>
   subjectScopes(subject: Uint8Array): Promise<Uint8Array[]>
+  /** Whose content these scopes hold: the other way round. */
+  subjects(scopes: readonly Uint8Array[]): Promise<SubjectRow[]>
   spools(): Promise<SpoolRow[]>
   streams(): Promise<StreamRow[]>
   /** Row counts by table, for `doctor` and `verify`. */

@@ -138,7 +138,7 @@ export class SqliteView implements StoreView {
   }
 
   async findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]> {
-    if (!/^[0-9a-f-]{1,36}$/.test(digits)) throw new MisuseError('digits', `store: expected 1 to 36 lower-case hex digits and hyphens, got ${JSON.stringify(digits.slice(0, 64))}`, '')
+    if (!/^[0-9a-f-]{1,36}$/.test(digits)) throw new MisuseError('digits', `store: expected 1 to 36 lower-case hex digits and hyphens, got ${JSON.stringify(digits.slice(0, 64))}`, 'give the beginning or the end of an id as it is shown')
     const found: { kind: 'event' | 'session'; id: string }[] = []
     for (const kind of ['session', 'event'] as const) {
       const id = `${kind}_id`
@@ -219,6 +219,11 @@ export class SqliteView implements StoreView {
 
   async subjectScopes(subject: Uint8Array): Promise<Uint8Array[]> {
     return rowsOf<{ scope: Uint8Array }>({ scope: 'blob' }, this.db, 'SELECT DISTINCT scope FROM subjects NOT INDEXED WHERE log_id = ? AND subject = ? ORDER BY scope', this.logId, subject).map(({ scope }) => scope)
+  }
+
+  async subjects(scopes: readonly Uint8Array[]): Promise<SubjectRow[]> {
+    const sql = 'SELECT subject, scope FROM subjects WHERE log_id = ? AND scope = ? AND subject <> zeroblob(32) ORDER BY subject'
+    return scopes.flatMap((scope) => rowsOf<SubjectRow>({ subject: 'blob', scope: 'blob' }, this.db, sql, this.logId, scope))
   }
 
   async spools(): Promise<SpoolRow[]> {

@@ -284,6 +284,7 @@ export function storeSuite(driver: Driver, { describe, it }: Runner): void {
         same(await view.places(1, 3), places.slice(2))
         same(await view.subjectScopes(bytes(32, 'person')), [scopes[1]!.scope, scopes[3]!.scope].sort(order))
         same(await view.subjectScopes(bytes(32, 'nobody')), [])
+        same(await view.subjects([scopes[3]!.scope, scopes[0]!.scope, scopes[1]!.scope]), [3, 1].map((i) => ({ subject: bytes(32, 'person'), scope: scopes[i]!.scope })))
       })
     })
 
@@ -308,6 +309,7 @@ export function storeSuite(driver: Driver, { describe, it }: Runner): void {
         same((await view.places(0, 99)).map(({ segment }) => segment), [3, 4])
         same((await view.contentPage(undefined, 9)).map(({ segment }) => segment), [3])
         same(await view.subjectScopes(bytes(32, 'subject 0')), [])
+        same(await view.subjects([0, 1, 2].map((i) => scope(i).scope)), [{ subject: bytes(32, 'subject 1'), scope: scope(1).scope }])
         same(await view.subjectScopes(bytes(32, 'subject 1')), [scope(1).scope])
         const { scopes, segments, places, contents, subjects } = await view.counts() as Record<string, number>
         assert.deepEqual([scopes, segments, places, contents, subjects], [1, 2, 2, 1, 1])

@@ -45,7 +45,7 @@ export class AgentAuditTrail implements AsyncDisposable {
   logLlmCall(
     messages: readonly unknown[] | null, response_text: string | null, tool_calls: readonly unknown[] | null, tokens: Tokens | null = {}, step?: number | null,
   ): string {
-    if (messages !== null && messages !== undefined && !Array.isArray(messages)) throw new MisuseError('bad_messages', `logLlmCall: expected an array of messages, got ${typeof messages}`, '')
+    if (messages !== null && messages !== undefined && !Array.isArray(messages)) throw new MisuseError('bad_messages', `logLlmCall: expected an array of messages, got ${typeof messages}`, "pass what was sent to the model: [{ role: 'user', content: '…' }]")
     const place = placeOf(step)
     const { label: model_id, odd: model_name } = this.#model
     const call = this.#session.recordAfter('llm_call', { provider: 'unknown', model_id, input_messages: messages ?? [], ...(model_name === undefined ? {} : { model_name }), ...place })

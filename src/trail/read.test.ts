@@ -147,3 +147,22 @@ describe('reading back', () => {
     expect((await trail.events({ session_id }).all()).map(({ step_number }) => step_number)).toEqual([0, 1, 2, 1, 2, 40, 41, 41, 41])
   })
 })
+
+describe('why without a name', () => {
+  test('asks about what the command asks about: a refused request of high risk before a harmless act', async () => {
+    const { trail } = scratchTrail({ approve: async () => ({ decision: 'rejected', approver_id: 'lead-2' }) })
+    expect(await trail.why()).toBeUndefined()
+    const pay = trail.tool({ name: 'pay', risk: 'high', approval: true }, () => 'paid')
+    const look = trail.tool({ name: 'look' }, () => 'there')
+    await trail.session({ agent_id: 'a' }, async () => { await pay.run({ amount: 42 }); await look.run({}) })
+    await trail.session({ agent_id: 'a' }, async () => { await look.run({}) })
+    expect(await trail.why()).toMatchObject({ event: { event_type: 'approval_request', tool_name: 'pay' }, approval: { status: 'rejected' } })
+  })
+
+  test('reads the sessions that the act\'s came from', async () => {
+    const { trail } = scratchTrail()
+    const refund = trail.tool({ name: 'refund', risk: 'high' }, () => 'done')
+    await trail.session({ agent_id: 'a', user_message: 'refund order 118255, please' }, (session) => session.agent({ agent_id: 'b', instructions: 'do it' }, async () => { await refund.run({ order_id: '118255' }) }))
+    expect((await trail.why())!.values).toMatchObject([{ path: 'order_id', status: 'traced', source: { kind: 'user_message', index: 1 } }])
+  })
+})

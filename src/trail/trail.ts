@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
 import { checkMasks, defaultMasks, type Mask } from '../event/mask.ts'
-import { MODEL_CALLS, type ModelCallSink } from '../event/model-call.ts'
+import { MODEL_CALLS, type ModelCallSink, type Subject } from '../event/model-call.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { label, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
@@ -17,15 +17,14 @@ import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
 import { LOCAL_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
+import { runAbout } from '../recorder/subject.ts'
 import { makeTool, RISKS } from '../recorder/tool.ts'
 import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
-import { riskiest, why } from '../why/why.ts'
+import { lastWorthAsking, withParents } from '../why/pick.ts'
+import { why } from '../why/why.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
 import type { EventQuery, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
-
-/** How many of the newest sessions `why()` looks through for an act of high risk. */
-const SESSIONS_LOOKED_AT = 200
 
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
@@ -79,15 +78,18 @@ function copyOfMask(mask: Mask): Mask {
 }
 
 function expectType(name: string, value: unknown, type: 'string' | 'function'): void {
-  if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, '')
+  if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, `pass a ${type}, or leave ${name} out for the default`)
 }
 
 function checkPolicy(name: string, policy: { readonly [risk: string]: string } | undefined, known: readonly string[]): void {
   for (const [risk, value] of Object.entries(policy ?? {})) {
-    if (!RISKS.includes(risk)) throw new MisuseError('bad_risk', `trail: expected ${name} to name risks (${RISKS.join(', ')}), got ${quote(risk)}`, '')
-    if (!known.includes(value)) throw new MisuseError('bad_option', `trail: expected ${name}.${risk} to be one of ${known.join(', ')}, got ${quote(value)}`, '')
+    if (!RISKS.includes(risk)) throw new MisuseError('bad_risk', `trail: expected ${name} to name risks (${RISKS.join(', ')}), got ${quote(risk)}`, `${name}: { high: '${known[2] ?? known[0]!}' }`)
+    if (!known.includes(value)) throw new MisuseError('bad_option', `trail: expected ${name}.${risk} to be one of ${known.join(', ')}, got ${quote(value)}`, `name one of them, or leave ${risk} out for the default`)
   }
 }
+
+/** A session as the ledger knows it; `about` is whom it said at its start that it is about. */
+type Summary = SessionSummary & { root_session_id: string; about?: { ref: string; subject?: readonly string[] } }
 
 class LocalTrail implements AsyncDisposable {
   readonly path: string
@@ -119,7 +121,7 @@ class LocalTrail implements AsyncDisposable {
       sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
       policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure } },
-      approve: options.approve, ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
+      approve: options.approve, subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
     }
   }
 
@@ -145,10 +147,10 @@ class LocalTrail implements AsyncDisposable {
 
   async resume(session_id: string): Promise<AgentSession> {
     checkSessionId(session_id)
-    const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
+    const known = await this.#ledger.call<Summary | undefined>('summary', session_id)
     if (known === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
-    const { user_id, root_session_id } = known
-    return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}) })
+    const { user_id, root_session_id, about } = known
+    return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}), ...(about === undefined ? {} : { about }) })
   }
 
   record(event_type: string, event: { readonly [name: string]: unknown }): ReturnType<AgentSession['record']> {
@@ -159,12 +161,16 @@ class LocalTrail implements AsyncDisposable {
     return this.#current('log').log(name, content, step_number)
   }
 
+  about<R>(subject: Subject, fn: () => R): R {
+    return runAbout(subject, fn)
+  }
+
   llm<R>(call: { readonly [name: string]: unknown }, run: () => Promise<R>, read: (result: Awaited<R>) => { readonly [name: string]: unknown }): Promise<R> {
     return this.#current('llm').llm(call, run, read)
   }
 
   tool(definition: object, run?: unknown): unknown {
-    return makeTool(definition, run, () => this.#current('a tool'))
+    return makeTool(definition, run, () => this.#current('a tool'), this.#host.subjects)
   }
 
   async approval(action: Parameters<AgentSession['approval']>[0]): ReturnType<AgentSession['approval']> {
@@ -206,12 +212,13 @@ class LocalTrail implements AsyncDisposable {
   }
 
   /** One session, looked up and not searched for, where it is as `search` says. */
-  async #theSession(session_id: string, { agent_id, user_id, outcome, since, until, open, text }: SessionSearch): Promise<SessionSummary[]> {
-    const known = await this.#ledger.call<(SessionSummary & { root_session_id: string }) | undefined>('summary', session_id)
+  async #theSession(session_id: string, { agent_id, user_id, subject, outcome, since, until, open, text }: SessionSearch): Promise<SessionSummary[]> {
+    const known = await this.#ledger.call<Summary | undefined>('summary', session_id)
     if (known === undefined || known.agent_id === '') return [] // the ledger's own is none
-    const { root_session_id: _, ...summary } = known
+    const { root_session_id: _, about: __, ...summary } = known
     const isSo = (agent_id ?? summary.agent_id) === summary.agent_id && (user_id ?? summary.user_id) === summary.user_id && (outcome ?? summary.outcome) === summary.outcome
       && (since === undefined || summary.started_at >= since) && (until === undefined || summary.started_at < until) && (open === undefined || open === (summary.state !== 'ended'))
+    if (subject !== undefined && !(await this.sessions({ subject }).all()).some((one) => one.session_id === session_id)) return []
     return isSo && (text === undefined || (await this.events({ session_id, text }).first()) !== undefined) ? [summary] : []
   }
 
@@ -237,27 +244,17 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async why(event_id?: string): Promise<Why | undefined> {
-    let session_id: string | undefined
-    let target = event_id
-    if (target === undefined) {
-      let act: ViewEvent | undefined
-      let looked = 0
-      for await (const session of this.sessions()) {
-        if (session.steps === 0 && Object.keys(session.tools).length === 0) continue
-        const found = riskiest(await this.#ledger.call<ViewEvent[]>('session', session.session_id))
-        const risky = found !== undefined && (found['risk'] === 'high' || found['risk'] === 'critical')
-        if (risky) act = found
-        act ??= found
-        if (risky || ++looked >= SESSIONS_LOOKED_AT) break
-      }
-      if (act === undefined) return undefined
-      ;({ session_id, event_id: target } = act)
+    const eventsOf = (session_id: string): Promise<ViewEvent[]> => this.#ledger.call<ViewEvent[]>('session', session_id)
+    let event: ViewEvent | undefined
+    if (event_id === undefined) {
+      event = await lastWorthAsking(this.sessions(), eventsOf)
+      if (event === undefined) return undefined
     } else {
-      const placed = await this.#ledger.call<{ index: number } | undefined>('find', target)
-      if (placed === undefined) throw new StoreError('no_event', `why: event ${target} is not in this trail`, 'counterfoil show lists the events of a session')
-      session_id = (await this.#ledger.call<ViewEvent>('at', placed.index)).session_id
+      const placed = await this.#ledger.call<{ index: number } | undefined>('find', event_id)
+      if (placed === undefined) throw new StoreError('no_event', `why: event ${event_id} is not in this trail`, 'counterfoil show lists the events of a session')
+      event = await this.#ledger.call<ViewEvent>('at', placed.index)
     }
-    return why(await this.#ledger.call<ViewEvent[]>('session', session_id), target)
+    return why(await withParents(event.session_id, eventsOf), event.event_id)
   }
 
   async prove(event_id: string): Promise<string> {
@@ -266,10 +263,9 @@ class LocalTrail implements AsyncDisposable {
     return proof
   }
 
-  async erase(what: { session_id?: string; user_id?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
+  async erase(what: { session_id?: string; user_id?: string; subject?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
-    if ((what.session_id === undefined) === (what.user_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', '')
-    const done = await this.#ledger.call<Erased>('erase', { ...(what.session_id === undefined ? { user_id: what.user_id } : { session_ids: [what.session_id] }), ...because })
+    const done = await this.#ledger.call<Erased>('erase', { ...eraseOrder(what), ...because })
     return { event_id: done.event_id, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
   }
 
@@ -322,10 +318,23 @@ function parentOf(session: AgentSession | undefined, host: SessionHost): { paren
   return session === undefined || session.ended || !session.isOf(host) ? {} : { parent: session }
 }
 
+const ERASE_NEXT = "pass { session_id } for a session, { user_id } for a person, or { session_id, subject } for what is of a person in a session"
+
+/** What is misspelt would erase more, or something else. */
+function eraseOrder(what: { session_id?: string; user_id?: string; subject?: string }): { session_ids?: string[]; user_id?: string } {
+  const { session_id, user_id, subject, ...rest } = what ?? {}
+  const [odd] = Object.keys(rest)
+  if (odd !== undefined) throw new MisuseError('erase_what', `erase: expected session_id, user_id or subject, got ${quote(odd)}`, ERASE_NEXT)
+  for (const [name, id] of Object.entries({ session_id, user_id, subject })) if (id !== undefined && (typeof id !== 'string' || id === '')) throw new MisuseError('erase_what', `erase: expected ${name} to be an id, got ${quote(id)}`, ERASE_NEXT)
+  if ((session_id === undefined) === (user_id === undefined) || (subject !== undefined && session_id === undefined)) throw new MisuseError('erase_what', 'erase: expected a session_id or a user_id, and not both', ERASE_NEXT)
+  const person = user_id ?? subject
+  return { ...(session_id === undefined ? {} : { session_ids: [session_id] }), ...(person === undefined ? {} : { user_id: person }) }
+}
+
 const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
 const EVENT_TYPES: readonly string[] = Object.keys(VOCABULARY)
 const CALL_TYPES: readonly string[] = ['llm_call', 'tool_call']
-const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'open', 'text'])
+const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'subject', 'outcome', 'since', 'until', 'open', 'text'])
 
 /** A filter that is misspelt would give back everything. */
 function checkQuery<Q extends object>(query: Q, known: ReadonlySet<string>): Q {
@@ -356,7 +365,7 @@ function unknownType(type: unknown, known: readonly string[]): MisuseError {
 
 function times(since: Date | undefined, until: Date | undefined): { since?: string; until?: string } {
   for (const [name, date] of [['since', since], ['until', until]] as const) {
-    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime()))) throw new MisuseError('bad_query', `trail: expected ${name} to be a Date, got ${date instanceof Date ? 'an invalid one' : quote(date)}`, '')
+    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime()))) throw new MisuseError('bad_query', `trail: expected ${name} to be a Date, got ${date instanceof Date ? 'an invalid one' : quote(date)}`, `${name}: new Date('2026-11-21T08:00Z')`)
   }
   return { ...(since === undefined ? {} : { since: since.toISOString() }), ...(until === undefined ? {} : { until: until.toISOString() }) }
 }

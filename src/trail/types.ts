@@ -2,7 +2,7 @@
 
 import type { CounterfoilError } from '../base/errors.ts'
 import type { Mask } from '../event/mask.ts'
-import type { ModelCallSource } from '../event/model-call.ts'
+import type { ModelCallSource, Subject } from '../event/model-call.ts'
 import type { AuditEvent, EventInputs, EventType, Json, LLMCall, Place, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import type { Action, Approval, Approver } from '../recorder/approval.ts'
@@ -49,6 +49,8 @@ export interface Recorder extends ModelCallSource {
   log(name: string, content: Json, step_number?: number): Recorded
   /** A model call told by hand: recorded before `run` begins and after it ended. */
   llm<R>(call: EventInputs['llm_call'] & Place, run: () => Promise<R>, read: (result: Awaited<R>) => EventInputs['llm_result']): Promise<R>
+  /** Runs `fn` with everything recorded meanwhile said to be of `subject`: model calls, events, tools, sessions begun in it. That of a session makes it the current one. */
+  about<R>(subject: Subject, fn: () => R): R
   /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
   tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>
   /** An SDK's tool object, on the record; everything else about it is as it was. */
@@ -58,8 +60,8 @@ export interface Recorder extends ModelCallSource {
 }
 
 export interface EventQuery<K> { readonly session_id?: string; readonly event_type?: K | readonly K[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly text?: string }
-/** With a `session_id` one session is looked up. */
-export interface SessionQuery { readonly session_id?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly text?: string }
+/** With a `session_id` one session is looked up. `user_id` is whom it is for, `subject` anybody of whom it has content. */
+export interface SessionQuery { readonly session_id?: string; readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly text?: string }
 
 export interface VerifyOptions { readonly require?: readonly Property[] }
 
@@ -82,12 +84,18 @@ export interface Trail extends Recorder, AsyncDisposable {
   calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>
   /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
   verify(options?: VerifyOptions): Promise<Verdict>
-  /** Where an act came from. Without an id: the last tool call of risk high or above in the newest 200 sessions, else the last tool call; undefined when there is none. */
+  /**
+   * Where an act came from, also out of the sessions that its session came from. Without an id: of the newest 200 sessions the last act of risk high or
+   * above, done or only asked for, else the last tool call; undefined when there is none.
+   */
   why(event_id?: string): Promise<Why | undefined>
   /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
   prove(event_id: string): Promise<string>
-  /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
-  erase(what: { readonly session_id: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string; readonly actor?: string }): Promise<Receipt>
+  /**
+   * Destroys the content of a session with its child sessions; of a person, wherever it is said to be theirs (`user_id`); or of a person in one
+   * session and its child sessions. Proofs go on verifying.
+   */
+  erase(what: { readonly session_id: string; readonly subject?: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string; readonly actor?: string }): Promise<Receipt>
   /** Resolves when everything accepted so far has reached `level` (default durable). */
   flush(level?: Level): Promise<void>
   status(): TrailStatus
@@ -101,7 +109,7 @@ export interface Session extends Recorder, AsyncDisposable {
   /** Makes it the current session of this async context while `fn` runs. */
   run<R>(fn: () => R): R
   /** Hands work to another agent: a child session, ended when `run` is done. */
-  agent<R>(facts: AgentFacts & { readonly instructions?: string }, run: (child: Session) => R | Promise<R>): Promise<R>
+  agent<R>(facts: AgentFacts & { readonly instructions?: string; readonly subject?: Subject }, run: (child: Session) => R | Promise<R>): Promise<R>
   /** A person steps in. */
   intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: { readonly actor: string; readonly note?: string }): Recorded
   /** Lays the session down, for `trail.resume(session_id)`. */

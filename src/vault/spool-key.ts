@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { StoreError } from '../base/errors.ts'
+import { StoreError, messageOf } from '../base/errors.ts'
 import { openDiskFolder } from './key-folder.ts'
 import { formatSecretKey, parseSecretKey } from './key-text.ts'
 
@@ -28,6 +28,6 @@ export function openSpoolKey(home: string): Uint8Array {
     return parseSecretKey(folder.read(FILE)!, 'spool', SPOOL_ORIGIN)
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause
-    throw new StoreError('key_malformed', `vault: ${join(home, FILE)}: ${cause.message}`, 'restore it from a copy; without it what is left in spools cannot be read', { cause })
+    throw new StoreError('key_malformed', `vault: ${join(home, FILE)}: ${messageOf(cause)}`, 'restore it from a copy; without it what is left in spools cannot be read', { cause })
   }
 }

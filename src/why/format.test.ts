@@ -106,3 +106,20 @@ test('a text is fitted to columns, not characters', () => {
   expect(fit('abc', 3)).toBe('abc')
   fc.assert(fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 30 }), (text, width) => columns(fit(text, width)) <= width))
 })
+
+test('an id is shown whole, and the others keep their column', () => {
+  const uuid = '019ab1c2-0000-7000-8000-00000000c0de'
+  const lines = linesOf(why(session({ ...REFUND, refund_id: uuid, note: 'as long as this sentence is, it is cut' }, { id: uuid, amount: 42 }), 'event-23'), 110)
+  expect(lines.join('\n')).toContain(`"${uuid}"`)
+  expect(lines.join('\n')).toContain('"as long as this s…"')
+  expect(lines.filter((line) => columns(line) > 110)).toEqual([])
+  expect(lines.find((line) => line.includes('  amount'))).toMatch(/^ {2}amount {7}42 {17,22}first in/)
+})
+
+test('a request says once how it was answered, and a handoff whether a model asked for it', () => {
+  const request = rowsOf(why(session(), 'event-21'))
+  expect(request.filter(({ index }) => index === 22).map(({ label }) => label)).toEqual(['approved'])
+  expect(request.map(({ kind }) => kind)).not.toContain('happened')
+  const handoff = [...session(), { ...viewEvent(25, 'handoff', { to_agent_id: 'helper', instructions: 'look it up' }), session_id: '0000-7f3a91c2' }]
+  expect(rowsOf(why(handoff, 'event-25')).find(({ label }) => label === 'asked for')?.text).toBe('no model call on record is linked to it')
+})

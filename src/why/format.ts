@@ -53,9 +53,11 @@ function next({ about, event }: Why): Row[] {
   return [{ label: 'next', text: about.act_index === null ? `counterfoil show ${event.session_id.slice(-8)}` : `counterfoil why '#${about.act_index}'`, index: about.act_index, kind: 'unknown' }]
 }
 
+const ACTS = new Set(['tool_call', 'handoff'])
+
 function asked({ asked_for: asked, unread_answers: unread, event, about, approval }: Why): Row[] {
-  const askable = event.event_type === 'tool_call' || about?.explained === true || (event.event_type.startsWith('approval_') && approval.request_index !== null)
-  if (asked === null) return !askable ? [] : [{ label: 'asked for', text: notAsked(unread), index: unread[0]?.index ?? null, kind: 'asked' }]
+  const askable = ACTS.has(event.event_type) || about?.explained === true || (event.event_type.startsWith('approval_') && approval.request_index !== null)
+  if (asked === null) return !askable ? [] : [{ label: 'asked for', text: event.event_type === 'handoff' ? 'no model call on record is linked to it' : notAsked(unread), index: unread[0]?.index ?? null, kind: 'asked' }]
   const verb = asked.by === 'output' ? 'written by' : asked.by === 'parent' && asked.absent !== null && event.call_id === null ? 'the act names as its parent what was said by' : 'by'
   const model = asked.model_id === null ? '' : ` (${visible(asked.model_id)})`
   const how = asked.by === 'name_and_input' ? '; linked by tool name and equal input' : ''
@@ -98,10 +100,10 @@ function tail(text: string, width: number): string {
 
 function values(why: Why, room: number, width: number): Row[] {
   const texts = why.values.map((value) => valueText(value, why, VALUE))
-  const widest = Math.max(0, ...texts.map(columns))
+  const widest = Math.max(0, ...texts.map(columns).filter((wide) => wide <= VALUE)) // an id longer than that has its line to itself
   return why.values.flatMap((value, i) => {
     const text = texts[i] ?? ''
-    const lead = `${text}${' '.repeat(widest - columns(text))}  `
+    const lead = `${text}${' '.repeat(Math.max(0, widest - columns(text)))}  `
     return [...valueRows(why, value, lead, room, labelOf(value, width)), ...partRows(value, room)]
   })
 }
@@ -132,8 +134,12 @@ function valueRows(why: Why, value: Value, lead: string, room: number, label: st
 
 function valueText(value: Value, { event }: Why, width: number): string {
   if (value.reason === 'absent') return value.path === '' && event.input instanceof Absent ? event.input.toString() : '[not readable]'
-  return typeof value.value === 'string' ? shortQuote(quote(value.value), width) : String(value.value)
+  return typeof value.value === 'string' ? shortQuote(quote(value.value), ID.test(value.value) ? Math.max(width, ID_WIDTH) : width) : String(value.value)
 }
+
+// What one copies into the next question: never cut, where it is no longer than ids are.
+const ID = /^[A-Za-z0-9._:/+@-]{1,44}$/
+const ID_WIDTH = 46
 
 function lineKind({ status, source }: Value): LineKind {
   return status === 'unknown' ? 'nowhere' : status === 'traced' && source?.trust === 'untrusted' ? 'untrusted' : status
@@ -240,6 +246,7 @@ function decision(one: Decision, approval: Approval): string {
 }
 
 function happened({ happened, event }: Why): Row[] {
+  if (event.event_type === 'approval_request') return [] // the answers stand above, as approvals
   if (happened === null) return event.event_type === 'tool_call' ? [{ label: 'happened', text: 'no result on record', index: null, kind: 'happened' }] : []
   const error = happened.error === null && happened.error_type === null ? '' : `: ${happened.error_type === null ? '' : `${visible(happened.error_type)} `}${happened.error === null ? '' : quote(happened.error)}`
   const more = happened.more.length === 0 ? '' : `; further results ${happened.more.slice(0, 3).map((index) => `#${index}`).join(', ')}`

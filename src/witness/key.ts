@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { ed25519Key, signEd25519, type Ed25519Key } from '../base/ed25519-key.ts'
-import { MisuseError, StoreError } from '../base/errors.ts'
+import { MisuseError, StoreError, messageOf } from '../base/errors.ts'
 import { COSIGNATURE_ED25519, formatSignerKey, formatVerifierKey, parseSignerKey, verifierKey, type NoteSigner, type VerifierKey } from '../log/note.ts'
 
 /** What a witness signs with: pass it to `cosignatureSigner`. */
@@ -29,7 +29,7 @@ export function parseWitnessKey(text: string, path: string): WitnessKey {
     return { name, keyId, vkey: formatVerifierKey(verifier), sign: (message) => signEd25519(pair, message) }
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause
-    throw new StoreError('key_malformed', `witness: ${path}: ${cause.message}`, 'restore it from a copy; a new key is another witness', { cause })
+    throw new StoreError('key_malformed', `witness: ${path}: ${messageOf(cause)}`, 'restore it from a copy; a new key is another witness', { cause })
   }
 }
 

@@ -92,7 +92,7 @@ export class Witness {
     if (note === undefined) return undefined
     try {
       const head = readTreeHead(openNote(note, [this.#own]).text)
-      if (head.origin !== origin) throw new VerifyError('checkpoint_origin', `expected the origin ${origin}, got ${head.origin}`, '')
+      if (head.origin !== origin) throw new VerifyError('checkpoint_origin', `expected the origin ${origin}, got ${head.origin}`, 'send the checkpoint of the log that the request names')
       return { note, head }
     } catch (cause) {
       if (!(cause instanceof CounterfoilError)) throw cause

@@ -1,3 +1,5 @@
+/** To whom content belongs: a person's id, several where it is of all of them at once, or null for nobody but the session. */
+type Subject = string | readonly string[] | null;
 /** Whatever model calls can be recorded to: a Trail or a Session. */
 interface ModelCallSource {
     llm(call: never, run: never, read: never): Promise<unknown>;
@@ -9,14 +11,18 @@ interface AnthropicClient {
 }
 /** Where the calls are recorded: a Trail (then in the session of the async context of each request) or a Session. */
 type AnthropicRecorder = ModelCallSource;
+/** `subject` says of a message, as the API has it, whose it is: a person's id, several, null, or undefined for whoever the call is about. The answer is asked for as an assistant's message. */
+interface AuditOptions {
+    readonly subject?: (message: unknown) => Subject | undefined;
+}
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 /**
  * A client like `client`, of the same class and with the same options, whose model calls are recorded in `to`. A client that
  * is on the record already comes back as it is, or recording in `to` alone. Throws a TypeError when it is not an SDK client.
  */
-declare function auditAnthropic<C extends AnthropicClient>(client: C, to: AnthropicRecorder): C;
+declare function auditAnthropic<C extends AnthropicClient>(client: C, to: AnthropicRecorder, options?: AuditOptions): C;
 /** `fetch` whose requests to the Messages API are recorded in `to`; others pass. For SDKs and code that take a `fetch`. */
-declare function auditedFetch(to: AnthropicRecorder, fetch?: Fetch): Fetch;
+declare function auditedFetch(to: AnthropicRecorder, fetch?: Fetch, { subject }?: AuditOptions): Fetch;
 
 /** What we need of a trail. */
 interface AgentTrail extends ModelCallSource {
@@ -39,6 +45,7 @@ interface AgentSession {
 }
 interface AgentSessionFacts {
     user_message: string;
+    subject?: Subject;
     user_id?: string;
     session_id?: string;
     model_id?: string;
@@ -98,6 +105,8 @@ interface AuditedAgent {
     max_tokens?: number;
     user_id?: string;
     session_id?: string;
+    /** whom the session is about: a person's id, or of a message whose it is, as `auditAnthropic` asks */
+    subject?: string | readonly string[] | ((message: unknown) => Subject | undefined);
     /** ask for streams; `on_text` gets the text as it comes */
     stream?: boolean;
     on_text?: (text: string) => void;
@@ -125,4 +134,4 @@ interface AuditedAgentResult {
 declare function runAuditedAgent(agent: AuditedAgent): Promise<AuditedAgentResult>;
 
 export { auditAnthropic, auditedFetch, runAuditedAgent };
-export type { AnthropicClient, AnthropicRecorder, AuditedAgent, AuditedAgentResult };
+export type { AnthropicClient, AnthropicRecorder, AuditOptions, AuditedAgent, AuditedAgentResult };

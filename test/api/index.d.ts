@@ -47,6 +47,7 @@ declare const VOCABULARY: {
             readonly model_id: "label?";
             readonly source: "label?";
             readonly user: "ref?";
+            readonly subject: "ref?";
             readonly parent_session_id: "uuid?";
             readonly root_session_id: "uuid?";
             readonly system_prompt_fingerprint: "hash?";
@@ -273,6 +274,14 @@ declare const VOCABULARY: {
             readonly output: "one";
         };
     };
+    readonly subject: {
+        readonly facts: {
+            readonly subject: "ref";
+        };
+        readonly payloads: {
+            readonly identity: "one";
+        };
+    };
     readonly session_suspend: {
         readonly facts: {
             readonly reason: "label?";
@@ -496,6 +505,8 @@ type Mask = {
  */
 declare const defaultMasks: readonly Mask[];
 
+/** To whom content belongs: a person's id, several where it is of all of them at once, or null for nobody but the session. */
+type Subject = string | readonly string[] | null;
 /** Whatever model calls can be recorded to: a Trail or a Session. */
 interface ModelCallSource {
     llm(call: never, run: never, read: never): Promise<unknown>;
@@ -560,6 +571,8 @@ interface Place {
     timestamp?: string;
     /** The provider's id of a tool call, which joins a result to it. */
     call_id?: string;
+    /** Whose content this is: a person's id, which `erase({ user_id })` finds; several where it is of all of them at once; null for nobody but the session. */
+    subject?: Subject;
 }
 /** What can be recorded, by event type. */
 interface EventInputs {
@@ -764,6 +777,7 @@ interface Action<In = unknown> {
     readonly quorum?: number;
     readonly expires?: Date;
     readonly summary?: string;
+    readonly subject?: Subject;
 }
 /** What the person who decides is given. `tool_input` is as it was recorded, before the tool's schema changes it. `action_digest` is the entry hash of the request on record: it covers tool, input, session and expiry. */
 interface ApprovalRequest<In = unknown> extends Action<In> {
@@ -808,6 +822,7 @@ interface SessionFacts extends Partial<AgentFacts> {
     readonly session_id?: string;
     readonly user_message?: string;
     readonly on_behalf_of?: string;
+    readonly subject?: Subject;
     readonly tags?: Record<string, string>;
 }
 interface SessionEnd {
@@ -828,9 +843,13 @@ interface StandardSchema<Out> {
         } | undefined;
     };
 }
-/** `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without. */
+/**
+ * `subject` says of whom a call is: of its input, as it was recorded, gives whose the input, the output, errors, approvals and all recorded meanwhile are.
+ * `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without.
+ */
 interface ToolPolicy<In = unknown> {
     readonly risk?: Risk;
+    readonly subject?: (input: In) => Subject | undefined;
     readonly approval?: Approver<In> | boolean;
     readonly when?: (input: In) => boolean;
 }
@@ -1177,6 +1196,8 @@ interface Recorder extends ModelCallSource {
     log(name: string, content: Json, step_number?: number): Recorded;
     /** A model call told by hand: recorded before `run` begins and after it ended. */
     llm<R>(call: EventInputs['llm_call'] & Place, run: () => Promise<R>, read: (result: Awaited<R>) => EventInputs['llm_result']): Promise<R>;
+    /** Runs `fn` with everything recorded meanwhile said to be of `subject`: model calls, events, tools, sessions begun in it. That of a session makes it the current one. */
+    about<R>(subject: Subject, fn: () => R): R;
     /** A tool on the record: durable intent, approval where the policy asks for one, the act, its result. */
     tool<In, Out>(definition: ToolDefinition<In>, run: (input: In, context: ToolContext) => Out | Promise<Out>): Tool<In, Out>;
     /** An SDK's tool object, on the record; everything else about it is as it was. */
@@ -1195,11 +1216,12 @@ interface EventQuery<K> {
     readonly until?: Date;
     readonly text?: string;
 }
-/** With a `session_id` one session is looked up. */
+/** With a `session_id` one session is looked up. `user_id` is whom it is for, `subject` anybody of whom it has content. */
 interface SessionQuery {
     readonly session_id?: string;
     readonly agent_id?: string;
     readonly user_id?: string;
+    readonly subject?: string;
     readonly outcome?: Outcome;
     readonly since?: Date;
     readonly until?: Date;
@@ -1235,13 +1257,20 @@ interface Trail extends Recorder, AsyncDisposable {
     calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>;
     /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
     verify(options?: VerifyOptions): Promise<Verdict>;
-    /** Where an act came from. Without an id: the last tool call of risk high or above in the newest 200 sessions, else the last tool call; undefined when there is none. */
+    /**
+     * Where an act came from, also out of the sessions that its session came from. Without an id: of the newest 200 sessions the last act of risk high or
+     * above, done or only asked for, else the last tool call; undefined when there is none.
+     */
     why(event_id?: string): Promise<Why | undefined>;
     /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
     prove(event_id: string): Promise<string>;
-    /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
+    /**
+     * Destroys the content of a session with its child sessions; of a person, wherever it is said to be theirs (`user_id`); or of a person in one
+     * session and its child sessions. Proofs go on verifying.
+     */
     erase(what: {
         readonly session_id: string;
+        readonly subject?: string;
     } | {
         readonly user_id: string;
     }, why: {
@@ -1263,6 +1292,7 @@ interface Session extends Recorder, AsyncDisposable {
     /** Hands work to another agent: a child session, ended when `run` is done. */
     agent<R>(facts: AgentFacts & {
         readonly instructions?: string;
+        readonly subject?: Subject;
     }, run: (child: Session) => R | Promise<R>): Promise<R>;
     /** A person steps in. */
     intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: {
@@ -1322,4 +1352,4 @@ interface Signer {
 }
 
 export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

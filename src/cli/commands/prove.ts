@@ -24,7 +24,7 @@ Examples:
       await withTrail(ctx, 'read', async (trail) => {
         const { event_id, index } = await findEvent(trail, event)
         const proof = await trail.prove(event_id)
-        if (proof === undefined) throw new StoreError('no_event', `cli: the event ${event_id} is not there any more`, '')
+        if (proof === undefined) throw new StoreError('no_event', `cli: the event ${event_id} is not there any more`, 'counterfoil verify says what is missing')
         if (output !== undefined) writeNewFile(resolve(ctx.cwd, output), proof, force)
         if (ctx.json) ctx.screen.json(output === undefined ? { event_id, index, proof } : { event_id, index, file: output })
         else if (output === undefined) ctx.screen.text(proof)

@@ -10,13 +10,14 @@ import { quoteUnlessPlain } from '../summary.ts'
 import { bold, count, duration, grey, pad, shortId, type Line } from '../terminal.ts'
 import { sessionEnd } from '../timeline.ts'
 
-interface Options { agent?: string; user?: string; since?: string; until?: string; outcome?: Outcome; open?: true; limit: number }
+interface Options { agent?: string; user?: string; subject?: string; since?: string; until?: string; outcome?: Outcome; open?: true; limit: number }
 
 export function sessionsCommand(program: Command, context: () => Context): void {
   program.command('sessions')
     .description('list sessions, newest first')
     .option('--agent <id>', 'only those of this agent')
     .option('--user <id>', 'only those of this user')
+    .option('--subject <id>', 'only those with content of this person')
     .option('--since <when>', 'only those begun at or after: 2026-11-21, 2026-11-21T08:00Z, yesterday, 3d, 12h')
     .option('--until <when>', 'only those begun before')
     .option('--outcome <outcome>', `only those that ended so: ${OUTCOMES.join(', ')}`, parseOutcome)
@@ -52,9 +53,9 @@ Examples:
     })
 }
 
-function queryOf({ agent, user, since, until, outcome, open }: Options, now: number): SessionQuery {
+function queryOf({ agent, user, subject, since, until, outcome, open }: Options, now: number): SessionQuery {
   return {
-    ...(agent === undefined ? {} : { agent_id: agent }), ...(user === undefined ? {} : { user_id: user }), ...(outcome === undefined ? {} : { outcome }),
+    ...(agent === undefined ? {} : { agent_id: agent }), ...(user === undefined ? {} : { user_id: user }), ...(subject === undefined ? {} : { subject }), ...(outcome === undefined ? {} : { outcome }),
     ...(open === undefined ? {} : { open }), ...(since === undefined ? {} : { since: parseMoment(since, now) }), ...(until === undefined ? {} : { until: parseMoment(until, now) }),
   }
 }

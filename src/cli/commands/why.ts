@@ -5,15 +5,13 @@ import { MisuseError } from '../../base/errors.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import { rowsOf, type LineKind, type Row } from '../../why/format.ts'
 import type { Why } from '../../why/result.ts'
-import { riskiest, why } from '../../why/why.ts'
+import { lastWorthAsking, withParents, worthAsking } from '../../why/pick.ts'
+import { why } from '../../why/why.ts'
 import type { CliTrail } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
 import { findAny } from '../find.ts'
 import { fitted } from '../fitted.ts'
 import { bold, grey, joined, pad, shortId, visible, width, wrap, type Line, type Style } from '../terminal.ts'
-
-const MAX_SESSIONS = 200
-const MAX_PARENTS = 16
 
 export function whyCommand(program: Command, context: () => Context): void {
   program.command('why')
@@ -44,66 +42,20 @@ export function explain({ screen, json }: Context, data: Why): void {
 
 /** Everything the record says about the event: its session's events and those of the sessions it came from. */
 export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<Why> {
-  const events: ViewEvent[] = []
-  const seen = new Set<string>()
-  for (let session_id: string | undefined = event.session_id; session_id !== undefined && !seen.has(session_id) && seen.size < MAX_PARENTS;) {
-    seen.add(session_id)
-    let parent: string | undefined
-    for await (const one of trail.events({ session_id })) {
-      events.push(one)
-      if (one.event_type === 'session_start' && typeof one['parent_session_id'] === 'string') parent = one['parent_session_id']
-    }
-    session_id = parent
-  }
-  return why(events, event.event_id)
+  return why(await withParents(event.session_id, (session_id) => eventsOf(trail, session_id)), event.event_id)
 }
 
 async function actOf(trail: CliTrail, text: string | undefined): Promise<ViewEvent> {
-  const found = text === undefined ? await lastRisky(trail) : await findAny(trail, text)
+  if (text === undefined) {
+    const last = await lastWorthAsking(trail.sessions(), (session_id) => eventsOf(trail, session_id))
+    if (last === undefined) throw new MisuseError('no_act', 'cli: this trail has no tool call to explain', "name another event: counterfoil why '#INDEX'")
+    return last
+  }
+  const found = await findAny(trail, text)
   if ('event' in found) return found.event
   const act = worthAsking(await eventsOf(trail, found.session_id))
   if (act === undefined) throw new MisuseError('no_act', 'cli: this session has no tool call and asked for none', "name another event: counterfoil why '#INDEX'")
   return act
-}
-
-/** The newest session's act of risk high or critical, done or only asked for; else the newest tool call of all. */
-async function lastRisky(trail: CliTrail): Promise<{ event: ViewEvent }> {
-  let other: ViewEvent | undefined
-  let looked = 0
-  for await (const { session_id } of trail.sessions()) {
-    if (++looked > MAX_SESSIONS) break
-    const act = worthAsking(await eventsOf(trail, session_id))
-    if (act !== undefined && isHigh(act)) return { event: act }
-    other ??= act
-  }
-  if (other === undefined) throw new MisuseError('no_act', 'cli: this trail has no tool call to explain', "name another event: counterfoil why '#INDEX'")
-  return { event: other }
-}
-
-/**
- * The event of a session that one would ask about first: its last act of high risk; where there is none, the last request of high risk that
- * never became an act, since a refused refund says more than the lookup before it; else the last act.
- */
-export function worthAsking(events: readonly ViewEvent[]): ViewEvent | undefined {
-  const act = riskiest(events)
-  if (act !== undefined && isHigh(act)) return act
-  const requests = notDone(events)
-  return requests.findLast(isHigh) ?? act ?? requests.at(-1)
-}
-
-/** The requests for approval that never became an act. */
-export function notDone(events: readonly ViewEvent[]): ViewEvent[] {
-  const done = requestsDone(events)
-  return events.filter(({ event_type, entry_hash }) => event_type === 'approval_request' && !done.has(entry_hash))
-}
-
-const isHigh = (event: ViewEvent): boolean => event['risk'] === 'high' || event['risk'] === 'critical'
-
-/** Which requests became acts, by entry hash: an act names the decision that allowed it by its seq. */
-function requestsDone(events: readonly ViewEvent[]): Set<unknown> {
-  const place = (event: ViewEvent, seq: unknown): string => `${event.session_id}/${String(seq)}`
-  const requests = new Map(events.filter(({ event_type }) => event_type === 'approval_decision').map((event) => [place(event, event.seq), event['request']]))
-  return new Set(events.filter(({ event_type }) => event_type === 'tool_call').map((event) => requests.get(place(event, event['approval']))))
 }
 
 async function eventsOf(trail: CliTrail, session_id: string): Promise<ViewEvent[]> {
@@ -129,7 +81,7 @@ export function whyLines(data: Why, columns: number): Line[] {
   const whole = (row: Row): Line[] => wrap(row.text, room).map((text, i) => line({ ...row, label: i === 0 ? row.label : '', text }, label))
   return [
     ...heading(data.event, columns), [], ...before.flatMap(whole), ...values.map((row) => line(row, label)),
-    ...after.map((row) => (data.event.event_type === 'approval_request' && row.kind === 'happened' ? { ...row, label: 'answered' } : row)).flatMap(whole),
+    ...after.flatMap(whole),
   ]
 }
 
