@@ -12,7 +12,7 @@ export const TITLE = 'Evidence: one session of an AI agent'
 /** The page of a bundle's JSON text with the script of `pageScript`. */
 export function makePage(json: string, script: string): string {
   // a script must not end its own element, open a comment, or hold what looks like another element (only its strings do)
-  const code = script.trim().replaceAll('</', '<\\/').replaceAll('<!--', '<\\!--').replaceAll(/<script(?=[ >])/g, '\\x3cscript')
+  const code = script.trim().replaceAll('</', '<\\/').replaceAll('<!--', '<\\!--').replaceAll(/<(?=script[ >])/g, '\\x3c')
   const policy = `default-src 'none'; script-src ${hashOf(code)}; style-src ${hashOf(STYLE)}; base-uri 'none'; form-action 'none'`
   return `<!doctype html>
 <html lang="en"><head>
