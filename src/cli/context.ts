@@ -26,6 +26,8 @@ export interface Context {
   readonly open: (path: string, mode: OpenMode) => Promise<CliTrail>
   /** Asks yes or no; no when the question is left. Only where `interactive`. */
   readonly confirm: (question: string) => Promise<boolean>
+  /** Says `message` and waits for Enter. Only where `interactive`. */
+  readonly pause: (message: string) => Promise<void>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   exit: number

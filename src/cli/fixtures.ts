@@ -109,6 +109,7 @@ export function testContext(told: Told, more: Partial<Context> & { columns?: num
     }),
     open: async () => fakeTrail(),
     confirm: async () => false,
+    pause: async () => undefined,
     ...more,
   }
 }

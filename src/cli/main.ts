@@ -41,6 +41,7 @@ function surroundings({ color, json, trail }: { color: boolean; json: boolean; t
     }),
     open: async (path, mode) => (await import('./open.ts')).openCliTrail(path, mode),
     confirm: async (question) => (await import('./ask.ts')).confirmInTerminal(question),
+    pause: async (message) => (await import('./ask.ts')).pauseInTerminal(message),
   }
 }
 

@@ -21,6 +21,7 @@ export interface DomNode {
 
 interface Dom {
   readonly documentElement: DomNode
+  readonly body: DomNode
   readonly currentScript: DomNode | null
   readonly readyState: string
   createElement(tag: string): DomNode

@@ -16,7 +16,7 @@ else begin()
 
 /** The whole document is there, and untouched by us: now it can be compared. */
 function begin(): void {
-  const main = dom.getElementById('page') ?? dom.documentElement
+  const main = dom.getElementById('page') ?? dom.body
   const found = `<!doctype html>\n${dom.documentElement.outerHTML}`
   main.replaceChildren(element('h1', '', TITLE), element('p', '', 'Verifying, in this browser…'))
   setTimeout(() => { // once that is painted: a long session takes a moment

@@ -23,6 +23,7 @@ form{display:flex;gap:.5rem;flex-wrap:wrap;align-items:center;margin:.5rem 0}
 form p{flex-basis:100%}
 label{font-weight:600}
 input{font:inherit;min-width:0;padding:.4rem .6rem;border:1px solid var(--soft);border-radius:.3rem;background:var(--paper);color:var(--ink)}
+::placeholder{color:var(--soft);opacity:1}
 input.mono,input[type=search]{flex:1 1 14rem}
 .tick{display:inline-flex;gap:.4rem;align-items:center}.tick label{font-weight:400}
 button{font:inherit;padding:.3rem .8rem;border:1px solid var(--soft);border-radius:.3rem;background:var(--paper);color:var(--ink);cursor:pointer}

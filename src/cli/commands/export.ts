@@ -11,7 +11,7 @@ import { findEvent, findSession } from '../find.ts'
 import { writeNewFile } from '../new-file.ts'
 import { plural, wrap } from '../terminal.ts'
 
-type Asked = 'none' | 'all' | readonly { readonly event: string; readonly slot?: string; readonly position?: number }[]
+export type Asked = 'none' | 'all' | readonly { readonly event: string; readonly slot?: string; readonly position?: number }[]
 interface Options { session: string; disclose: Asked; output: string; witness?: string[]; force?: boolean }
 
 export function exportCommand(program: Command, context: () => Context): void {
@@ -52,12 +52,12 @@ Examples:
     })
 }
 
-async function placesOf(trail: CliTrail, asked: Asked): Promise<Disclose> {
+export async function placesOf(trail: CliTrail, asked: Asked): Promise<Disclose> {
   if (typeof asked === 'string') return asked
   return Promise.all(asked.map(async ({ event, ...rest }) => ({ index: (await findEvent(trail, event)).index, ...rest })))
 }
 
-function parseDisclose(text: string): Asked {
+export function parseDisclose(text: string): Asked {
   if (text === 'none' || text === 'all') return text
   return text.split(',').map((part) => {
     const match = /^(?<event>#?[0-9a-f-]+|last)(?::(?<slot>[a-z_]{1,64})(?::(?<n>\d{1,6}))?)?$/i.exec(part.trim())
