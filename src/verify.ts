@@ -2,6 +2,9 @@
 
 export { verifyLog, type VerifyOptions } from './verify/verify.ts'
 export { exitCode, PROPERTIES, type Problem, type Property, type PropertyVerdict, type Status, type Verdict } from './verify/verdict.ts'
+export { verifyBundle, type BundleContent, type BundleProperty, type BundleTrust, type BundleVerdict, type OpenedBundle } from './verify/bundle.ts'
+export { bundleIn } from './verify/bundle-text.ts'
+export type { Entry } from './event/entry.ts'
 export type { Disclosed, Evidence, Fault, Vault } from './verify/evidence.ts'
 export { leafHash, type Hash } from './log/hash.ts'
 export { ed25519Verifier, type NoteVerifier } from './log/note.ts'

@@ -2,6 +2,7 @@
 
 import type { CounterfoilError } from '../base/errors.ts'
 import type { Mask } from '../event/mask.ts'
+import type { Disclose, ExportedBundle } from '../ledger/bundle.ts'
 import type { ModelCallSource } from '../event/model-call.ts'
 import type { AuditEvent, EventInputs, EventType, Json, LLMCall, Place, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
@@ -57,6 +58,9 @@ export interface SessionQuery { readonly session_id?: string; readonly agent_id?
 
 export interface VerifyOptions { readonly require?: readonly Property[] }
 
+/** `disclose` is `'none'` by default: no content goes out unasked. `witnesses` are verifier keys, whose cosignatures go along. */
+export interface ExportOrder { readonly session_id: string; readonly disclose?: Disclose; readonly witnesses?: readonly string[] }
+
 /** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted. */
 export interface TrailStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly lost: number; readonly last_checkpoint: string | null }
 
@@ -80,6 +84,8 @@ export interface Trail extends Recorder, AsyncDisposable {
   why(event_id?: string): Promise<Why | undefined>
   /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
   prove(event_id: string): Promise<string>
+  /** One session's evidence as the JSON text of a bundle, for `verifyBundle` of `counterfoil/verify`, and for `evidencePage` of `counterfoil/page`, which makes the page of it. */
+  export(order: ExportOrder): Promise<ExportedBundle>
   /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
   erase(what: { readonly session_id: string } | { readonly user_id: string }, why: { readonly reason: string; readonly legal_basis?: string; readonly actor?: string }): Promise<Receipt>
   /** Resolves when everything accepted so far has reached `level` (default durable). */
