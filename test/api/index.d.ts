@@ -494,6 +494,97 @@ type Mask = {
  */
 declare const defaultMasks: readonly Mask[];
 
+/** The properties of a log, in the order in which they are reported. */
+declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
+type Property = (typeof PROPERTIES)[number];
+type Status = 'proved' | 'asserted' | 'unknown' | 'failed';
+interface PropertyVerdict {
+    readonly status: Status;
+    readonly says: string;
+    readonly first_bad_index?: number;
+}
+/** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
+interface Problem {
+    readonly property: Property;
+    readonly code: string;
+    readonly message: string;
+    readonly index?: number;
+}
+/** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
+interface Verdict {
+    readonly whole: boolean;
+    readonly origin: string;
+    readonly size: number;
+    readonly checkpoint: string;
+    /** `recorded_at` of the last entry; absent in an empty log */
+    readonly recorded_at?: string;
+    readonly properties: {
+        readonly [name in Property]: PropertyVerdict;
+    };
+    readonly problems: readonly Problem[];
+    readonly problem_count: number;
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly erased: number;
+        readonly sessions: number;
+        readonly ended: number;
+        readonly open: number;
+        readonly suspended: number;
+        readonly interrupted: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+        readonly told_after: number;
+        readonly imported: number;
+    };
+}
+
+type BundleProperty = Exclude<Property, 'indexes'>;
+/** As a log's verdict, of one session. `counts.withheld` are payloads that are not in the file and that no erasure accounts for. */
+interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts'> {
+    readonly session_id: string;
+    readonly keys: readonly string[];
+    readonly properties: {
+        readonly [name in BundleProperty]: PropertyVerdict;
+    };
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly withheld: number;
+        readonly erased: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+    };
+}
+
+/**
+ * Payloads of one event: all that it has, or the one in `slot`. Of a list what the event adds to it, or the element `position` of the whole list
+ * as the event had it, or `all` of that.
+ */
+interface DisclosedPayload {
+    readonly index: number;
+    readonly slot?: string;
+    readonly position?: number | 'all';
+}
+/** What of the session's content is disclosed: nothing, everything, or payloads of events. */
+type Disclose = 'none' | 'all' | readonly DisclosedPayload[];
+/** A payload that was asked for by an event that re-uses it, and stands in the bundle with the earlier one that brought it, `stands`. */
+interface EarlierPayload {
+    readonly index: number;
+    readonly slot: string;
+    readonly position?: number;
+    readonly stands: number;
+}
+/** The JSON text, and what a verifier says of it. `missing` counts payloads that were to be disclosed and are not there any more. */
+interface ExportedBundle {
+    readonly json: string;
+    readonly verdict: BundleVerdict;
+    readonly missing: number;
+    readonly earlier: readonly EarlierPayload[];
+}
+
 /** Whatever model calls can be recorded to: a Trail or a Session. */
 interface ModelCallSource {
     llm(call: never, run: never, read: never): Promise<unknown>;
@@ -868,52 +959,6 @@ interface RunnableTool {
     execute?: (...args: never[]) => unknown;
 }
 
-/** The properties of a log, in the order in which they are reported. */
-declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
-type Property = (typeof PROPERTIES)[number];
-type Status = 'proved' | 'asserted' | 'unknown' | 'failed';
-interface PropertyVerdict {
-    readonly status: Status;
-    readonly says: string;
-    readonly first_bad_index?: number;
-}
-/** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
-interface Problem {
-    readonly property: Property;
-    readonly code: string;
-    readonly message: string;
-    readonly index?: number;
-}
-/** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
-interface Verdict {
-    readonly whole: boolean;
-    readonly origin: string;
-    readonly size: number;
-    readonly checkpoint: string;
-    /** `recorded_at` of the last entry; absent in an empty log */
-    readonly recorded_at?: string;
-    readonly properties: {
-        readonly [name in Property]: PropertyVerdict;
-    };
-    readonly problems: readonly Problem[];
-    readonly problem_count: number;
-    readonly counts: {
-        readonly entries: number;
-        readonly payloads: number;
-        readonly erased: number;
-        readonly sessions: number;
-        readonly ended: number;
-        readonly open: number;
-        readonly suspended: number;
-        readonly interrupted: number;
-        readonly gaps: number;
-        readonly newer_entries: number;
-        readonly unknown_vocabulary: number;
-        readonly told_after: number;
-        readonly imported: number;
-    };
-}
-
 /** How a value stands in a text. */
 type Match = 'exact' | 'loose' | 'date' | 'date_without_year';
 
@@ -1187,6 +1232,12 @@ interface SessionQuery {
 interface VerifyOptions {
     readonly require?: readonly Property[];
 }
+/** `disclose` is `'none'` by default: no content goes out unasked. `witnesses` are verifier keys, whose cosignatures go along. */
+interface ExportOrder {
+    readonly session_id: string;
+    readonly disclose?: Disclose;
+    readonly witnesses?: readonly string[];
+}
 /** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted. */
 interface TrailStatus {
     readonly origin: string;
@@ -1216,6 +1267,8 @@ interface Trail extends Recorder, AsyncDisposable {
     why(event_id?: string): Promise<Why | undefined>;
     /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
     prove(event_id: string): Promise<string>;
+    /** One session's evidence as the JSON text of a bundle, for `verifyBundle` of `counterfoil/verify`, and for `evidencePage` of `counterfoil/page`, which makes the page of it. */
+    export(order: ExportOrder): Promise<ExportedBundle>;
     /** Destroys the content of a session, or of all sessions of a person, with their child sessions. Proofs go on verifying. */
     erase(what: {
         readonly session_id: string;
@@ -1290,4 +1343,4 @@ declare class AgentAuditTrail implements AsyncDisposable {
 }
 
 export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Disclose, DisclosedPayload, EarlierPayload, Envelope, EventInputs, EventQuery, EventType, ExportOrder, ExportedBundle, Failure, Json, JsonSchema, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, StandardSchema, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
