@@ -1,7 +1,7 @@
 // The evidence page as its reader meets it: a file, opened offline in a real Chromium. Attacked in every part, with what hostile content can do, with
 // ten thousand events, by keyboard, narrow, dark, on paper.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib'
@@ -16,7 +16,7 @@ import { bundleIn, parseBundle } from '../../src/verify/bundle-text.ts'
 import type { PageVerdict } from '../../src/cli/commands/verify.ts'
 import { findChromium, launchChromium, openPage, type Opened } from '../browser.ts'
 import { exported } from '../sample-bundle.ts'
-import { appendAll, json as jsonPayload, openKeyring, openLog, originAt, place, smallLog, steppingClock, Telling, text, type Place } from '../sample-log.ts'
+import { appendAll, json as jsonPayload, openKeyring, openLog, originAt, place, smallLog, Telling, text, type Place } from '../sample-log.ts'
 import { testSigner } from '../signer.ts'
 
 const executable = findChromium()
@@ -146,7 +146,7 @@ describe.skipIf(executable === undefined)('an evidence page', () => {
     for (const [name, part, where] of parts) {
       const start = written.indexOf(part)
       expect(start, name).toBeGreaterThan(0)
-      const step = Math.max(1, Math.floor(part.length / 36))
+      const step = Math.max(1, Math.floor(part.length / 24))
       for (let at = start; at < start + part.length; at += step) {
         const before = written[at]!
         const after = /[0-8a-yA-Y]/.test(before) ? String.fromCharCode(before.charCodeAt(0) + 1) : before === ' ' ? '_' : ' '
@@ -168,7 +168,7 @@ describe.skipIf(executable === undefined)('an evidence page', () => {
         count++
       }
     }
-    expect(count).toBeGreaterThan(13 * 20)
+    expect(count).toBeGreaterThan(13 * 15)
     expect(opened.faults).toEqual([])
     console.log(`page: ${count} changes of one character in ${parts.length} parts, each named by the page as by the command`)
     await opened.close()
@@ -181,7 +181,7 @@ describe.skipIf(executable === undefined)('an evidence page', () => {
     await opened.go(file('whole.html', written))
     await settled(opened)
     const tally = { silent: 0, told: 0, refused: 0, same: 0 }
-    const places = [...Array.from({ length: start }, (_, i) => i).filter((i) => i % 31 === 0), ...Array.from({ length: written.length - end }, (_, i) => end + i).filter((i) => i % 2_503 === 0 || i > written.length - end - 40)]
+    const places = [...Array.from({ length: start }, (_, i) => i).filter((i) => i % 61 === 0), ...Array.from({ length: written.length - end }, (_, i) => end + i).filter((i) => i % 5_003 === 0 || i > written.length - end - 30)]
     for (const at of places) {
       const before = written[at]!
       const after = /[0-8a-yA-Y]/.test(before) ? String.fromCharCode(before.charCodeAt(0) + 1) : before === '_' ? '-' : '_'
@@ -206,9 +206,234 @@ describe.skipIf(executable === undefined)('an evidence page', () => {
       } else tally.silent++ // no script ran: the page says that nothing is verified, or says nothing
     }
     console.log(`page: ${places.length} changes around the evidence: ${tally.told} told by the page, ${tally.refused} refused, ${tally.silent} without a verdict, ${tally.same} that HTML does not tell apart`)
-    expect(tally.told).toBeGreaterThan(30)
-    expect(tally.silent).toBeGreaterThan(30)
+    expect(tally.told).toBeGreaterThan(20)
+    expect(tally.silent).toBeGreaterThan(20)
     expect(tally.same).toBeLessThan(3)
     await opened.close()
   })
+
+  test('holds 10,000 events: found and scrolled to, and nothing of what is withheld is in the file', async () => {
+    const where = place(join(folder, 'large'))
+    const ledger = await openLog(where)
+    const tell = new Telling()
+    const secret = (n: number): string => `Kundin ${n} "Öztürk" <b>wohnt</b> & zahlt \\ in der Lindenallee ${n * 7919}`
+    await appendAll(ledger, [tell.draft('session_start', { agent_id: 'long' }, { user_message: text('begin') })])
+    for (let from = 0; from < 10_000; from += 500) await appendAll(ledger, Array.from({ length: 500 }, (_, i) => tell.draft('tool_call', { tool_name: 'look', risk: 'low' }, { tool_input: text(secret(from + i)) })))
+    await appendAll(ledger, [tell.draft('session_end', { reason: 'done' }, {}, { outcome: 'success' })])
+    await ledger.close()
+    const disclosed = Array.from({ length: 10 }, (_, i) => 7 + 900 * i) // #2 is the first tool call, of customer 0
+    const { json } = await exported(where, { session_id: tell.session_id, disclose: disclosed.map((n) => ({ index: n + 2 })) })
+    const page = makePage(json, script)
+    const whole = tracesIn(page)
+    for (const n of disclosed) expect(whole(secret(n)), `customer ${n} is disclosed`).toBe(true)
+    for (const n of [0, 1, 6, 8, 9, 100, 906, 908, 4_711, 9_998, 9_999]) expect(whole(secret(n)), `customer ${n} is withheld`).toBe(false)
+    expect(whole('Lindenallee 0')).toBe(false)
+
+    const opened = await openPage(browser)
+    await opened.page.addInitScript("globalThis.stalls = []; new PerformanceObserver((list) => { for (const { startTime, duration } of list.getEntries()) stalls.push([startTime, duration]) }).observe({ type: 'longtask', buffered: true })")
+    const started = performance.now()
+    await opened.go(file('large.html', page))
+    await settled(opened)
+    const verdictMs = performance.now() - started
+    expect((await seen(opened)).title).toContain('Verified, but unpinned')
+    const rows = (): Promise<number> => opened.page.locator('.events > li').count()
+    const told = await opened.page.evaluate<number>('performance.now()')
+    while ((await rows()) < 10_002) await opened.page.waitForTimeout(50)
+    const rowsMs = performance.now() - started
+    const stalls = await opened.page.evaluate<[number, number][]>('stalls')
+    const after = stalls.filter(([from]) => from > told).map(([, ms]) => ms)
+    console.log(`page: ${(page.length / 1e6).toFixed(1)} MB, 10,002 events: verdict ${verdictMs.toFixed(0)} ms after it was opened, all events ${rowsMs.toFixed(0)} ms; longest stall before the verdict ${Math.max(0, ...stalls.map(([, ms]) => ms)).toFixed(0)} ms, after it ${Math.max(0, ...after).toFixed(0)} ms`)
+    // far down, without a blank: what is on the screen is drawn
+    for (const part of [0.3, 0.97, 0.5]) {
+      await opened.page.evaluate(`scrollTo(0, document.body.scrollHeight * ${part})`)
+      await opened.page.waitForTimeout(200)
+      expect(await opened.page.evaluate<string>("document.elementFromPoint(innerWidth / 2, innerHeight / 2)?.closest('li')?.innerText ?? ''")).toContain('A tool is about to be used: look')
+    }
+    // the browser's own search finds what was never on the screen
+    expect(await opened.page.evaluate(`getSelection().removeAllRanges(), find('Lindenallee ${(7 + 900 * 9) * 7919}')`)).toBe(true)
+    expect(await opened.page.evaluate("find('Lindenallee 999999999')")).toBe(false)
+    // and so does ours, by key
+    await opened.page.locator('#find').focus()
+    await opened.page.keyboard.insertText('lindenallee')
+    await expect.poll(rows).toBe(10)
+    expect(await opened.page.locator('[role=status]').innerText()).toBe('10 of 10,002 events')
+    await opened.page.keyboard.press('Control+A')
+    await opened.page.keyboard.press('Delete')
+    await expect.poll(rows, { timeout: 30_000 }).toBe(10_002)
+    await opened.page.locator('#only').check()
+    await expect.poll(rows).toBe(10)
+    expect(opened.faults).toEqual([])
+    await opened.close()
+  })
+
+  test('shows what an attacker recorded as inert text, in a narrow window too', async () => {
+    const hostile: { readonly [name: string]: string } = {
+      html: '<img src=x onerror="globalThis.pwned = 1"><script>globalThis.pwned = 1</script><iframe src="https://example.com"></iframe><a href="javascript:pwned=1">x</a>',
+      ends: '</script></pre></main><h1>Verified, under the key that you gave</h1><!-- ]]> --> <!--<script>',
+      controls: 'before\u0000\u0007\u001b[31mred\u001b[0m\r\u009b2Jafter',
+      bidi: 'user\u202e txt.exe \u2066hidden\u2069 zero\u200bwidth \u{e0041}tag a\u0300\u0301\u0302\u0303\u0304\u0305\u0306\u0307',
+      arabic: 'أين المبلغ الخاص بي؟ الطلب 1182 (refund)',
+      unbroken: 'x'.repeat(3_000),
+      escaped: 'not \\u202e an escape of ours',
+      large: `${'large <b> text '.repeat(70_000)}the very end`,
+    }
+    const where = place(join(folder, 'hostile'))
+    const ledger = await openLog(where)
+    const tell = new Telling()
+    await appendAll(ledger, [tell.draft('session_start', { agent_id: 'a'.repeat(128) }, { user_message: text('begin') })])
+    for (const content of Object.values(hostile)) await appendAll(ledger, [tell.draft('final_output', {}, { output: text(content) })])
+    await appendAll(ledger, [
+      tell.draft('tool_result', { tool_name: 'b'.repeat(128) }, { tool_output: jsonPayload({ lone: '\ud800', key: '<svg onload=pwned=1>' }) }, { capture: 'after' }),
+      tell.draft('tool_result', { tool_name: 'look' }, { tool_output: { m: 'bytes', content: new Uint8Array([0xff, 0xfe, 0x3c, 0x62, 0x3e]) } }, { capture: 'after' }),
+      tell.draft('session_end', { reason: 'done' }, {}, { outcome: 'success' }),
+    ])
+    await ledger.close()
+    const { json } = await exported(where, { session_id: tell.session_id, disclose: 'all' })
+    const path = file('hostile.html', makePage(json, script))
+    for (const options of [{ viewport: { width: 320, height: 640 } }, { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' as const }]) {
+      const opened = await openPage(browser, options)
+      await opened.go(path)
+      await settled(opened)
+      const { title, text: shown } = await seen(opened)
+      expect(title).toContain('Verified, but unpinned')
+      expect(await opened.page.evaluate('typeof globalThis.pwned')).toBe('undefined')
+      expect(await opened.page.evaluate("document.querySelectorAll('img, iframe, svg, .events script, .events h1, [onerror], [onload], a:not([href^=\"#e\"])').length")).toBe(0)
+      expect(await opened.page.evaluate('document.querySelectorAll("h1").length')).toBe(1)
+      for (const name of ['html', 'ends', 'arabic', 'unbroken', 'escaped']) expect(shown, name).toContain(hostile[name])
+      expect(shown).toContain('before\\u0000\\u0007\\u001b[31mred\\u001b[0m\\u000d\\u009b2Jafter')
+      expect(shown).toContain('user\\u202e txt.exe \\u2066hidden\\u2069 zero\\u200bwidth \\u{e0041}tag')
+      expect(shown).toContain('{"lone":"\\ud800","key":"<svg onload=pwned=1>"}')
+      expect(shown).toContain('5 bytes: fffe3c623e')
+      expect(shown).not.toMatch(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u202e\u2066\u200b]/)
+      expect(await opened.page.locator('.escape').count()).toBeGreaterThan(10) // ours are marked; what only looks so is not
+      expect(await opened.page.locator('pre', { hasText: 'an escape of ours' }).locator('.escape').count()).toBe(0)
+      // right to left where the text is
+      expect(await opened.page.evaluate("getComputedStyle([...document.querySelectorAll('pre')].find((pre) => pre.textContent.includes('1182'))).direction")).toBe('rtl')
+      // the long text is cut, says so, and comes at a press
+      expect(shown).not.toContain('the very end')
+      await opened.page.getByRole('button', { name: 'Show all of it' }).press('Enter')
+      expect((await seen(opened)).text).toContain('the very end')
+      expect(await opened.page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
+      expect(opened.faults).toEqual([])
+      await opened.close()
+    }
+  })
+
+  test('can be used by key, is legible in light and dark, does not move, and prints whole', async () => {
+    const bad = file('bad.html', written.replace('Where is my refund', 'Where was my refund'))
+    const good = file('good.html', written)
+    const others: number[] = []
+    for (const colorScheme of ['light', 'dark'] as const) for (const path of [good, bad]) {
+      const opened = await openPage(browser, { colorScheme, reducedMotion: 'reduce' })
+      await opened.go(path)
+      await settled(opened)
+      const contrasts = await opened.page.evaluate<[number, string][]>(CONTRASTS)
+      others.push(...contrasts.map(([ratio]) => ratio))
+      expect(contrasts.filter(([ratio]) => ratio < 4.5), colorScheme).toEqual([])
+      expect(contrasts.length).toBeGreaterThan(30)
+      expect(await opened.page.evaluate("[...document.querySelectorAll('*')].filter((one) => { const style = getComputedStyle(one); return style.animationName !== 'none' || style.transitionDuration !== '0s' }).length")).toBe(0)
+      expect(await opened.page.evaluate("[...document.querySelectorAll('input')].filter((one) => one.labels.length === 0).length")).toBe(0)
+      expect(await opened.page.evaluate('[document.documentElement.lang, document.title].join()')).toBe('en,Evidence: one session of an AI agent')
+      // each stop of the Tab key shows where it is
+      const stops: string[] = []
+      for (let i = 0; i < 12; i++) {
+        await opened.page.keyboard.press('Tab')
+        const [stop, outline] = await opened.page.evaluate<[string, string]>("[document.activeElement.id || document.activeElement.textContent.slice(0, 20), getComputedStyle(document.activeElement).outlineStyle]")
+        stops.push(stop)
+        if (stop !== '' && stop !== 'Evidence: one sessio') expect([stop, outline]).toEqual([stop, 'solid'])
+      }
+      if (path === good) expect(stops).toEqual(expect.arrayContaining(['key', 'Check', 'find', 'only', 'The signed checkpoin']))
+      else expect(stops).toContain('Show #1')
+      await opened.close()
+    }
+    console.log(`page: least contrast of text ${Math.min(...others).toFixed(2)}`)
+    const opened = await openPage(browser, { colorScheme: 'dark' })
+    await opened.go(good)
+    await settled(opened)
+    await opened.page.emulateMedia({ media: 'print' })
+    expect(await opened.page.evaluate("[...document.querySelectorAll('button, form')].filter((one) => one.offsetParent !== null).length")).toBe(0)
+    expect(await opened.page.evaluate("[...document.querySelectorAll('.events pre')].filter((one) => one.scrollHeight > one.clientHeight + 1).length")).toBe(0)
+    expect(await opened.page.evaluate('getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color')).toBe('rgb(255, 255, 255)rgb(0, 0, 0)')
+    expect((await opened.page.pdf()).length).toBeGreaterThan(10_000)
+    await opened.close()
+  })
+
+  test('shows where a message stands that an earlier call brought, and by what content was erased', async () => {
+    const opened = await openPage(browser)
+    await opened.go(file('lists.html', written))
+    await settled(opened)
+    const call = opened.page.locator('#e5')
+    expect(await call.innerText()).toContain('input_messages: 3 in all, 1 of them as in #2, 2 new.')
+    await call.getByRole('button', { name: 'Show all 3' }).press('Enter')
+    expect(await call.innerText()).toContain('input_messages 0, brought by #2: withheld: not in this file')
+    expect(await call.innerText()).toContain('input_messages 2, brought by #5 · matches its commitment')
+    await call.getByRole('link', { name: '#2' }).press('Enter')
+    expect(await opened.page.evaluate('document.activeElement.id')).toBe('e2')
+    await opened.close()
+
+    const where = place(join(folder, 'erased'))
+    const ledger = await openLog(where)
+    const tell = new Telling()
+    await appendAll(ledger, [tell.draft('session_start', { agent_id: 'a' }, { user_message: text('forget me') }), tell.draft('session_end', { reason: 'done' }, {}, { outcome: 'success' })])
+    await ledger.erase({ session_ids: [tell.session_id], reason: 'asked for' })
+    await ledger.close()
+    const { json } = await exported(where, { session_id: tell.session_id, disclose: 'all' })
+    const erased = await openPage(browser)
+    await erased.go(file('erased.html', makePage(json, script)))
+    await settled(erased)
+    const { text: shown } = await seen(erased)
+    expect(shown).toMatch(/Erased by entry #\d+: user_message/)
+    expect(shown).toContain("Content is erased, by the log's keeper")
+    expect(shown).not.toContain('forget me')
+    await erased.close()
+  })
 })
+
+/** The contrast (WCAG 2.2 §1.4.3) of each text on the page with what is behind it. */
+const CONTRASTS = `(() => {
+  const parse = (color) => color.match(/[\\d.]+/g).map(Number)
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0)
+  const behind = (node) => { for (let one = node; one; one = one.parentElement) { const color = parse(getComputedStyle(one).backgroundColor); if (color.length === 3 || color[3] > 0) return color } return [255, 255, 255] }
+  const found = []
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement
+    if (walker.currentNode.data.trim() === '' || node.offsetParent === null || node.localName === 'script') continue
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x)
+    found.push([(a + 0.05) / (b + 0.05), walker.currentNode.data.slice(0, 40)])
+  }
+  return found
+})()`
+
+/** Whether a text is in the file in any form: as it is, escaped for HTML, JSON or a URL, in UTF-16, hex or base64 at each shift, in what base64 hides, or compressed there. */
+function tracesIn(page: string): (secret: string) => boolean {
+  const blobs: Buffer[] = [Buffer.from(page, 'utf8')]
+  for (const { 0: base64 } of page.matchAll(/[A-Za-z0-9+/]{24,}={0,2}/g)) {
+    const bytes = Buffer.from(base64, 'base64')
+    blobs.push(bytes)
+    for (const open of [gunzipSync, inflateSync, inflateRawSync, brotliDecompressSync, zstdDecompressSync]) {
+      if (bytes.length > 64 && open !== gunzipSync && open !== zstdDecompressSync && open !== inflateSync) continue // without a header anything may seem to open: short ones are tried
+      try {
+        blobs.push(open(bytes))
+      } catch {
+        // it is none
+      }
+    }
+  }
+  const hidden = Buffer.concat(blobs.flatMap((blob) => [blob, Buffer.from([0])]))
+  const lower = hidden.toString('latin1').toLowerCase()
+  return (secret) => {
+    const html = secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+    const json = JSON.stringify(secret).slice(1, -1)
+    const bytes = Buffer.from(secret, 'utf8')
+    const raw = [secret, html, json, json.replaceAll('<', '\\u003c'), JSON.stringify(json).slice(1, -1), encodeURIComponent(secret), /"([^"]+)"/.exec(secret)?.[0], /Lindenallee \d+$/.exec(secret)?.[0]].filter((form): form is string => form !== undefined && form !== '"Öztürk"')
+    const forms = [...raw.map((form) => Buffer.from(form, 'utf8')), Buffer.from(secret, 'utf16le'), Buffer.from(secret, 'utf16le').swap16(), ...[0, 1, 2].map((shift) => Buffer.from(bytes.subarray(shift, shift + 45).toString('base64')))]
+    return forms.some((form) => {
+      for (let from = hidden.indexOf(form); from !== -1; from = hidden.indexOf(form, from + 1)) {
+        const next = hidden[from + form.length]
+        if (next === undefined || next < 0x30 || next > 0x39) return true // "Lindenallee 7" is not "Lindenallee 79"
+      }
+      return false
+    }) || lower.includes(bytes.toString('hex'))
+  }
+}

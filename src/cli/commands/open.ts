@@ -27,11 +27,11 @@ export function openCommand(program: Command, context: () => Context): void {
     .option('--disclose <what>', 'of a session: none, all, or events as for export; default all', parseDisclose)
     .option('--print', 'show nothing, print the path of the page')
     .addHelpText('after', `
-A bundle is verified by this program, and its own page is shown only when it is the one
-that this version writes; else a page of our own around the same evidence. A session is
-shown with all its content: it is for you. Nothing is served over a network. A page made
-for a look is a file for you alone, removed when you press Enter, or by the next open
-after an hour.
+A bundle is verified by this program, and its own page is shown only when it is
+the one that this version writes; else the evidence is, in a page of our own. A
+session is shown with all its content: it is for you. Nothing is served over a
+network. A page made for a look is a file for you alone, removed when you press
+Enter, or by the next open after an hour.
 
 Examples:
   $ counterfoil open evidence.html --key "$(cat log.pub)"
