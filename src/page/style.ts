@@ -1,4 +1,5 @@
-// How the page looks: one column, the browser's own fonts, light and dark, on paper. Nothing moves.
+// How the page looks: one column, the browser's own fonts, light and dark, on paper. Nothing moves. `dir=auto` would make a `pre` plaintext, which lays
+// out a long text ten times slower (a megabyte in one line: 4 s, not 0.4).
 
 export const STYLE = `
 :root{color-scheme:light dark;--ink:#1a1d21;--soft:#59616a;--line:#c9ced4;--paper:#fff;--card:#f5f6f8;--good:#0a6336;--bad:#a81f18;--warn:#7a4f00;--link:#0b57a4}
@@ -38,7 +39,7 @@ summary{cursor:pointer}.verdict li button{font-size:.85rem;padding:.05rem .5rem}
 .payload{margin:.4rem 0 0;padding:.4rem .6rem;background:var(--card);border:1px solid var(--line);border-radius:.3rem}
 .whole{margin:.3rem 0 0 .75rem}
 .escape{color:var(--bad);border-bottom:1px dotted}
-pre{margin:.2rem 0 0;white-space:pre-wrap;unicode-bidi:plaintext;max-height:24rem;overflow:auto}
+pre{margin:.2rem 0 0;white-space:pre-wrap;unicode-bidi:isolate;max-height:24rem;overflow:auto}
 @media(max-width:30rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}.verdict{padding:.75rem}}
 @media print{
 :root{color-scheme:light;--ink:#000;--soft:#444;--line:#aaa;--paper:#fff;--card:#fff;--good:#0a6336;--bad:#a81f18;--warn:#7a4f00;--link:#000}
