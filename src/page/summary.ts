@@ -14,7 +14,7 @@ export function summaryOf({ verdict, entries }: OpenedBundle): DomNode[] {
   const absent = [withheld > 0 ? `${count(withheld)} withheld` : '', erased > 0 ? `${count(erased)} erased` : ''].filter(Boolean)
   return [
     foreign('p', 'lead', [name, from, plural(own.length, 'event')].filter(Boolean).join(' · ')),
-    element('p', '', `The record of what an AI agent did in one session, cut out of a log that nobody can change unnoticed, with the proof of that. It has every event, and of their content ${payloads === 0 ? 'nothing' : plural(payloads, 'text')}${absent.length === 0 ? '' : `; ${absent.join(', ')}`}. Your browser checked the proof just now, from this file alone.`),
+    element('p', '', `This file holds the record of what an AI agent did in one session, a part of a signed log, and what it takes to check that. Of the content of its events, ${payloads === 0 ? 'nothing' : plural(payloads, 'text')} can be read here${absent.length === 0 ? '' : `; ${absent.join(', ')}`}. Your browser checked it just now, from this file alone:`),
     foreign('p', 'soft mono', `session ${verdict.session_id} · log ${verdict.origin}`),
   ]
 }

@@ -2,7 +2,7 @@
 
 import type { BundleVerdict } from '../verify/bundle.ts'
 import type { Status } from '../verify/verdict.ts'
-import { button, dom, element, foreign, type DomNode } from './dom.ts'
+import { beforePrint, button, dom, element, foreign, type DomNode } from './dom.ts'
 
 const ORDER: readonly Status[] = ['failed', 'proved', 'asserted', 'unknown']
 const COMMAND = 'counterfoil verify FILE --key KEY'
@@ -22,6 +22,7 @@ export class VerdictBox {
     this.#check = check
     this.node.setAttribute('aria-labelledby', 'verdict')
     this.#show(unpinned, '')
+    beforePrint(() => dom.getElementById('signed')?.setAttribute('open', ''))
   }
 
   #show(verdict: BundleVerdict, key: string, fault?: string): DomNode {
@@ -115,5 +116,7 @@ function rowsOf(verdict: BundleVerdict): DomNode {
 
 /** What a specialist copies. */
 function keyDetails({ keys, checkpoint }: BundleVerdict): DomNode {
-  return element('details', '', element('summary', '', 'The signed checkpoint, and the key found in this file'), foreign('pre', '', checkpoint), ...keys.map((key) => foreign('pre', '', key)))
+  const details = element('details', '', element('summary', '', 'The signed checkpoint, and the key found in this file'), foreign('pre', '', checkpoint), ...keys.map((key) => foreign('pre', '', key)))
+  details.id = 'signed'
+  return details
 }

@@ -356,7 +356,9 @@ describe.skipIf(executable === undefined)('an evidence page', () => {
     expect(await opened.page.evaluate("[...document.querySelectorAll('button, form')].filter((one) => one.offsetParent !== null).length")).toBe(0)
     expect(await opened.page.evaluate("[...document.querySelectorAll('.events pre')].filter((one) => one.scrollHeight > one.clientHeight + 1).length")).toBe(0)
     expect(await opened.page.evaluate('getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color')).toBe('rgb(255, 255, 255)rgb(0, 0, 0)')
+    expect(await opened.page.locator('#signed pre').first().isVisible()).toBe(false)
     expect((await opened.page.pdf()).length).toBeGreaterThan(10_000)
+    expect(await opened.page.locator('#signed pre').nth(1).innerText()).toBe(key) // on paper, whose key it was must stand
     await opened.close()
   })
 
