@@ -18,8 +18,7 @@ const bundle = join(folder, 'evidence.html')
 const screen = { DISPLAY: ':0', PATH: programs }
 const before = process.env['TMPDIR']
 
-async function counterfoil(args: readonly string[], more: Partial<Context> = {}): Promise<{ code: number; out: string; err: string }> {
-  const told = { out: '', err: '' }
+async function counterfoil(args: readonly string[], more: Partial<Context> = {}, told = { out: '', err: '' }): Promise<{ code: number; out: string; err: string }> {
   const code = await run(args, ({ json }) => testContext(told, { json, trail: db, cwd: folder, now: Date.now, env: screen, open: (path, mode) => openLocalTrail(path, mode, home), ...more }))
   return { code, ...told }
 }
@@ -38,7 +37,7 @@ beforeAll(async () => {
   const trail = openTrail(db, { home, agent_id: 'agent-1' })
   await trail.session({ user_id: 'c-1', user_message: 'Please look.' }, (session) => { session.record('final_output', { output: 'I looked.' }) })
   await trail.close()
-  expect((await counterfoil(['export', '-o', 'evidence.html', '--disclose', 'all'])).code).toBe(0)
+  await counterfoil(['export', '-o', 'evidence.html', '--disclose', 'all'])
 })
 beforeEach(() => {
   opener(0)
@@ -71,8 +70,9 @@ describe('a session', () => {
 
   test('leaves no file once it was looked at, nor an old one', async () => {
     const asked: boolean[] = []
-    await counterfoil(['open'], { interactive: true, pause: async () => { asked.push(existsSync(wasGiven())) } })
-    expect([asked, pages()]).toEqual([[true], []])
+    const told = { out: '', err: '' }
+    await counterfoil(['open'], { interactive: true, pause: async () => { asked.push(existsSync(wasGiven()), told.out.includes(wasGiven())) } }, told)
+    expect([asked, pages()]).toEqual([[true, true], []]) // the path is on the screen before it waits
     await counterfoil(['open', '--print'])
     const [old] = pages()
     await counterfoil(['open', '--print'])

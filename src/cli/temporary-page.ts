@@ -27,10 +27,14 @@ export function removeTemporaryPage(file: string): void {
 
 /** Removes what earlier ones left, of this user alone. */
 export function sweepTemporaryPages(now: number, folder: string = tmpdir()): void {
-  for (const name of readdirSync(folder)) {
-    if (!name.startsWith(PREFIX)) continue
-    const path = join(folder, name)
-    const stat = lstatSync(path, { throwIfNoEntry: false })
-    if (stat?.isDirectory() === true && stat.mtimeMs < now - LIFE_MS && (process.getuid === undefined || stat.uid === process.getuid())) rmSync(path, { recursive: true, force: true })
+  try {
+    for (const name of readdirSync(folder)) {
+      if (!name.startsWith(PREFIX)) continue
+      const path = join(folder, name)
+      const stat = lstatSync(path, { throwIfNoEntry: false })
+      if (stat?.isDirectory() === true && stat.mtimeMs < now - LIFE_MS && (process.getuid === undefined || stat.uid === process.getuid())) rmSync(path, { recursive: true, force: true })
+    }
+  } catch {
+    // a folder that cannot be read now, or a page that another `open` removes: the next one looks again
   }
 }

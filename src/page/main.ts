@@ -1,7 +1,7 @@
 // The script of an evidence page: verifies the bundle in its own page and shows it. It says of its page what it can, and that a forged page could say
 // the same: who must be sure verifies the file with a program from elsewhere.
 
-import { messageOf, MisuseError } from '../base/errors.ts'
+import { CounterfoilError, messageOf, MisuseError } from '../base/errors.ts'
 import { bundleIn } from '../verify/bundle-text.ts'
 import { verifyBundle, type OpenedBundle } from '../verify/bundle.ts'
 import { dom, element, foreign, type DomNode } from './dom.ts'
@@ -54,7 +54,8 @@ function show(main: DomNode, json: string, changed: string | undefined): void {
 
 /** What is no bundle, or one of a later format: nothing of it can be shown. */
 function refused(error: unknown): DomNode {
-  return element('section', 'verdict bad', element('h2', '', 'NOT VERIFIED'), foreign('p', 'failed', messageOf(error)), element('p', '', 'This file is not as Counterfoil writes it, and nothing in it can be relied on. Ask for it again, by another way.'))
+  const newer = error instanceof CounterfoilError && error.code === 'newer_format'
+  return element('section', 'verdict bad', element('h2', '', 'NOT VERIFIED'), foreign('p', 'failed', messageOf(error)), element('p', '', newer ? 'The record is of a later format than this page knows. That is no sign of tampering.' : 'This file is not as Counterfoil writes it, and nothing in it can be relied on. Ask for it again, by another way.'))
 }
 
 /** Where the page is another than the one that Counterfoil writes around this evidence. */

@@ -95,6 +95,7 @@ async function show(ctx: Context, { file, made, print, told }: { file: string; m
   ctx.screen.line(whole(file))
   if (!made) return
   if (shown && ctx.interactive) {
+    await ctx.screen.drain()
     await ctx.pause('Press Enter when you have looked: the file is removed then.')
     removeTemporaryPage(file)
   } else ctx.screen.line('It holds what is shown in it. Remove it when you have looked.')
