@@ -201,14 +201,15 @@ describe.skipIf(executable === undefined)('an evidence page', () => {
         expect(text, context).toMatch(/from character \d+ on/)
         tally.told++
       } else if (title.startsWith('Verified, but unpinned')) {
-        // only what HTML itself does not tell apart: the document is the same
+        // only what HTML itself does not tell apart: closing tags at the end of a document say nothing
+        const tag = written.lastIndexOf('</', at)
+        expect(tag > end && /^<\/(?:body|html)/.test(written.slice(tag)) && !written.slice(tag, at).includes('>'), context).toBe(true)
         tally.same++
       } else tally.silent++ // no script ran: the page says that nothing is verified, or says nothing
     }
     console.log(`page: ${places.length} changes around the evidence: ${tally.told} told by the page, ${tally.refused} refused, ${tally.silent} without a verdict, ${tally.same} that HTML does not tell apart`)
     expect(tally.told).toBeGreaterThan(20)
     expect(tally.silent).toBeGreaterThan(20)
-    expect(tally.same).toBeLessThan(3)
     await opened.close()
   })
 
