@@ -18,6 +18,7 @@ export const doors: Readonly<Record<string, string>> = {
   index: 'src/index.ts',
   anthropic: 'src/anthropic.ts',
   verify: 'src/verify.ts',
+  page: 'src/page.ts',
 }
 
 /** What went into each output file, as esbuild tells it; paths are relative to the repository. */

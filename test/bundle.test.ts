@@ -7,7 +7,6 @@ import { fromBase64, toBase64, utf8 } from '../src/base/bytes.ts'
 import { canonicalJson } from '../src/base/canonical-json.ts'
 import type { Entry } from '../src/event/entry.ts'
 import { firstPrev } from '../src/event/session.ts'
-import { exportBundle, type BundleOrder } from '../src/ledger/bundle.ts'
 import { signCheckpoint } from '../src/log/checkpoint.ts'
 import { cosignatureSigner } from '../src/log/cosignature.ts'
 import { leafHash } from '../src/log/hash.ts'
@@ -15,9 +14,9 @@ import { addSignature } from '../src/log/note.ts'
 import { treeRoot } from '../src/log/tree.ts'
 import { makePage } from '../src/page/page.ts'
 import { pageScript } from '../src/page/script.ts'
-import { openSqliteStore } from '../src/store/sqlite.ts'
 import { bundleIn, formatBundle, parseBundle, type Bundle } from '../src/verify/bundle-text.ts'
-import { verifyBundle, type BundleTrust, type BundleVerdict } from '../src/verify/bundle.ts'
+import { verifyBundle, type BundleTrust } from '../src/verify/bundle.ts'
+import { exported } from './sample-bundle.ts'
 import { appendAll, appendRun, openKeyring, openLog, originAt, place, scratch, smallLog, steppingClock, Telling, text, type Place } from './sample-log.ts'
 import { testSigner } from './signer.ts'
 
@@ -28,14 +27,6 @@ let key: string
 let whole: string
 let small: string
 
-async function exported(where: Place, order: BundleOrder): Promise<{ json: string; verdict: BundleVerdict; missing: number }> {
-  const store = await openSqliteStore(where.db, { readOnly: true })
-  try {
-    return await store.read((view) => exportBundle(view, openKeyring(originAt(where), where.home), order))
-  } finally {
-    await store.close()
-  }
-}
 const SECRET = 'Ärger "mit" <b>Bestellung</b> & \\ 77123'
 
 beforeAll(async () => {

@@ -75,24 +75,28 @@ export function fromBase64(text: string): Uint8Array {
   if (text.length % 4 !== 0) throw new TypeError('base: expected padded base64')
   const pad = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
   const out = new Uint8Array((text.length / 4) * 3 - pad)
+  const last = text.length - (pad === 0 ? 0 : 4)
   let offset = 0
-  for (let i = 0; i < text.length; i += 4) {
-    const last = i + 4 === text.length
-    let group = 0
-    for (let j = 0; j < 4; j++) {
-      const code = text.charCodeAt(i + j)
-      const value = last && j >= 4 - pad ? 0 : code < 128 ? VALUES[code]! : -1
-      if (value < 0) throw new TypeError('base: expected padded base64')
-      group = group * 64 + value
-    }
-    if (last && ((pad === 1 && group & 0xff) || (pad === 2 && group & 0xffff))) {
-      throw new TypeError('base: base64 has bits set after its end')
-    }
+  for (let i = 0; i < last; i += 4) {
+    const group = (valueAt(text, i) << 18) | (valueAt(text, i + 1) << 12) | (valueAt(text, i + 2) << 6) | valueAt(text, i + 3)
+    if (group < 0) throw new TypeError('base: expected padded base64') // one of them was -1
     out[offset++] = group >> 16
-    if (offset < out.length) out[offset++] = (group >> 8) & 255
-    if (offset < out.length) out[offset++] = group & 255
+    out[offset++] = group >> 8
+    out[offset++] = group
+  }
+  if (pad > 0) {
+    const group = (valueAt(text, last) << 12) | (valueAt(text, last + 1) << 6) | (pad === 2 ? 0 : valueAt(text, last + 2))
+    if (group < 0) throw new TypeError('base: expected padded base64')
+    if (group & (pad === 2 ? 0x3ff : 3)) throw new TypeError('base: base64 has bits set after its end')
+    out[offset++] = group >> 10
+    if (pad === 1) out[offset++] = group >> 2
   }
   return out
+}
+
+function valueAt(text: string, i: number): number {
+  const code = text.charCodeAt(i)
+  return code < 128 ? VALUES[code]! : -1
 }
 
 /** `value` (0 to 2^32-1) as 4 bytes, big-endian. */

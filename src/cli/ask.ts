@@ -1,5 +1,6 @@
 // Questions to the person at the terminal.
 
+import { createInterface } from 'node:readline'
 import { confirm, isCancel, password } from '@clack/prompts'
 import { visible } from './terminal.ts'
 
@@ -13,4 +14,14 @@ export async function confirmInTerminal(question: string): Promise<boolean> {
 export async function secretInTerminal(question: string): Promise<string | undefined> {
   const answer = await password({ message: visible(question) })
   return isCancel(answer) || typeof answer !== 'string' || answer === '' ? undefined : answer
+}
+
+/** Resolves at Enter, at Ctrl-C, and when the terminal is gone. */
+export function pauseInTerminal(message: string): Promise<void> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  return new Promise((resolve) => {
+    terminal.once('line', () => terminal.close()).once('close', resolve)
+    terminal.setPrompt(`${visible(message)} `)
+    terminal.prompt()
+  })
 }

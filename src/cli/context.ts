@@ -28,6 +28,8 @@ export interface Context {
   readonly confirm: (question: string) => Promise<boolean>
   /** Asks for a secret, not shown while it is typed; undefined when the question is left. Only where `interactive`. */
   readonly secret: (question: string) => Promise<string | undefined>
+  /** Says `message` and waits for Enter. Only where `interactive`. */
+  readonly pause: (message: string) => Promise<void>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   exit: number

@@ -110,6 +110,7 @@ export function testContext(told: Told, more: Partial<Context> & { columns?: num
     open: async () => fakeTrail(),
     confirm: async () => false,
     secret: async () => undefined,
+    pause: async () => undefined,
     ...more,
   }
 }

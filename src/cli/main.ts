@@ -42,6 +42,7 @@ function surroundings({ color, json, trail }: { color: boolean; json: boolean; t
     open: async (path, mode) => (await import('./open.ts')).openCliTrail(path, mode, env, stdin.isTTY && stdout.isTTY ? () => ask('passphrase of the keys') : undefined),
     secret: ask,
     confirm: async (question) => (await import('./ask.ts')).confirmInTerminal(question),
+    pause: async (message) => (await import('./ask.ts')).pauseInTerminal(message),
   }
 }
 

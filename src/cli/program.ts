@@ -10,6 +10,7 @@ import { eraseCommand } from './commands/erase.ts'
 import { exportCommand } from './commands/export.ts'
 import { initCommand } from './commands/init.ts'
 import { keysCommand } from './commands/keys.ts'
+import { openCommand } from './commands/open.ts'
 import { proveCommand } from './commands/prove.ts'
 import { sessionsCommand } from './commands/sessions.ts'
 import { showCommand } from './commands/show.ts'
@@ -81,7 +82,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Look:')
   for (const add of [sessionsCommand, showCommand, tailCommand, whyCommand, sqlCommand]) add(program, context)
   program.commandsGroup('Prove:')
-  for (const add of [verifyCommand, exportCommand, proveCommand, witnessCommand]) add(program, context)
+  for (const add of [verifyCommand, exportCommand, openCommand, proveCommand, witnessCommand]) add(program, context)
   program.commandsGroup('Keep:')
   for (const add of [archiveCommand, eraseCommand, keysCommand]) add(program, context)
   program.addHelpText('after', `

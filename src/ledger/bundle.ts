@@ -4,7 +4,7 @@
 import { toBase64 } from '../base/bytes.ts'
 import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
-import { ListIndex } from '../event/list.ts'
+import { ListIndex, type RefPlace } from '../event/list.ts'
 import { parseEntry } from '../event/parse.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { proveInclusions } from '../log/inclusions.ts'
@@ -20,8 +20,14 @@ import { storeTiles } from './ledger.ts'
 
 const PAGE = 500
 
-/** What of the session's content is disclosed: nothing, everything, or payloads of events. Without `slot`: all that the event has, of lists what it adds. */
-export type Disclose = 'none' | 'all' | readonly { readonly index: number; readonly slot?: string; readonly position?: number }[]
+/**
+ * Payloads of one event: all that it has, or the one in `slot`. Of a list what the event adds to it, or the element `position` of the whole list
+ * as the event had it, or `all` of that.
+ */
+export interface DisclosedPayload { readonly index: number; readonly slot?: string; readonly position?: number | 'all' }
+
+/** What of the session's content is disclosed: nothing, everything, or payloads of events. */
+export type Disclose = 'none' | 'all' | readonly DisclosedPayload[]
 
 export interface BundleOrder {
   readonly session_id: string
@@ -30,8 +36,11 @@ export interface BundleOrder {
   readonly witnesses?: readonly string[]
 }
 
+/** A payload that was asked for by an event that re-uses it, and stands in the bundle with the earlier one that brought it, `stands`. */
+export interface EarlierPayload { readonly index: number; readonly slot: string; readonly position?: number; readonly stands: number }
+
 /** The JSON text, and what a verifier says of it. `missing` counts payloads that were to be disclosed and are not there any more. */
-export interface ExportedBundle { readonly json: string; readonly verdict: BundleVerdict; readonly missing: number }
+export interface ExportedBundle { readonly json: string; readonly verdict: BundleVerdict; readonly missing: number; readonly earlier: readonly EarlierPayload[] }
 
 /** The bundle of a session as it is in `view`. StoreErrors: `no_session`, `no_key` for content without keys; MisuseErrors for what there is not; a VerifyError when the record itself does not verify. */
 export async function exportBundle(view: StoreView, keyring: Keyring | undefined, { session_id, disclose, witnesses = [] }: BundleOrder): Promise<ExportedBundle> {
@@ -45,7 +54,7 @@ export async function exportBundle(view: StoreView, keyring: Keyring | undefined
   const keyRows = chain.reigns.length === 1 ? [] : (await keyEntries(view)).filter(({ entry }) => entry.session_id !== session_id).map(({ row }) => row)
   const rows = [...own, ...(await erasuresOf(view, session_id)), ...keyRows].sort((a, b) => a.index - b.index)
   const entries = rows.map(({ entry }) => parseEntry(entry).entry)
-  const wanted = placesOf(entries, session_id, disclose)
+  const { wanted, earlier } = placesOf(entries, session_id, disclose)
   const { payloads, missing } = await readPayloads(view, keyring, entries, session_id, wanted)
   const { checkpoint, keys } = signedBy(head.checkpoint, [chain.newest.vkey, ...witnesses])
   const proof = await proveInclusions(tileHashReader(head.size, storeTiles(view, head.size)), rows.map(({ index }) => index), head.size)
@@ -55,7 +64,7 @@ export async function exportBundle(view: StoreView, keyring: Keyring | undefined
   })
   const { verdict } = verifyBundle(json, keyring === undefined ? { witnesses } : { key: keyring.vkey, witnesses })
   if (!verdict.whole) throw new VerifyError('not_whole', `export: the record of this session does not verify: ${verdict.problems[0]?.message ?? ''}`, 'run counterfoil verify', verdict.problems[0]?.index === undefined ? {} : { first_bad_index: verdict.problems[0].index })
-  return { json, verdict, missing }
+  return { json, verdict, missing, earlier }
 }
 
 async function sessionRows(view: StoreView, session_id: string): Promise<EntryRow[]> {
@@ -84,10 +93,11 @@ async function erasuresOf(view: StoreView, session_id: string): Promise<EntryRow
 }
 
 /** Which payloads are wanted, as `<index>/<ordinal>`. */
-function placesOf(entries: readonly Entry[], session_id: string, disclose: Disclose): ReadonlySet<string> | 'all' {
-  if (disclose === 'all') return 'all'
+function placesOf(entries: readonly Entry[], session_id: string, disclose: Disclose): { readonly wanted: ReadonlySet<string> | 'all'; readonly earlier: readonly EarlierPayload[] } {
+  if (disclose === 'all') return { wanted: 'all', earlier: [] }
   const wanted = new Set<string>()
-  if (disclose === 'none') return wanted
+  const earlier: EarlierPayload[] = []
+  if (disclose === 'none') return { wanted, earlier }
   const lists = new ListIndex()
   const own = new Map<number, Entry>()
   for (const entry of entries) if (entry.session_id === session_id) {
@@ -98,24 +108,30 @@ function placesOf(entries: readonly Entry[], session_id: string, disclose: Discl
     const entry = own.get(index)
     if (entry === undefined) throw new MisuseError('bad_disclose', `export: entry #${index} is not of this session`, "its events are in: counterfoil show")
     if (slot !== undefined && !Object.hasOwn(entry.payloads, slot)) throw new MisuseError('bad_disclose', `export: entry #${index} has no payload ${slot}`, `it has ${Object.keys(entry.payloads).join(', ') || 'none'}`)
-    for (const name of slot === undefined ? Object.keys(entry.payloads) : [slot]) for (const place of namedPlaces(lists, entry, name, position)) wanted.add(`${place.index}/${place.ordinal}`)
+    for (const name of slot === undefined ? Object.keys(entry.payloads) : [slot]) {
+      for (const { place, at } of namedPlaces(lists, entry, name, position)) {
+        wanted.add(`${place.index}/${place.ordinal}`)
+        if (place.index !== index) earlier.push({ index, slot: name, ...(at === undefined ? {} : { position: at }), stands: place.index })
+      }
+    }
   }
-  return wanted
+  return { wanted, earlier }
 }
 
-/** A single payload where it was introduced; of a list the element `position` of the whole, else what this entry adds. */
-function namedPlaces(lists: ListIndex, entry: Entry, slot: string, position: number | undefined): { readonly index: number; readonly ordinal: number }[] {
+/** A single payload where it was introduced, or elements of a list, each with its position in the whole of it. */
+function namedPlaces(lists: ListIndex, entry: Entry, slot: string, position: number | 'all' | undefined): { readonly place: RefPlace; readonly at?: number }[] {
   const one = lists.place(entry.seq, slot)
   if (one !== undefined) {
     if (position !== undefined) throw new MisuseError('bad_disclose', `export: ${slot} of entry #${entry.index} is no list`, 'leave its position out')
-    return [one]
+    return [{ place: one }]
   }
   const value = entry.payloads[slot]!
-  const places = lists.places(entry.seq, slot)
+  const places = lists.places(entry.seq, slot).map((place, at) => ({ place, at }))
+  if (position === 'all') return places
   if (position === undefined) return isListChange(value) ? places.slice(value.keep ?? 0) : places
-  const place = places[position]
-  if (place === undefined) throw new MisuseError('bad_disclose', `export: ${slot} of entry #${entry.index} has ${places.length} elements, got position ${position}`, 'positions count from 0')
-  return [place]
+  const found = places[position]
+  if (found === undefined) throw new MisuseError('bad_disclose', `export: ${slot} of entry #${entry.index} has ${places.length} elements, got position ${position}`, 'positions count from 0')
+  return [found]
 }
 
 async function readPayloads(view: StoreView, keyring: Keyring | undefined, entries: readonly Entry[], session_id: string, wanted: ReadonlySet<string> | 'all'): Promise<{ payloads: BundlePayload[]; missing: number }> {

@@ -3,6 +3,7 @@
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
 import { verifyLog } from '../verify/verify.ts'
+import { exportBundle, type BundleOrder } from './bundle.ts'
 import { evidenceOf, rememberedBy } from './evidence.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
@@ -43,6 +44,7 @@ export class LedgerService {
       case 'copy': return this.#ledger.copyTo(a as string)
       case 'counts': return this.#ledger.read((view) => view.counts())
       case 'find': return this.#ledger.find(a as string)
+      case 'export': return this.#ledger.read((view) => exportBundle(view, this.#ledger.keyring, a as BundleOrder))
       case 'prove': return this.#ledger.prove(a as string)
       case 'witnessed': return this.#witnessed(a as number | undefined)
       case 'flush': return undefined

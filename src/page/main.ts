@@ -1,107 +1,67 @@
-// The script of an evidence page: verifies the bundle in its own page and shows it. Everything from the record goes in as text, never as HTML.
+// The script of an evidence page: verifies the bundle in its own page and shows it. It says of its page what it can, and that a forged page could say
+// the same: who must be sure verifies the file with a program from elsewhere.
 
-import { utf8 } from '../base/bytes.ts'
-import { messageOf } from '../base/errors.ts'
-import type { Entry } from '../event/entry.ts'
-import { verifyBundle, type BundleContent, type BundleVerdict, type OpenedBundle } from '../verify/bundle.ts'
-import type { Status } from '../verify/verdict.ts'
-import { contentText } from './content.ts'
+import { CounterfoilError, messageOf, MisuseError } from '../base/errors.ts'
+import { bundleIn } from '../verify/bundle-text.ts'
+import { verifyBundle, type OpenedBundle } from '../verify/bundle.ts'
+import { dom, element, foreign, type DomNode } from './dom.ts'
+import { EventList } from './event-list.ts'
+import { makePage, TITLE } from './page.ts'
+import { summaryOf } from './summary.ts'
+import { VerdictBox } from './verdict-box.ts'
 
-/** Of a long session, how many events are put on the page at once. */
-const AT_ONCE = 500
+const code = dom.currentScript?.textContent ?? ''
+if (dom.readyState === 'loading') dom.addEventListener('DOMContentLoaded', begin)
+else begin()
 
-/** What the page needs of the DOM. */
-interface Node { textContent: string | null; className: string; append(...nodes: Node[]): void; replaceChildren(...nodes: Node[]): void; setAttribute(name: string, value: string): void; addEventListener(type: string, listener: (event: { preventDefault(): void }) => void): void; remove(): void; value?: string }
-declare const document: { createElement(tag: string): Node; getElementById(id: string): Node | null }
+/** The whole document is there, and untouched by us: now it can be compared. */
+function begin(): void {
+  const main = dom.getElementById('page') ?? dom.body
+  const found = `<!doctype html>\n${dom.documentElement.outerHTML}`
+  main.replaceChildren(element('h1', '', TITLE), element('p', '', 'Verifying, in this browser…'))
+  setTimeout(() => { // once that is painted: a long session takes a moment
+    let json: string
+    try {
+      json = bundleIn(found)
+    } catch (error) {
+      main.replaceChildren(element('h1', '', TITLE), refused(error))
+      return
+    }
+    show(main, json, changedAt(found, makePage(json, code)))
+  }, 20)
+}
 
-const json = document.getElementById('counterfoil-bundle')?.textContent ?? ''
-const main = document.getElementById('page')!
-show('')
-
-function show(key: string): void {
+function show(main: DomNode, json: string, changed: string | undefined): void {
   let opened: OpenedBundle
   try {
-    opened = verifyBundle(json, key === '' ? {} : { key })
+    opened = verifyBundle(json)
   } catch (error) {
-    main.replaceChildren(element('h1', '', 'Evidence of one session'), box('bad', 'NOT VERIFIED', [element('p', '', messageOf(error))], key))
+    main.replaceChildren(element('h1', '', TITLE), refused(error))
     return
   }
-  const { verdict, entries } = opened
-  const list = element('ol', '')
-  main.replaceChildren(
-    element('h1', '', 'Evidence of one session'),
-    element('p', 'soft mono', verdict.session_id), element('p', 'soft', `of the log ${verdict.origin}, ${verdict.size} entries`),
-    verdictBox(verdict, key), element('h2', '', 'What happened'), list,
-  )
-  more(opened, list, entries.filter(({ session_id }) => session_id === verdict.session_id), 0)
-}
-
-function verdictBox(verdict: BundleVerdict, key: string): Node {
-  const rows = element('dl', '')
-  const order: readonly Status[] = ['failed', 'proved', 'asserted', 'unknown']
-  for (const status of order) for (const property of Object.values(verdict.properties)) if (property.status === status) rows.append(element('dt', status, status), element('dd', '', property.says))
-  rows.append(element('dt', 'unknown', 'unknown'), element('dd', '', 'acts that were never recorded'))
-  if (!verdict.whole) return box('bad', 'NOT WHOLE', [rows], key)
-  return key === '' ? box('open', 'Consistent, unpinned: whose log this is was not checked', [rows], key) : box('good', 'Whole, under the key that you trust', [rows], key)
-}
-
-function box(kind: string, title: string, inside: Node[], key: string): Node {
-  const form = element('form', '')
-  const input = element('input', 'mono')
-  input.setAttribute('aria-label', "the log's verifier key, as you know it from elsewhere")
-  input.setAttribute('placeholder', 'Paste the key that you trust (name+id+base64)')
-  input.value = key
-  const button = element('button', '', 'Check')
-  form.append(input, button)
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    show((input.value ?? '').trim())
+  const list = new EventList(opened)
+  const box = new VerdictBox(opened.verdict, changed, (index) => list.goTo(index), (key) => {
+    try {
+      return verifyBundle(json, { key }).verdict
+    } catch (error) {
+      if (error instanceof MisuseError) return messageOf(error)
+      throw error
+    }
   })
-  const node = element('section', `verdict ${kind}`)
-  node.append(element('strong', '', title), ...inside, form)
-  return node
+  main.replaceChildren(element('h1', '', TITLE), ...summaryOf(opened), box.node, list.node)
+  list.start()
 }
 
-function more(opened: OpenedBundle, list: Node, entries: readonly Entry[], from: number): void {
-  const contents = new Map<number, BundleContent[]>()
-  for (const content of opened.contents) {
-    const own = contents.get(content.index) ?? []
-    contents.set(content.index, own)
-    own.push(content)
-  }
-  for (const entry of entries.slice(from, from + AT_ONCE)) list.append(eventItem(entry, contents.get(entry.index) ?? []))
-  if (from + AT_ONCE >= entries.length) return
-  const button = element('button', '', `Show more (${entries.length - from - AT_ONCE} left)`)
-  button.addEventListener('click', () => {
-    button.remove()
-    more(opened, list, entries, from + AT_ONCE)
-  })
-  list.append(button)
+/** What is no bundle, or one of a later format: nothing of it can be shown. */
+function refused(error: unknown): DomNode {
+  const newer = error instanceof CounterfoilError && error.code === 'newer_format'
+  return element('section', 'verdict bad', element('h2', '', 'NOT VERIFIED'), foreign('p', 'failed', messageOf(error)), element('p', '', newer ? 'The record is of a later format than this page knows. That is no sign of tampering.' : 'This file is not as Counterfoil writes it, and nothing in it can be relied on. Ask for it again, by another way.'))
 }
 
-function eventItem(entry: Entry, contents: readonly BundleContent[]): Node {
-  const item = element('li', '')
-  const head = element('div', 'head')
-  head.append(element('span', 'mono soft', `#${entry.index}`), element('span', 'mono soft', entry.timestamp), element('span', 'type', entry.event_type), element('span', '', entry.outcome ?? ''))
-  const facts = Object.entries(entry.facts).map(([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' · ')
-  item.append(head, element('div', 'facts mono', facts))
-  for (const [slot, value] of Object.entries(entry.payloads)) if ('same' in value) item.append(element('div', 'payload soft', `${slot}: as in event ${value.same} of this session`))
-  for (const content of contents) {
-    const node = element('div', 'payload')
-    const name = `${content.slot}${content.position > 0 ? ` ${content.position}` : ''}`
-    if ('bytes' in content) node.append(element('span', 'proved', `${name} · matches its commitment`), element('pre', '', contentText(content.bytes)))
-    else node.append(element('span', content.absent === 'mismatch' ? 'failed' : 'soft', `${name} · ${content.absent === 'erased' ? `erased by entry #${content.by}` : content.absent === 'withheld' ? 'withheld: not in this file' : 'is not what the entry commits to'}`))
-    item.append(node)
-  }
-  return item
+/** Where the page is another than the one that Counterfoil writes around this evidence. */
+function changedAt(found: string, written: string): string | undefined {
+  if (found === written) return undefined
+  let at = 0
+  while (at < found.length && found[at] === written[at]) at++
+  return `from character ${at} on, at “${found.slice(Math.max(0, at - 24), at + 24)}”`
 }
-
-function element(tag: string, className: string, text = ''): Node {
-  const node = document.createElement(tag)
-  node.className = className
-  if (text !== '') node.textContent = text
-  return node
-}
-
-// so that a page without a bundle says so instead of failing on an empty text
-if (utf8(json).length === 0) main.replaceChildren(element('p', 'failed', 'this page holds no bundle'))

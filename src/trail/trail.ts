@@ -11,6 +11,7 @@ import { label, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { VOCABULARY } from '../event/vocabulary.ts'
+import type { ExportedBundle } from '../ledger/bundle.ts'
 import { openLedger, type LocalLedger } from '../ledger/handle.ts'
 import type { Erased } from '../ledger/ledger.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
@@ -23,8 +24,9 @@ import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
 import { why } from '../why/why.ts'
+import { bundleOrder } from './export-order.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
-import type { EventQuery, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
+import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
 
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
@@ -261,6 +263,10 @@ class LocalTrail implements AsyncDisposable {
     const proof = await this.#ledger.call<string | undefined>('prove', event_id)
     if (proof === undefined) throw new StoreError('no_event', `trail: event ${event_id} is not in this trail`, 'counterfoil show lists the events of a session')
     return proof
+  }
+
+  async export(order: ExportOrder): Promise<ExportedBundle> {
+    return this.#ledger.call<ExportedBundle>('export', bundleOrder(order, checkSessionId))
   }
 
   async erase(what: { session_id?: string; user_id?: string; subject?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {

@@ -2,6 +2,7 @@
 
 import type { CounterfoilError } from '../base/errors.ts'
 import type { Mask } from '../event/mask.ts'
+import type { Disclose, ExportedBundle } from '../ledger/bundle.ts'
 import type { ModelCallSource, Subject } from '../event/model-call.ts'
 import type { AuditEvent, EventInputs, EventType, Json, LLMCall, Place, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
@@ -65,6 +66,9 @@ export interface SessionQuery { readonly session_id?: string; readonly agent_id?
 
 export interface VerifyOptions { readonly require?: readonly Property[] }
 
+/** `disclose` is `'none'` by default: no content goes out unasked. `witnesses` are verifier keys, whose cosignatures go along. */
+export interface ExportOrder { readonly session_id: string; readonly disclose?: Disclose; readonly witnesses?: readonly string[] }
+
 /** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted; `witnessed`: how many entries the policy's witnesses have seen, null without any. */
 export interface TrailStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly lost: number; readonly last_checkpoint: string | null; readonly witnessed: number | null }
 
@@ -91,6 +95,8 @@ export interface Trail extends Recorder, AsyncDisposable {
   why(event_id?: string): Promise<Why | undefined>
   /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
   prove(event_id: string): Promise<string>
+  /** One session's evidence as the JSON text of a bundle, for `verifyBundle` of `counterfoil/verify`, and for `evidencePage` of `counterfoil/page`, which makes the page of it. */
+  export(order: ExportOrder): Promise<ExportedBundle>
   /**
    * Destroys the content of a session with its child sessions; of a person, wherever it is said to be theirs (`user_id`); or of a person in one
    * session and its child sessions. Proofs go on verifying.

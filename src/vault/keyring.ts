@@ -412,7 +412,7 @@ function inFile<T>(files: KeyFolder, name: string, parse: () => T): T {
     return parse()
   } catch (cause) {
     if (!(cause instanceof TypeError) || cause instanceof MisuseError && cause.code === 'bad_passphrase') throw cause
-    throw new StoreError('key_malformed', `vault: ${join(files.name, name)}: ${cause.message}`, 'restore it from a copy', { cause })
+    throw new StoreError('key_malformed', `vault: ${join(files.name, name)}: ${messageOf(cause)}`, 'restore it from a copy', { cause })
   }
 }
 

@@ -505,6 +505,122 @@ type Mask = {
  */
 declare const defaultMasks: readonly Mask[];
 
+/**
+ * A log's key that is kept elsewhere. `vkey` is its verifier key (`name+id+base64`, Ed25519), whose name is the log's origin. `sign` resolves with the
+ * 64-byte Ed25519 signature of `message`, or rejects; it is asked once for each append, while the log is locked, and what it answers is verified.
+ */
+interface Signer {
+    readonly vkey: string;
+    sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
+/**
+ * One key's time. `from`: its first entry, 0 or the index of the rotation to it. `to`: the index of the rotation to the next, absent while it is in
+ * force. It may sign checkpoints of sizes above `from` (the first key: from 0) up to `to`. `last_good_size`: from there on it was reported stolen.
+ */
+interface KeyReign {
+    readonly vkey: string;
+    readonly from: number;
+    readonly to?: number;
+    readonly state: 'in_force' | 'retired' | 'compromised';
+    readonly last_good_size?: number;
+}
+
+/** The properties of a log, in the order in which they are reported. */
+declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
+type Property = (typeof PROPERTIES)[number];
+type Status = 'proved' | 'asserted' | 'unknown' | 'failed';
+interface PropertyVerdict {
+    readonly status: Status;
+    readonly says: string;
+    readonly first_bad_index?: number;
+}
+/** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
+interface Problem {
+    readonly property: Property;
+    readonly code: string;
+    readonly message: string;
+    readonly index?: number;
+}
+/** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
+interface Verdict {
+    readonly whole: boolean;
+    readonly origin: string;
+    readonly size: number;
+    readonly checkpoint: string;
+    /** `recorded_at` of the last entry; absent in an empty log */
+    readonly recorded_at?: string;
+    /** The log's keys, one after the other, as its entries have them. */
+    readonly keys: readonly KeyReign[];
+    readonly properties: {
+        readonly [name in Property]: PropertyVerdict;
+    };
+    readonly problems: readonly Problem[];
+    readonly problem_count: number;
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly erased: number;
+        readonly sessions: number;
+        readonly ended: number;
+        readonly open: number;
+        readonly suspended: number;
+        readonly interrupted: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+        readonly told_after: number;
+        readonly imported: number;
+    };
+}
+
+type BundleProperty = Exclude<Property, 'indexes'>;
+/** As a log's verdict, of one session. `counts.withheld` are payloads that are not in the file and that no erasure accounts for. */
+interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts' | 'keys'> {
+    readonly session_id: string;
+    readonly keys: readonly string[];
+    /** The log's keys one after the other, where the bundle has the entries that say so: it has them of a log that changed its key. */
+    readonly reigns: readonly KeyReign[];
+    readonly properties: {
+        readonly [name in BundleProperty]: PropertyVerdict;
+    };
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly withheld: number;
+        readonly erased: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+    };
+}
+
+/**
+ * Payloads of one event: all that it has, or the one in `slot`. Of a list what the event adds to it, or the element `position` of the whole list
+ * as the event had it, or `all` of that.
+ */
+interface DisclosedPayload {
+    readonly index: number;
+    readonly slot?: string;
+    readonly position?: number | 'all';
+}
+/** What of the session's content is disclosed: nothing, everything, or payloads of events. */
+type Disclose = 'none' | 'all' | readonly DisclosedPayload[];
+/** A payload that was asked for by an event that re-uses it, and stands in the bundle with the earlier one that brought it, `stands`. */
+interface EarlierPayload {
+    readonly index: number;
+    readonly slot: string;
+    readonly position?: number;
+    readonly stands: number;
+}
+/** The JSON text, and what a verifier says of it. `missing` counts payloads that were to be disclosed and are not there any more. */
+interface ExportedBundle {
+    readonly json: string;
+    readonly verdict: BundleVerdict;
+    readonly missing: number;
+    readonly earlier: readonly EarlierPayload[];
+}
+
 /** To whom content belongs: a person's id, several where it is of all of them at once, or null for nobody but the session. */
 type Subject = string | readonly string[] | null;
 /** Whatever model calls can be recorded to: a Trail or a Session. */
@@ -889,66 +1005,6 @@ interface RunnableTool {
     execute?: (...args: never[]) => unknown;
 }
 
-/**
- * One key's time. `from`: its first entry, 0 or the index of the rotation to it. `to`: the index of the rotation to the next, absent while it is in
- * force. It may sign checkpoints of sizes above `from` (the first key: from 0) up to `to`. `last_good_size`: from there on it was reported stolen.
- */
-interface KeyReign {
-    readonly vkey: string;
-    readonly from: number;
-    readonly to?: number;
-    readonly state: 'in_force' | 'retired' | 'compromised';
-    readonly last_good_size?: number;
-}
-
-/** The properties of a log, in the order in which they are reported. */
-declare const PROPERTIES: readonly ["unchanged", "complete", "payloads", "indexes", "not_truncated", "witnessed", "pinned", "time"];
-type Property = (typeof PROPERTIES)[number];
-type Status = 'proved' | 'asserted' | 'unknown' | 'failed';
-interface PropertyVerdict {
-    readonly status: Status;
-    readonly says: string;
-    readonly first_bad_index?: number;
-}
-/** One thing that does not fit. `code` is from the closed list of `FaultCode`. */
-interface Problem {
-    readonly property: Property;
-    readonly code: string;
-    readonly message: string;
-    readonly index?: number;
-}
-/** `whole`: nothing failed. `problems` names at most 100 of what did; `problem_count` counts all. */
-interface Verdict {
-    readonly whole: boolean;
-    readonly origin: string;
-    readonly size: number;
-    readonly checkpoint: string;
-    /** `recorded_at` of the last entry; absent in an empty log */
-    readonly recorded_at?: string;
-    /** The log's keys, one after the other, as its entries have them. */
-    readonly keys: readonly KeyReign[];
-    readonly properties: {
-        readonly [name in Property]: PropertyVerdict;
-    };
-    readonly problems: readonly Problem[];
-    readonly problem_count: number;
-    readonly counts: {
-        readonly entries: number;
-        readonly payloads: number;
-        readonly erased: number;
-        readonly sessions: number;
-        readonly ended: number;
-        readonly open: number;
-        readonly suspended: number;
-        readonly interrupted: number;
-        readonly gaps: number;
-        readonly newer_entries: number;
-        readonly unknown_vocabulary: number;
-        readonly told_after: number;
-        readonly imported: number;
-    };
-}
-
 /** How a value stands in a text. */
 type Match = 'exact' | 'loose' | 'date' | 'date_without_year';
 
@@ -1231,6 +1287,12 @@ interface SessionQuery {
 interface VerifyOptions {
     readonly require?: readonly Property[];
 }
+/** `disclose` is `'none'` by default: no content goes out unasked. `witnesses` are verifier keys, whose cosignatures go along. */
+interface ExportOrder {
+    readonly session_id: string;
+    readonly disclose?: Disclose;
+    readonly witnesses?: readonly string[];
+}
 /** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted; `witnessed`: how many entries the policy's witnesses have seen, null without any. */
 interface TrailStatus {
     readonly origin: string;
@@ -1264,6 +1326,8 @@ interface Trail extends Recorder, AsyncDisposable {
     why(event_id?: string): Promise<Why | undefined>;
     /** Proof that an event is in the log, for whoever has the entry and the log's verifier key: a C2SP `tlog-proof` text. */
     prove(event_id: string): Promise<string>;
+    /** One session's evidence as the JSON text of a bundle, for `verifyBundle` of `counterfoil/verify`, and for `evidencePage` of `counterfoil/page`, which makes the page of it. */
+    export(order: ExportOrder): Promise<ExportedBundle>;
     /**
      * Destroys the content of a session with its child sessions; of a person, wherever it is said to be theirs (`user_id`); or of a person in one
      * session and its child sessions. Proofs go on verifying.
@@ -1342,14 +1406,5 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-/**
- * A log's key that is kept elsewhere. `vkey` is its verifier key (`name+id+base64`, Ed25519), whose name is the log's origin. `sign` resolves with the
- * 64-byte Ed25519 signature of `message`, or rejects; it is asked once for each append, while the log is locked, and what it answers is verified.
- */
-interface Signer {
-    readonly vkey: string;
-    sign(message: Uint8Array): Promise<Uint8Array>;
-}
-
 export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Envelope, EventInputs, EventQuery, EventType, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Disclose, DisclosedPayload, EarlierPayload, Envelope, EventInputs, EventQuery, EventType, ExportOrder, ExportedBundle, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

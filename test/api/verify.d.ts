@@ -295,6 +295,62 @@ interface VerifyOptions {
 /** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
 declare function verifyLog(evidence: Evidence, options?: VerifyOptions): Promise<Verdict>;
 
+type BundleProperty = Exclude<Property, 'indexes'>;
+/** As a log's verdict, of one session. `counts.withheld` are payloads that are not in the file and that no erasure accounts for. */
+interface BundleVerdict extends Omit<Verdict, 'properties' | 'counts' | 'keys'> {
+    readonly session_id: string;
+    readonly keys: readonly string[];
+    /** The log's keys one after the other, where the bundle has the entries that say so: it has them of a log that changed its key. */
+    readonly reigns: readonly KeyReign[];
+    readonly properties: {
+        readonly [name in BundleProperty]: PropertyVerdict;
+    };
+    readonly counts: {
+        readonly entries: number;
+        readonly payloads: number;
+        readonly withheld: number;
+        readonly erased: number;
+        readonly gaps: number;
+        readonly newer_entries: number;
+        readonly unknown_vocabulary: number;
+    };
+}
+/** What a payload of the bundle is: bytes that match their commitment, or why there are none. `by` is the entry that ordered the erasure. */
+type BundleContent = {
+    readonly index: number;
+    readonly slot: string;
+    readonly position: number;
+    readonly media: string;
+} & ({
+    readonly bytes: Uint8Array;
+} | {
+    readonly absent: 'withheld';
+} | {
+    readonly absent: 'erased';
+    readonly by: number;
+} | {
+    readonly absent: 'mismatch';
+});
+interface BundleTrust {
+    /** The log's verifier key (`name+id+base64`), known from elsewhere. Without it nothing says whose log it is. */
+    readonly key?: string;
+    /** Witnesses' verifier keys, known from elsewhere. */
+    readonly witnesses?: readonly string[];
+}
+interface OpenedBundle {
+    readonly verdict: BundleVerdict;
+    readonly entries: readonly Entry[];
+    readonly contents: readonly BundleContent[];
+}
+/**
+ * Verifies the JSON text of a bundle. What is wrong is in the verdict; a text that is no bundle is a VerifyError `bundle_malformed`, a bad key in
+ * `trust` a MisuseError, entries of a newer format and nothing wrong beside them a CounterfoilError `newer_format`.
+ */
+declare function verifyBundle(json: string, trust?: BundleTrust): OpenedBundle;
+
+/** The JSON text in a page, of which there must be exactly one. A MisuseError `not_a_bundle` for a file without any. */
+declare function bundleIn(page: string): string;
+
 /** What `checkInclusion` compares. Hashes are 32 bytes; `proof` goes from the leaf's sibling up. */
 interface Inclusion {
     readonly index: number;
@@ -353,6 +409,12 @@ declare class VerifyError extends CounterfoilError {
         first_bad_index?: number;
     });
 }
+/** The caller's mistake: `expected` against `got`, and the next step. A TypeError, so that it is never taken for a failing disk. */
+declare class MisuseError extends TypeError {
+    readonly code: string;
+    readonly next: string;
+    constructor(code: string, message: string, next: string);
+}
 
-export { CounterfoilError, PROPERTIES, VerifyError, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, parsePolicy, verifyLog };
-export type { Checkpoint, Consistency, Disclosed, Evidence, Fault, Hash, Inclusion, KeyReign, NoteVerifier, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };
+export { CounterfoilError, MisuseError, PROPERTIES, VerifyError, bundleIn, checkCommitment, checkConsistency, checkInclusion, ed25519Verifier, exitCode, leafHash, openCheckpoint, openProof, parsePolicy, verifyBundle, verifyLog };
+export type { BundleContent, BundleProperty, BundleTrust, BundleVerdict, Checkpoint, Consistency, Disclosed, Entry, Evidence, Fault, Hash, Inclusion, KeyReign, NoteVerifier, OpenedBundle, Policy, Problem, ProofTrust, Property, PropertyVerdict, Status, Vault, Verdict, VerifyOptions };

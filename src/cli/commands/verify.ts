@@ -5,8 +5,10 @@ import { basename, resolve } from 'node:path'
 import { InvalidArgumentError, type Command } from 'commander'
 import { fromUtf8 } from '../../base/bytes.ts'
 import { MisuseError, StoreError } from '../../base/errors.ts'
+import { makePage } from '../../page/page.ts'
+import { pageScript } from '../../page/script.ts'
 import { bundleIn, MAX_BUNDLE_LENGTH } from '../../verify/bundle-text.ts'
-import { verifyBundle } from '../../verify/bundle.ts'
+import { verifyBundle, type BundleTrust, type BundleVerdict } from '../../verify/bundle.ts'
 import { exitCode, PROPERTIES, type AnyVerdict, type Property, type PropertyVerdict, type Status } from '../../verify/verdict.ts'
 import { trailName, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
@@ -45,15 +47,25 @@ Examples:
       }
       if (path !== undefined && kind === 'bundle') {
         if (policy !== undefined) throw new MisuseError('policy_for_what', 'cli: --policy goes with a trail or an archive, got a bundle', "name the witnesses' keys: --witness VKEY")
-        return report(ctx, basename(path), require, async () => verifyBundle(bundleIn(readPage(path)), { ...(key === undefined ? {} : { key }), ...(witness === undefined ? {} : { witnesses: witness }) }).verdict)
+        return report(ctx, basename(path), require, async () => (await readBundle(path, { ...(key === undefined ? {} : { key }), ...(witness === undefined ? {} : { witnesses: witness }) })).verdict)
       }
       if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with an archive folder or a bundle, got a trail', "a trail's key is pinned by the keys on this machine")
       await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, at) => report(ctx, trailName(at), require, (progress) => trail.verify({ require, ...given, progress })))
     })
 }
 
+/** A bundle's verdict, and whether the page around it is the one that this version writes: a page that was changed may show anything. */
+export type PageVerdict = BundleVerdict & { readonly page: 'as_written' | 'other' }
+
+/** The bundle in the page at `path`: its JSON text, and what there is to say of it. */
+export async function readBundle(path: string, trust: BundleTrust): Promise<{ readonly json: string; readonly verdict: PageVerdict }> {
+  const page = readPage(path)
+  const json = bundleIn(page)
+  return { json, verdict: { ...verifyBundle(json, trust).verdict, page: page === makePage(json, await pageScript()) ? 'as_written' : 'other' } }
+}
+
 /** What stands at `path`: a folder is an archive, a file that begins as HTML does is a bundle, and the rest is for the trail to say. */
-function kindOf(path: string): 'trail' | 'archive' | 'bundle' {
+export function kindOf(path: string): 'trail' | 'archive' | 'bundle' {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (stat?.isDirectory() === true) return 'archive'
   if (stat?.isFile() !== true || stat.size === 0) return 'trail'
@@ -67,7 +79,7 @@ function kindOf(path: string): 'trail' | 'archive' | 'bundle' {
   return first.toString('latin1').startsWith('SQLite format 3') ? 'trail' : 'bundle'
 }
 
-async function report(ctx: Context, name: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<AnyVerdict>): Promise<void> {
+export async function report(ctx: Context, name: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<AnyVerdict>): Promise<void> {
   const started = ctx.now()
   const verdict = await verify(progressLine(ctx, 'verifying'))
   ctx.screen.progress('')
@@ -105,18 +117,25 @@ export function progressLine(ctx: Context, doing: string): (done: number, total:
 /** The verdict as DESIGN §14 shows it. What failed stands first. */
 export function verdictLines(verdict: AnyVerdict, { name, ms, columns, require = [] }: { name: string; ms: number; columns: number; require?: readonly Property[] }): Line[] {
   const head = [name, `log ${shortOrigin(verdict.origin)}`, plural(verdict.size, 'entry', 'entries')].join(' · ') + (verdict.recorded_at === undefined ? '' : `, the last recorded ${instant(verdict.recorded_at)}`)
+  const page = 'page' in verdict ? PAGE[verdict.page as PageVerdict['page']] : undefined
   const lines: Line[] = [...wrap(head, columns).map((text): Line => [text]), []]
   for (const status of ORDER) {
     for (const property of PROPERTIES) {
       const one = verdict.properties[property]
       if (one?.status === status) lines.push(...propertyLines(one, columns))
     }
+    if (page?.status === status) lines.push(...propertyLines(page, columns))
   }
   // no evidence can ever show it, so it is no property: it stands in every verdict
   lines.push(...propertyLines({ status: 'unknown', says: 'acts that were never recorded' }, columns))
   const missing = require.filter((property) => verdict.properties[property]?.status !== 'proved')
   if (missing.length > 0 && verdict.whole) lines.push([], ['  ', yellow(`required and not proved: ${missing.join(', ')}`)])
   return [...lines, [], conclusion(verdict, ms)]
+}
+
+const PAGE: { readonly [page in PageVerdict['page']]: PropertyVerdict } = {
+  as_written: { status: 'proved', says: 'the page around it is the one that this version of counterfoil writes' },
+  other: { status: 'unknown', says: 'what the page shows: it is not the one that this version of counterfoil writes around this evidence. Another version wrote it, or somebody changed it; counterfoil open FILE shows the evidence in a page of its own' },
 }
 
 const ORDER: readonly Status[] = ['failed', 'proved', 'asserted', 'unknown']
