@@ -14,6 +14,7 @@ import { formatList, parseList } from '../../src/archive/layout.ts'
 import { writeArchive } from '../../src/archive/write.ts'
 import { concat, fromBase64, fromHex, fromUtf8, toBase64, toHex, u32be, utf8 } from '../../src/base/bytes.ts'
 import { canonicalJson, parseCanonicalJson, parseStrictJson, type CanonicalValue } from '../../src/base/canonical-json.ts'
+import { parseShallowJson } from '../../src/base/shallow-json.ts'
 import { parseUuid, formatUuid } from '../../src/base/ids.ts'
 import { archiveSource } from '../../src/cli/archive-source.ts'
 import { parseLimit } from '../../src/cli/commands/sessions.ts'
@@ -879,15 +880,24 @@ const masks: Parser = {
   }),
 }
 
+/** As views give a payload. */
+function contentOf(text: string): unknown {
+  try {
+    return parseShallowJson(text)
+  } catch {
+    return text
+  }
+}
+
 /** Content of a session, as `show` and `why` read it: values that a stranger's tool or model gave. */
 const contentRead: Parser = {
-  covers: ['why/message.ts readMessage', 'why/message.ts readOutput', 'why/message.ts readRequest'],
+  covers: ['why/message.ts readMessage', 'why/message.ts readOutput', 'why/message.ts readRequest', 'base/shallow-json.ts parseShallowJson'],
   make: async () => {
     const { event, idOf, EVENTS } = await import('../../src/cli/fixtures.ts')
     return {
       seeds: texts(JSON.stringify([message]), JSON.stringify([{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 't1', content: '{"order_id":"1182"}' }] }, { role: 'assistant', tool_calls: [{ function: { name: 'refund', arguments: '{"order_id":"1182"}' } }] }]), JSON.stringify(['{"status":"returned","amount":42}', 'Refund 1182 on 2026-11-21.'])),
       run: (bytes) => {
-        const value = parseJson(textOf(bytes)) ?? textOf(bytes)
+        const value = contentOf(textOf(bytes))
         const gone = { absent: () => undefined, opaque: () => undefined }
         readMessage(value, gone)
         readOutput(Array.isArray(value) ? value : [value], gone)
@@ -962,4 +972,7 @@ export const PARSERS: { readonly [name: string]: Parser } = {
 }
 
 /** Exports with the name of a parser that no row goes through, and why. */
-export const EXEMPT: { readonly [name: string]: string } = {}
+export const EXEMPT: { readonly [name: string]: string } = {
+  'log/reader.ts readRanges': 'asks a HashReader for hashes and computes; proofs made of them are checked (test/slow/proofs.test.ts)',
+  'ledger/append.ts readTip': 'reads rows of the store, each through store/row.ts, parseEntry and decodeSession, which stand here',
+}
