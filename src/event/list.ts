@@ -152,6 +152,18 @@ function checkCount(node: ListNode): ListNode {
   return node
 }
 
+/** The elements `from` up to but not including `to` of a list that has them. Costs their number, and for each entry that added some the logarithm of the list's changes. */
+export function elementsOf(list: ListNode, from: number, to: number): Ref[] {
+  const parts: (readonly Ref[])[] = []
+  for (let [node, end] = [list, to]; end > from;) {
+    node = nodeOf(node, end - 1)
+    const start = Math.max(from, node.keep)
+    parts.push(node.add.slice(start - node.keep, end - node.keep))
+    end = start
+  }
+  return parts.reverse().flat()
+}
+
 /** The node of the list that ends in `last` which added the element at `position`, in logarithmic time. */
 function nodeOf(last: ListNode, position: number): ListNode {
   let node = last

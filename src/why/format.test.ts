@@ -106,3 +106,11 @@ test('a text is fitted to columns, not characters', () => {
   expect(fit('abc', 3)).toBe('abc')
   fc.assert(fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 30 }), (text, width) => columns(fit(text, width)) <= width))
 })
+
+test('a name of a hundred thousand characters is cut to its end in no time', () => {
+  const began = performance.now()
+  const lines = linesOf(why(session({ ['k'.repeat(100_000) + 'end']: '1182', order_id: '1182' }), 'event-23'), 80)
+  // taking one character off at a time, and counting the rest, is five thousand million steps
+  expect(performance.now() - began).toBeLessThan(5_000)
+  expect(lines.some((line) => /^ {2}…k+end /.test(line))).toBe(true)
+})
