@@ -26,7 +26,7 @@ test('deep JSON of a stranger stops no command', async () => {
   ])
   await ledger.close()
   expect((await verifyAt(where)).whole).toBe(true)
-  for (const args of [['show', 'last'], ['show', 'last', '--full'], ['show', 'last', '--json'], ['why', call.event_id], ['why', call.event_id, '--json'], ['export', 'last', '-o', join(tmp.folder, 'bundle.html')]]) {
+  for (const args of [['show', 'last'], ['show', 'last', '--full'], ['show', 'last', '--json'], ['why', call.event_id], ['why', call.event_id, '--json'], ['export', '--disclose', 'all', '-o', join(tmp.folder, 'bundle.html')]]) {
     const told: Told = { out: '', err: '' }
     const code = await run(args, ({ json }) => testContext(told, { json, trail: where.db, cwd: tmp.folder, open: (path, mode) => openLocalTrail(path, mode, where.home) }))
     expect([args[0], code, told.err]).toEqual([args[0], 0, ''])

@@ -1,4 +1,4 @@
-// Every proof to size 256 and what is left of it when one thing is changed; a million changed proofs of trees up to 2^40 leaves; proofs and
+// Every proof to size 256 (PROOFS) and what is left of it when one thing is changed; a million changed proofs of trees up to 2^40 leaves; proofs and
 // checkpoints changed as text. MUTATIONS=… gives another number than a million. What is said twice is no mutation: each is compared first.
 //
 // An inclusion proof does not bind the size: of a leaf in the left half of a tree it has the same hashes in the same order as long as the
@@ -21,7 +21,7 @@ import { testSigner } from '../signer.ts'
 
 const SEED = Number(process.env['SEED'])
 const MUTATIONS = Number(process.env['MUTATIONS'] ?? 1_000_000)
-const MAX = 256
+const MAX = Number(process.env['PROOFS'] ?? 256)
 
 // Millions of refusals are made here, and nobody reads where: a stack costs more than the check.
 Error.stackTraceLimit = 0
@@ -308,7 +308,7 @@ test(`proofs and checkpoints changed as text say what they said, or nothing (SEE
   const witness = testSigner('witness.example', 8, COSIGNATURE_ED25519)
   const verifiers = [ed25519Verifier(vkey)]
   let [asked, refused] = [0, 0]
-  for (const [index, size] of [[0, 1], [3, 5], [77, 200]] as const) {
+  for (const [index, size] of [[0, 1], [3, 5], [Math.floor(MAX / 4), MAX]] as const) {
     const plain = signCheckpoint({ origin: 'log.example/proofs', size, root: rootOf(size) }, [signer])
     const checkpoint = addSignature(plain, cosignatureSigner(witness.signer, 1_700_000_000))
     const text = formatProof({ index, proof: await proveInclusion(reader, index, size), checkpoint, extra: utf8('extra') })
