@@ -94,7 +94,10 @@ function labelOf({ path }: Value, width: number): string {
 function tail(text: string, width: number): string {
   const characters = Array.from(text)
   let from = characters.length
-  for (let left = width; from > 0 && (left -= columns(characters[from - 1]!)) >= 0;) from--
+  for (let used = 0; from > 0; from--) {
+    used += columns(characters[from - 1]!)
+    if (used > width) break
+  }
   return characters.slice(from).join('')
 }
 

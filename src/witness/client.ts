@@ -35,7 +35,7 @@ const MAX_ANSWER_BYTES = 65_536
  *
  * RemoteError `witness_unreachable` `witness_timeout` `witness_failed` (with `retry`), `witness_unknown_log` (404), `witness_refused_key`
  * (403), `witness_refused` (400 and others), `witness_answer` (200 or 409 with a body that is none). VerifyError `witness_ahead`: it has seen
- * more entries of this log than there are here; `witness_forked`: it has seen others; `consistency_mismatch`: the tree here is not its own
+ * more entries of this log than there are here; `witness_forked`: it has seen others (422, or a 409 for its own size that names no other); `consistency_mismatch`: the tree here is not its own
  * checkpoint's, nothing was sent.
  */
 export async function submitCheckpoint(submission: Submission): Promise<NoteSignature[]> {

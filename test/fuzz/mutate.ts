@@ -180,7 +180,7 @@ function changedTree(root: Json, chance: Chance): Json {
     if (places.length > 5_000) return
     places.push({ parent, key })
     const value = (parent as { [key: string]: Json })[key]!
-    if (typeof value === 'object' && value !== null && depth < 40) for (const each of Object.keys(value)) visit(value as { [key: string]: Json }, each, depth + 1)
+    if (typeof value === 'object' && value !== null && depth < 40) for (const each of Object.keys(value)) visit(value, each, depth + 1)
   }
   visit(holder, 'root', 0)
   const { parent, key } = chance.of(places)
@@ -204,7 +204,7 @@ function changedTree(root: Json, chance: Chance): Json {
     case 5: {
       const value = target[key]
       if (Array.isArray(value)) value.push(structuredClone(otherValue))
-      else if (typeof value === 'object' && value !== null) setOwn(value as { [key: string]: Json }, chance.of(KEYS), hostile(otherValue, chance))
+      else if (typeof value === 'object' && value !== null) setOwn(value, chance.of(KEYS), hostile(otherValue, chance))
       break
     }
     case 6: {
