@@ -46,7 +46,7 @@ export function expectThat(holds: boolean, what: string): void {
 export function untyped(error: unknown, { refuses, takesAll }: Pick<Made, 'refuses' | 'takesAll'>): string | undefined {
   const said = error instanceof Error ? `${error.name}: ${error.message.slice(0, 300)}\n${(error.stack ?? '').split('\n').filter((line) => /^ {4}at /.test(line)).slice(0, 4).join('\n')}` : `threw ${String(error)}`
   if (takesAll === true || error instanceof Wrong || !(error instanceof Error)) return said
-  if (error instanceof CounterfoilError || error instanceof MisuseError) return error.code !== '' && error.next !== '' && error.message.length < 20_000 && error.code !== 'internal' ? undefined : said
+  if (error instanceof CounterfoilError || error instanceof MisuseError) return error.code !== '' && error.next !== '' && error.message.length < 4_000 && error.code !== 'internal' ? undefined : said
   const ours = (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) && refuses?.test(error.message) === true
   return ours ? undefined : said
 }
