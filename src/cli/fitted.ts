@@ -1,6 +1,7 @@
 // Content of a record in one line of a given width. An argument is shown whole or not at all, and how many are missing is said: `"amount":9…`
 // would be read as another amount. Only long text is cut, with `…` before its closing quote.
 
+import { parseShallowJson } from '../base/shallow-json.ts'
 import { Absent } from '../event/view.ts'
 import { cut, fitColumns, fits, plural, visible, width } from './terminal.ts'
 
@@ -19,7 +20,10 @@ export function compact(value: unknown): string {
   if (value === undefined || value === null) return ''
   if (value instanceof Absent) return value.toString()
   if (value instanceof Uint8Array) return `<${plural(value.length, 'byte')}>`
-  if (typeof value === 'string') return isParsed(value) ? JSON.stringify(JSON.parse(value)) : quote(value)
+  if (typeof value === 'string') {
+    const read = parsed(value)
+    return read === undefined ? quote(value) : JSON.stringify(read)
+  }
   return JSON.stringify(value) ?? ''
 }
 
@@ -27,19 +31,18 @@ export function compact(value: unknown): string {
 export function fitted(value: unknown, columns: number): string {
   const json = compact(value)
   if (fits(json, columns)) return visible(json)
-  const read: unknown = typeof value === 'string' && isParsed(value) ? JSON.parse(value) : value
+  const read: unknown = typeof value === 'string' ? (parsed(value) ?? value) : value
   const parts = partsOf(read)
   return parts === undefined ? cut(json, columns) : fitParts(parts, columns)
 }
 
 /** Tools answer with JSON in a string; written anew it reads like the object it is, and still cannot end early. */
-function isParsed(text: string): boolean {
-  if (!/^\s*[[{]/.test(text)) return false
+function parsed(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return undefined
   try {
-    JSON.parse(text)
-    return true
+    return parseShallowJson(text)
   } catch {
-    return false
+    return undefined
   }
 }
 

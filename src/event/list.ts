@@ -35,6 +35,9 @@ export interface ListNode {
   readonly slot: string
   /** the ordinal of `add[0]` */
   readonly ordinal: number
+  /** how many nodes stand below, and one of them further down: a way of logarithmic length to each (Myers, "An applicative random-access stack", 1983) */
+  readonly depth: number
+  readonly jump?: ListNode
 }
 
 /**
@@ -125,13 +128,16 @@ export class ListIndex {
 
   #list({ index, seq }: Pick<Entry, 'index' | 'seq'>, slot: string, change: ListChange, ordinal: number): ListNode {
     const own = { add: change.add, count: change.count, index, seq, slot, ordinal }
-    if (change.base === undefined) return checkCount({ ...own, keep: 0 })
+    if (change.base === undefined) return checkCount({ ...own, keep: 0, depth: 0 })
     let base = this.list(change.base, slot)
     const keep = change.keep ?? 0
     if (base === undefined) throw listFault(`expected ${slot} of entry ${seq} to build on an earlier list, got entry ${change.base}, which has none`)
     if (keep > base.count) throw listFault(`expected ${slot} of entry ${seq} to keep at most ${base.count}, got ${keep}`)
-    while (base !== undefined && keep <= base.keep) base = base.base // nothing of that node is kept: the chain stays as short as the list
-    return checkCount(base === undefined || keep === 0 ? { ...own, keep: 0 } : { ...own, base, keep })
+    if (keep === 0) return checkCount({ ...own, keep: 0, depth: 0 })
+    base = nodeOf(base, keep - 1) // of the nodes above nothing is kept: the chain stays as short as the list
+    const { jump = base } = base
+    const far = base.depth - jump.depth === jump.depth - (jump.jump ?? jump).depth
+    return checkCount({ ...own, base, keep, depth: base.depth + 1, jump: far ? (jump.jump ?? jump) : base })
   }
 }
 
@@ -143,6 +149,25 @@ function listFault(message: string): Error {
 
 function checkCount(node: ListNode): ListNode {
   if (node.count !== node.keep + node.add.length) throw listFault(`expected a count of ${node.keep + node.add.length}, got ${node.count}`)
+  return node
+}
+
+/** The elements `from` up to but not including `to` of a list that has them. Costs their number, and for each entry that added some the logarithm of the list's changes. */
+export function elementsOf(list: ListNode, from: number, to: number): Ref[] {
+  const parts: (readonly Ref[])[] = []
+  for (let [node, end] = [list, to]; end > from;) {
+    node = nodeOf(node, end - 1)
+    const start = Math.max(from, node.keep)
+    parts.push(node.add.slice(start - node.keep, end - node.keep))
+    end = start
+  }
+  return parts.reverse().flat()
+}
+
+/** The node of the list that ends in `last` which added the element at `position`, in logarithmic time. */
+function nodeOf(last: ListNode, position: number): ListNode {
+  let node = last
+  while (node.keep > position) node = node.jump !== undefined && node.jump.keep > position ? node.jump : node.base!
   return node
 }
 

@@ -3,6 +3,7 @@
 
 import { sha256 } from '#crypto'
 import { fromUtf8, toBase64, toHex } from '../base/bytes.ts'
+import { parseShallowJson } from '../base/shallow-json.ts'
 import type { Media } from './draft.ts'
 import type { Entry } from './entry.ts'
 import { CallJoiner, type Joined } from './join.ts'
@@ -140,7 +141,7 @@ function carry<T>(needed: ReadonlySet<RefPlace>, last: ReadonlyMap<RefPlace, T>)
   return carried
 }
 
-/** A payload's value: JSON as a value, text as a string. Bytes that are not what their media says stay readable: as text, else as bytes. */
+/** A payload's value: JSON as a value, text as a string. Bytes that are not what their media says, and JSON too deep to walk, stay readable: as text, else as bytes. */
 function decode(bytes: Uint8Array, media: Media): unknown {
   if (media === 'bytes') return bytes
   let text: string
@@ -151,7 +152,7 @@ function decode(bytes: Uint8Array, media: Media): unknown {
   }
   if (media === 'text') return text
   try {
-    return JSON.parse(text)
+    return parseShallowJson(text)
   } catch {
     return text
   }

@@ -54,7 +54,7 @@ async function headOf(view: StoreView): Promise<Head> {
   try {
     head = await view.head()
   } catch (error) {
-    if (error instanceof StoreError) throw error
+    if (error instanceof StoreError && !(error.cause instanceof RangeError)) throw error // a size that is no size of a log is not a sick disk
     throw new VerifyError('head_mismatch', `verify: the head row cannot be read: ${messageOf(error)}`, 'the head row was changed; compare with a copy', { first_bad_index: 0, cause: error })
   }
   if (head !== undefined) return head

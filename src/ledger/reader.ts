@@ -247,7 +247,7 @@ function sessionCursor(cursor: string): { started_at: string; session_id: string
 }
 
 function badCursor(cursor: string | undefined): MisuseError {
-  return new MisuseError('bad_cursor', `trail: expected a cursor that page() gave, got ${JSON.stringify(cursor)}`, 'begin without one')
+  return new MisuseError('bad_cursor', `trail: expected a cursor that page() gave, got ${JSON.stringify(cursor?.slice(0, 100))}`, 'begin without one')
 }
 
 /** A session's entries in order, up to `last_seq`. */

@@ -138,7 +138,7 @@ export function noteKeyId(name: string, type: number, publicKey: Uint8Array): nu
 
 /** A verifier key made of its parts. Throws a MisuseError for a name that signed-note does not allow. */
 export function verifierKey(name: string, type: number, publicKey: Uint8Array): VerifierKey {
-  if (!isKeyName(name)) throw misuse(`a key name without spaces, '+' and control characters, got ${JSON.stringify(name)}`)
+  if (!isKeyName(name)) throw misuse(`a key name without spaces, '+' and control characters, got ${JSON.stringify(shown(name))}`)
   return { name, keyId: noteKeyId(name, type, publicKey), type, publicKey }
 }
 
@@ -146,7 +146,7 @@ export function verifierKey(name: string, type: number, publicKey: Uint8Array): 
 export function parseVerifierKey(text: string): VerifierKey {
   const { name, keyId, type, key } = parseKey(text, 'a verifier key name+id+base64')
   const made = verifierKey(name, type, key)
-  if (made.keyId !== keyId) throw misuse(`verifier key id ${hexId(made.keyId)} of ${name}, got ${hexId(keyId)}`)
+  if (made.keyId !== keyId) throw misuse(`verifier key id ${hexId(made.keyId)} of ${shown(name)}, got ${hexId(keyId)}`)
   return made
 }
 
@@ -164,8 +164,8 @@ export function ed25519Verifier(vkey: string | VerifierKey): NoteVerifier {
 /** The parsed key of `vkey`, if it is a usable Ed25519 key of signature type `type`; else a MisuseError. */
 export function checkEd25519Key(vkey: string | VerifierKey, type: number): VerifierKey {
   const key = typeof vkey === 'string' ? parseVerifierKey(vkey) : vkey
-  if (key.type !== type) throw misuse(`a verifier key of type ${type}, got ${key.type} in ${keyText(key)}`)
-  if (!isCanonicalLargeOrder(key.publicKey)) throw misuse(`a canonical 32-byte Ed25519 public key in ${keyText(key)}`)
+  if (key.type !== type) throw misuse(`a verifier key of type ${type}, got ${key.type} in ${shown(keyText(key))}`)
+  if (!isCanonicalLargeOrder(key.publicKey)) throw misuse(`a canonical 32-byte Ed25519 public key in ${shown(keyText(key))}`)
   return key
 }
 
@@ -222,7 +222,7 @@ function parseSignature(line: string): NoteSignature {
 }
 
 function formatSignature({ name, keyId, signature }: NoteSignature): string {
-  if (!isKeyName(name)) throw misuse(`a key name without spaces, '+' and control characters, got ${JSON.stringify(name)}`)
+  if (!isKeyName(name)) throw misuse(`a key name without spaces, '+' and control characters, got ${JSON.stringify(shown(name))}`)
   if (signature.length === 0) throw misuse('a signature of at least 1 byte')
   return `\u2014 ${name} ${toBase64(concat(writeU32(keyId), signature))}\n`
 }
@@ -279,6 +279,11 @@ function keyText(key: { readonly name: string; readonly keyId: number }): string
   return `${key.name}+${hexId(key.keyId)}`
 }
 
+/** Names are of any length; a message is for people. */
+function shown(name: string): string {
+  return name.length > 300 ? `${name.slice(0, 300)}…` : name
+}
+
 function hexId(keyId: number): string {
   return keyId.toString(16).padStart(8, '0')
 }
@@ -307,5 +312,5 @@ function malformed(expected: string, cause?: unknown): Error {
 }
 
 function misuse(expected: string): MisuseError {
-  return new MisuseError('note_misuse', `log: expected ${expected}`, 'change the argument where the call is made')
+  return new MisuseError('note_misuse', `log: expected ${expected}`, 'C2SP signed-note says how keys and notes are written')
 }

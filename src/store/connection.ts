@@ -112,6 +112,10 @@ const TAKEN: readonly (readonly [columns: string, code: StoreCode, what: string]
 
 /** `error` as a StoreError; what is not from SQLite comes back as it is. */
 function storeError(error: unknown, name: string): unknown {
+  // a row with an integer beyond 2^53, which nothing of ours writes: node:sqlite refuses to read it
+  if (error instanceof RangeError && 'code' in error && error.code === 'ERR_OUT_OF_RANGE') {
+    return new StoreError('corrupt', `store: ${name}: expected integers up to 2^53-1, got a larger one (${error.message})`, 'keep the file as it is, restore a backup, and compare both with "counterfoil verify"', { cause: error })
+  }
   if (!isSqliteError(error)) return error
   const primary = error.errcode % 256
   const meaning = MEANING[primary]

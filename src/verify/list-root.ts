@@ -1,35 +1,99 @@
 // The root of a list as its entry states it: RFC 6962 over the commitments in order. A conversation grows at its end, so the tree edge of
-// a recent list is kept and only what is added is hashed.
+// a recent list is kept and only what is added is hashed. For a list whose base was cut, or is no recent one, perfect subtrees of 16 elements
+// and more are kept and shared: whoever wrote the log can have it cut a long list ten thousand times, and each time costs what it adds.
 
 import { fromBase64 } from '../base/bytes.ts'
-import type { ListChange } from '../event/entry.ts'
-import type { ListIndex } from '../event/list.ts'
-import { leafHash, type Hash } from '../log/hash.ts'
-import { TreeEdge } from '../log/tree.ts'
+import type { ListChange, Ref } from '../event/entry.ts'
+import { elementsOf, type ListIndex, type ListNode } from '../event/list.ts'
+import { leafHash, nodeHash, type Hash } from '../log/hash.ts'
+import { TreeEdge, treeRoot } from '../log/tree.ts'
 
 /** How many recent lists of a session keep their edge. */
 const EDGES_KEPT = 8
+const BLOCK = 16
+
+/** A perfect subtree of a power of two of blocks; of more than one block, with its halves. */
+interface Perfect { readonly hash: Hash; readonly blocks: number; readonly halves?: readonly [Perfect, Perfect] }
 
 /** The list roots of one session. */
 export class ListRoots {
   readonly #lists: ListIndex
   readonly #edges = new Map<string, TreeEdge>()
+  /** the whole blocks of a list, as perfect subtrees, the largest first */
+  readonly #forests = new Map<ListNode, readonly Perfect[]>()
 
   constructor(lists: ListIndex) {
     this.#lists = lists
   }
 
-  /** The root of the list `slot` that entry `seq` makes by `change`, whose base must be in the index. Costs what is added when the base is recent and kept whole, else its length. */
+  /** The root of the list `slot` that entry `seq` makes by `change`, whose base must be in the index. Costs what is added, over all lists of the session. */
   root(seq: number, slot: string, change: Pick<ListChange, 'base' | 'keep' | 'add'>): Hash {
     const { base, keep = 0, add } = change
     const kept = base === undefined ? undefined : this.#edges.get(`${base}/${slot}`)
+    if (base !== undefined && keep > 0 && kept?.size !== keep) return this.#rootOver(base, slot, keep, add)
     const edge = kept?.size === keep ? kept.clone() : new TreeEdge()
-    if (edge.size === 0 && base !== undefined && keep > 0) edge.append(this.#lists.refs(base, slot).slice(0, keep).map(leafOf))
     edge.append(add.map(leafOf))
     this.#edges.set(`${seq}/${slot}`, edge)
     if (this.#edges.size > EDGES_KEPT) this.#edges.delete(this.#edges.keys().next().value!)
     return edge.root()
   }
+
+  #rootOver(base: number, slot: string, keep: number, add: readonly Ref[]): Hash {
+    const list = this.#lists.list(base, slot)
+    if (list === undefined || keep > list.count) return treeRoot([...this.#lists.refs(base, slot).slice(0, keep), ...add].map(leafOf))
+    const { forest, tail } = grown(first(this.#forestOf(list), Math.floor(keep / BLOCK)), [...elementsOf(list, keep - (keep % BLOCK), keep), ...add])
+    const rest = tail.length === 0 && forest.length > 0 ? [] : [treeRoot(tail.map(leafOf))]
+    return [...forest.map(({ hash }) => hash), ...rest].reduceRight((right, left) => nodeHash(left, right))
+  }
+
+  /** Each list's once, on top of its base's: from the last one that is known upwards, since a chain may be longer than a stack. */
+  #forestOf(list: ListNode): readonly Perfect[] {
+    const unknown: ListNode[] = []
+    for (let node: ListNode | undefined = list; node !== undefined && !this.#forests.has(node); node = node.base) unknown.push(node)
+    for (const node of unknown.reverse()) {
+      const { base, keep, add } = node
+      const below = base === undefined ? [] : first(this.#forests.get(base)!, Math.floor(keep / BLOCK))
+      const between = base === undefined ? [] : elementsOf(base, keep - (keep % BLOCK), keep)
+      this.#forests.set(node, grown(below, [...between, ...add]).forest)
+    }
+    return this.#forests.get(list)!
+  }
+}
+
+/** The first `blocks` of a forest, of which there are so many. */
+function first(forest: readonly Perfect[], blocks: number): Perfect[] {
+  const out: Perfect[] = []
+  let left = blocks
+  for (let tree of forest) {
+    while (left > 0 && tree.blocks > left) {
+      const [low, high] = tree.halves!
+      if (low.blocks > left) {
+        tree = low
+        continue
+      }
+      out.push(low)
+      left -= low.blocks
+      tree = high
+    }
+    if (left === 0) break
+    out.push(tree)
+    left -= tree.blocks
+  }
+  return out
+}
+
+/** A forest with more elements at its end; `tail` are those that fill no block. */
+function grown(forest: Perfect[], refs: readonly Ref[]): { forest: Perfect[]; tail: readonly Ref[] } {
+  const whole = refs.length - (refs.length % BLOCK)
+  for (let at = 0; at < whole; at += BLOCK) {
+    let tree: Perfect = { hash: treeRoot(refs.slice(at, at + BLOCK).map(leafOf)), blocks: 1 }
+    for (let low = forest.at(-1); low?.blocks === tree.blocks; low = forest.at(-1)) {
+      tree = { hash: nodeHash(low.hash, tree.hash), blocks: 2 * tree.blocks, halves: [low, tree] }
+      forest.pop()
+    }
+    forest.push(tree)
+  }
+  return { forest, tail: refs.slice(whole) }
 }
 
 function leafOf({ c }: { readonly c: string }): Hash {

@@ -20,13 +20,24 @@ export class StreamTrack {
       this.next = stream_seq + 1
       return
     }
-    const at = this.#holes.findIndex(([from, to]) => from <= stream_seq && stream_seq <= to)
-    if (at === -1) {
+    const at = this.#holeAt(stream_seq)
+    if (at === undefined) {
       this.repeated++
       return
     }
     const [from, to] = this.#holes[at]!
     const rest: [number, number][] = [[from, stream_seq - 1], [stream_seq + 1, to]]
     this.#holes.splice(at, 1, ...rest.filter(([a, b]) => a <= b))
+  }
+
+  /** By halving: a stream may have as many holes as events, and fill each of them later. */
+  #holeAt(stream_seq: number): number | undefined {
+    let [low, high] = [0, this.#holes.length]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      if (this.#holes[middle]![1] < stream_seq) low = middle + 1
+      else high = middle
+    }
+    return low < this.#holes.length && this.#holes[low]![0] <= stream_seq ? low : undefined
   }
 }

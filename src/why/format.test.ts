@@ -123,3 +123,11 @@ test('a request says once how it was answered, and a handoff whether a model ask
   const handoff = [...session(), { ...viewEvent(25, 'handoff', { to_agent_id: 'helper', instructions: 'look it up' }), session_id: '0000-7f3a91c2' }]
   expect(rowsOf(why(handoff, 'event-25')).find(({ label }) => label === 'asked for')?.text).toBe('no model call on record is linked to it')
 })
+
+test('a name of a hundred thousand characters is cut to its end in no time', () => {
+  const began = performance.now()
+  const lines = linesOf(why(session({ ['k'.repeat(100_000) + 'end']: '1182', order_id: '1182' }), 'event-23'), 80)
+  // taking one character off at a time, and counting the rest, is five thousand million steps
+  expect(performance.now() - began).toBeLessThan(5_000)
+  expect(lines.some((line) => /^ {2}…k+end /.test(line))).toBe(true)
+})

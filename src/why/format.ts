@@ -92,10 +92,15 @@ function labelOf({ path }: Value, width: number): string {
   return columns(label) <= most ? label : `…${tail(label, most - 1)}`
 }
 
+/** As much of the end as fits. From the end: a name may be a megabyte long. */
 function tail(text: string, width: number): string {
   const characters = Array.from(text)
-  while (columns(characters.join('')) > width) characters.shift()
-  return characters.join('')
+  let from = characters.length
+  for (let used = 0; from > 0; from--) {
+    used += columns(characters[from - 1]!)
+    if (used > width) break
+  }
+  return characters.slice(from).join('')
 }
 
 function values(why: Why, room: number, width: number): Row[] {

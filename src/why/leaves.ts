@@ -68,7 +68,9 @@ export function identifiersOf(text: string): { text: string; offset: number }[] 
   const identifiers: { text: string; offset: number }[] = []
   for (const { 0: run, index } of text.matchAll(/[^\s"'`<>()[\]{},;]+/gu)) {
     if (identifiers.length === MAX_PARTS) break
-    const trimmed = run.replace(/[.:!?]+$/, '')
+    let end = run.length // by hand: /[.:!?]+$/ tries again from each dot of a long row of them
+    while (end > 0 && '.:!?'.includes(run[end - 1]!)) end--
+    const trimmed = run.slice(0, end)
     if (trimmed.length >= MIN_IDENTIFIER && (/[0-9@/_]/.test(trimmed) || /[^.]\.[^.]/.test(trimmed))) identifiers.push({ text: trimmed, offset: index })
   }
   return identifiers

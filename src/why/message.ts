@@ -1,6 +1,7 @@
 // A provider's message, cut into who said what. Knows the shapes of Anthropic, OpenAI (chat and responses), Gemini and the AI SDK by
 // their field names; what it does not know is taken whole, under the message's role. Nothing is left out but binary data.
 
+import { parseShallowJson } from '../base/shallow-json.ts'
 import { Absent } from '../event/view.ts'
 import type { SourceKind } from './result.ts'
 
@@ -138,7 +139,7 @@ export function readRequest(call: unknown): Request | undefined {
 function parsed(input: unknown): unknown {
   if (typeof input !== 'string') return input
   try {
-    return JSON.parse(input) as unknown
+    return parseShallowJson(input)
   } catch {
     return input
   }

@@ -202,7 +202,7 @@ function notKnown(session: Session, event: ViewEvent, known: Known): Unknown[] {
     else if (text === null) say('what was reasoned: no text is on record', index)
   }
   if (known.unlinked !== null && known.values.some(({ status, complete }) => status === 'unknown' || (status === 'partly' && !complete))) say(known.unlinked)
-  for (const { position, what } of session.missing) if (position < known.position) say(what, session.at(position).index)
+  for (const { position, what } of session.missing) if (position < known.position) say(what, session.events[position]?.index ?? null) // before the first event on hand there is none
   if (isAct && known.happened === null) say('whether it was done: no result is on record')
   return list
 }

@@ -39,3 +39,10 @@ test('an event over the limit is dropped and counted, the next one is read', () 
   expect(events).toEqual([{ data: 'ok' }, { data: 'ok' }])
   expect(parser.dropped).toBe(2)
 })
+
+test('lines without content count, so that nobody fills the memory with empty ones', () => {
+  const parser = new SseParser(1_000)
+  const empty = new TextEncoder().encode('data\n'.repeat(2_000))
+  expect([...parser.push(empty), ...parser.end()]).toEqual([])
+  expect(parser.dropped).toBe(1)
+})

@@ -78,7 +78,7 @@ export class SseParser {
     if (name === 'event') this.#event = value
     if (name === 'data') {
       this.#data.push(value)
-      this.#dataLength += value.length
+      this.#dataLength += value.length + 1 // with its line end, so that empty lines are bounded too
     }
   }
 

@@ -113,6 +113,13 @@ describe('a witness that', () => {
     await expect(submitCheckpoint(submission(5, { url, cosigners: [cosignatureVerifier(own.vkey)] }))).rejects.toMatchObject({ name: 'RemoteError', code })
   })
 
+  test('refuses a checkpoint of its own size without naming another saw another history', async () => {
+    const url = await bad((request, response) => {
+      request.setEncoding('utf8').once('data', (body: string) => response.writeHead(409).end(body.startsWith('old 5\n') ? '' : '5\n'))
+    })
+    await expect(submitCheckpoint(submission(5, { url }))).rejects.toMatchObject({ name: 'VerifyError', code: 'witness_forked' })
+  })
+
   test('moves with each question is given up', async () => {
     let size = 0
     const url = await bad((_, response) => void response.writeHead(409).end(`${(size++ % 3) + 1}\n`))

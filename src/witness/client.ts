@@ -35,7 +35,7 @@ const MAX_ANSWER_BYTES = 65_536
  *
  * RemoteError `witness_unreachable` `witness_timeout` `witness_failed` (with `retry`), `witness_unknown_log` (404), `witness_refused_key`
  * (403), `witness_refused` (400 and others), `witness_answer` (200 or 409 with a body that is none). VerifyError `witness_ahead`: it has seen
- * more entries of this log than there are here; `witness_forked`: it has seen others; `consistency_mismatch`: the tree here is not its own
+ * more entries of this log than there are here; `witness_forked`: it has seen others (422, or a 409 for its own size that names no other); `consistency_mismatch`: the tree here is not its own
  * checkpoint's, nothing was sent.
  */
 export async function submitCheckpoint(submission: Submission): Promise<NoteSignature[]> {
@@ -47,7 +47,9 @@ export async function submitCheckpoint(submission: Submission): Promise<NoteSign
     const { status, body } = await post(submission, formatAddCheckpoint({ oldSize, proof, checkpoint }))
     if (status === 200) return readCosignatures(submission, body)
     if (status !== 409) throw refused(url, status, body, oldSize, head)
-    const size = readSize(url, body)
+    const size = readSize(body)
+    if (size === undefined && oldSize === head.size) throw forked(url, body, oldSize, head) // how witnesses said it before 422 was specified
+    if (size === undefined) throw answer(url, 'refuses the old size, and says no other')
     if (size > head.size) throw new VerifyError('witness_ahead', `witness: ${url} has cosigned ${size} entries of ${head.origin}, and there are ${head.size} here`, 'if another process is appending, submit again; otherwise this log was cut off: write nothing into it, and look for the copy that the witness saw', { first_bad_index: head.size })
     if (size === oldSize || tries === MAX_TRIES) throw answer(url, `remembers size ${size} after ${tries} tries`)
     oldSize = size
@@ -94,10 +96,8 @@ async function readText(response: Response): Promise<string> {
   return Buffer.concat(parts).toString('utf8')
 }
 
-function readSize(url: string, body: string): number {
-  const size = body.endsWith('\n') ? parseDecimal(body.slice(0, -1)) : undefined
-  if (size === undefined) throw answer(url, 'refuses the old size, and says no other')
-  return size
+function readSize(body: string): number | undefined {
+  return body.endsWith('\n') ? parseDecimal(body.slice(0, -1)) : undefined
 }
 
 /** The lines are put under the checkpoint's text, and what the trusted keys signed of that is taken. */
@@ -116,11 +116,15 @@ function readCosignatures({ url, cosigners, checkpoint }: Submission, body: stri
 function refused(url: string, status: number, body: string, oldSize: number, { origin, size }: Checkpoint): Error {
   const says = JSON.stringify(body.trim().slice(0, 200))
   switch (status) {
-    case 422: return new VerifyError('witness_forked', `witness: ${url} saw another history of ${origin}: the ${oldSize} entries that it remembers are not the beginning of the ${size} here (${says})`, 'keep its checkpoint and this one: two signed ones that disagree prove a rewritten log')
+    case 422: return forked(url, body, oldSize, { origin, size })
     case 404: return new RemoteError('witness_unknown_log', `witness: ${url} does not know the log ${origin}`, "give its operator the log's verifier key: counterfoil keys", { status })
     case 403: return new RemoteError('witness_refused_key', `witness: ${url} trusts another key for ${origin}`, "give its operator the log's verifier key: counterfoil keys", { status })
     default: return new RemoteError(status >= 500 || status === 429 ? 'witness_failed' : 'witness_refused', `witness: ${url} answered ${status}: ${says}`, status >= 500 || status === 429 ? 'submit again later' : 'check that the address is a witness', { status, retry: status >= 500 || status === 429 })
   }
+}
+
+function forked(url: string, body: string, oldSize: number, { origin, size }: Pick<Checkpoint, 'origin' | 'size'>): VerifyError {
+  return new VerifyError('witness_forked', `witness: ${url} saw another history of ${origin}: the ${oldSize} entries that it remembers are not the beginning of the ${size} here (${JSON.stringify(body.trim().slice(0, 200))})`, 'keep its checkpoint and this one: two signed ones that disagree prove a rewritten log')
 }
 
 function answer(url: string, what: string, cause?: unknown): RemoteError {

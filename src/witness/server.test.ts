@@ -47,6 +47,33 @@ describe('200', () => {
     expect(parseNote(witness.state.read(ORIGIN)!).signatures.map(({ name }) => name)).toEqual([ORIGIN, 'witness.example/w1'])
   })
 
+  test('a log goes on from a cosigned size 0', async () => {
+    await witness.post(await log.request(0, 0))
+    expect((await witness.post(await log.request(0, 5))).status).toBe(200)
+    expect(remembered()).toBe(5)
+  })
+
+  test('extension lines are cosigned with the rest', async () => {
+    const { signer } = testSigner(ORIGIN, 1)
+    const checkpoint = signNote(`${parseNote(log.checkpoint(5)).text}an extension\n`, [signer])
+    const { status, body } = await witness.post(await log.request(0, 5, { checkpoint }))
+    expect([status, opened(checkpoint, body).extensions, opened(checkpoint, body).cosignatures.length]).toEqual([200, ['an extension'], 1])
+    expect(() => opened(checkpoint.replace('an ext', 'no ext'), body)).toThrow()
+  })
+
+  test('of a log with two keys either may sign, and a false signature of one is no less false beside the other', async () => {
+    const next = testLog({ seed: 2 })
+    await witness.stop()
+    witness = await startWitness(place.folder, [log.vkey, next.vkey])
+    expect((await witness.post(await log.request(0, 5))).status).toBe(200)
+    expect((await witness.post(await next.request(5, 6))).status).toBe(200)
+    const both = addSignature(log.checkpoint(7), testSigner(ORIGIN, 2).signer)
+    expect((await witness.post(await log.request(6, 7, { checkpoint: both }))).status).toBe(200)
+    const half = addSignature(log.checkpoint(8), { ...testSigner(ORIGIN, 2).signer, sign: () => new Uint8Array(64) })
+    expect((await witness.post(await log.request(7, 8, { checkpoint: half }))).status).toBe(403)
+    expect(remembered()).toBe(7)
+  })
+
   test('the same checkpoint again is cosigned again, with a new time', async () => {
     let now = NOW_MS
     await witness.stop()
@@ -72,6 +99,9 @@ describe('400', () => {
     ['a hash of 31 bytes', async () => `old 1\n${'A'.repeat(40)}A==\n\n${log.checkpoint(5)}`],
     ['64 proof lines', async () => log.request(1, 5, { proof: Array.from({ length: 64 }, () => log.root(1)) })],
     ['no checkpoint', async () => 'old 0\n\n'],
+    ['a checkpoint without its last newline', async () => `old 0\n\n${log.checkpoint(5).slice(0, -1)}`],
+    ['a size with a sign', async () => `old +0\n\n${log.checkpoint(5)}`],
+    ['base64 without its padding', async () => `old 1\n${'A'.repeat(43)}\n\n${log.checkpoint(5)}`],
     ['a note that is no checkpoint', async () => `old 0\n\n${signNote(`${ORIGIN}\nfive\n`, [testSigner(ORIGIN, 1).signer])}`],
     ['bytes that are not UTF-8', async () => concat(utf8('old 0\n\n'), Uint8Array.of(0xff), utf8(log.checkpoint(5)))],
     ['an old size above the checkpoint', async () => log.request(6, 5)],
@@ -127,6 +157,11 @@ describe('422', () => {
   test('for size 0 with another root than the empty one', async () => {
     const text = parseNote(log.checkpoint(5)).text.replace('\n5\n', '\n0\n')
     expect((await witness.post(await log.request(0, 0, { checkpoint: signNote(text, [testSigner(ORIGIN, 1).signer]) }))).status).toBe(422)
+  })
+
+  test('for 63 proof lines that prove nothing: no more are too many', async () => {
+    await witness.post(await log.request(0, 5))
+    expect((await witness.post(await log.request(5, 8, { proof: Array.from({ length: 63 }, () => log.root(1)) }))).status).toBe(422)
   })
 
   test('for a proof from nothing, and for one between equal sizes', async () => {
@@ -248,6 +283,19 @@ describe('HTTP', () => {
 
   test('other methods and paths are refused', async () => {
     expect([(await fetch(`${witness.url}/add-checkpoint`)).status, (await fetch(`${witness.url}/`)).status]).toEqual([405, 404])
+  })
+
+  test('one connection serves many requests', async () => {
+    const socket = connect(Number(new URL(witness.url).port), '127.0.0.1')
+    let said = ''
+    socket.setEncoding('utf8').on('data', (text: string) => (said += text))
+    for (const [oldSize, size] of [[0, 5], [5, 8], [8, 9]] as const) {
+      const body = await log.request(oldSize, size)
+      socket.write(`POST /add-checkpoint HTTP/1.1\r\nhost: w\r\ncontent-length: ${body.length}\r\n\r\n`)
+      socket.write(body)
+    }
+    await expect.poll(() => said.match(/HTTP\/1\.1 200 /g)?.length, { timeout: 10_000 }).toBe(3)
+    socket.destroy()
   })
 
   test('a body that is too long is refused, announced or not', async () => {

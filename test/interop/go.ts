@@ -20,10 +20,10 @@ import { testSigner } from '../signer.ts'
 /** Why the programs cannot be had here, if so. */
 export const noGo: string | undefined = spawnSync('go', ['version']).status === 0 ? undefined : 'there is no `go` on this machine'
 
-/** The programs, built: `proofs` and `fsck`. Fetches their modules through the Go module proxy the first time. */
-export function buildGo(): string {
+/** The programs of a module beside this file, built: `proofs` and `fsck`, or `witness`. Fetches what they need through the Go module proxy the first time. */
+export function buildGo(module: 'go' | 'witness' = 'go'): string {
   const folder = mkdtempSync(join(tmpdir(), 'counterfoil-go-'))
-  const { status, stderr } = spawnSync('go', ['build', '-o', `${folder}/`, './...'], { cwd: join(import.meta.dirname, 'go'), encoding: 'utf8' })
+  const { status, stderr } = spawnSync('go', ['build', '-o', `${folder}/`, './...'], { cwd: join(import.meta.dirname, module), encoding: 'utf8' })
   if (status !== 0) throw new Error(`go build: ${stderr}`)
   return folder
 }
