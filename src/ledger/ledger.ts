@@ -26,9 +26,13 @@ import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
 import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
+import type { Evidence } from '../verify/evidence.ts'
+import { forkOf, setbackOf } from '../verify/rollback.ts'
 import { Appender, readTip, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
+import { rememberedBy } from './evidence.ts'
 import { errorData } from './message.ts'
+import { restoredBy } from './restored.ts'
 
 /** The most that one append takes. */
 export const MAX_BATCH_EVENTS = 1_000
@@ -531,11 +535,11 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
   if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', '')
   const keyring = known ?? openKeyring(origin, home)
-  const note = keyring.readHead() // before the head it is compared with: another process may append in between
+  const remembered = rememberedBy(keyring) // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head
     await readTip(view, now, keyring)
-    await checkNotBehind(view, openOwn(keyring, now.checkpoint), note, keyring)
+    await checkNotBehind(view, openOwn(keyring, now.checkpoint), remembered, keyring)
     const first = (await view.entries(0, 1))[0]
     if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
     return parseEntry(first.entry).entry.session_id
@@ -543,19 +547,31 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
   return { keyring, appender: new Appender(store, keyring, clock, own) }
 }
 
-/** Refuses a store that is behind, or beside, the newest checkpoint that these keys signed. */
-async function checkNotBehind(view: StoreView, head: Checkpoint, note: string | undefined, keyring: Keyring): Promise<void> {
-  if (note === undefined) return
-  const last = openOwn(keyring, note)
-  const next = 'this is an older copy of the log, or one restored from a backup; put the newest copy back'
-  if (last.size > head.size) throw new VerifyError('rolled_back', `ledger: expected at least ${last.size} entries, which this machine signed, got ${head.size}`, next, { first_bad_index: head.size })
+/** Refuses a store that is behind, or beside, what this machine remembers, and says which of the two it is. */
+export async function checkNotBehind(view: StoreView, head: Checkpoint, remembered: Evidence['remembered'], keyring: Keyring): Promise<void> {
+  const seen = remembered.flatMap(({ note, what }) => {
+    try {
+      return [{ ...openOwn(keyring, note), what }]
+    } catch (error) {
+      if (what === 'signed') throw error
+      return [] // `verify` says so; an agent need not stop for it
+    }
+  }).sort((a, b) => b.size - a.size)
   const reader = tileHashReader(head.size, storeTiles(view, head.size))
-  const proof = await proveConsistency(reader, last.size, head.size)
-  try {
-    checkConsistency({ oldSize: last.size, size: head.size, oldRoot: last.root, root: head.root, proof })
-  } catch (cause) {
-    throw new VerifyError('forked', `ledger: the stored log of ${head.size} entries does not continue the one of ${last.size} entries that this machine signed`, next, { cause })
+  for (const { size, root, what } of seen) {
+    if (size > head.size) continue
+    const proof = await proveConsistency(reader, size, head.size)
+    try {
+      checkConsistency({ oldSize: size, size: head.size, oldRoot: root, root: head.root, proof })
+    } catch (cause) {
+      const { code, message, next } = forkOf(head.size, size, what)
+      throw new VerifyError(code, `ledger: ${message}`, next, { cause })
+    }
   }
+  const last = seen[0]
+  if (last === undefined || last.size <= head.size) return
+  const { code, message, next } = setbackOf(head.size, last.size, last.what, restoredBy(keyring))
+  throw new VerifyError(code, `ledger: ${message}`, next, { first_bad_index: head.size })
 }
 
 /** A checkpoint note that this log's own key signed. VerifyError when it did not. */

@@ -1,6 +1,6 @@
 // A log's keys, and what stands beside them so that a restored database is noticed (DESIGN §6 "Keys", "Rollback"):
 //
-//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned
+//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned  restored
 //
 // A log whose keys are not there is an error, never a reason for new ones. Protection by a passphrase is not here yet.
 
@@ -49,6 +49,9 @@ function newKeys(origin: string): Map<string, string> {
     ['fingerprint.key', formatSecretKey('fingerprint', origin, randomBytes(32))],
   ])
 }
+
+/** What this machine saw and did: in another place, or later, it would be wrong. */
+const OWN_MEMORY: ReadonlySet<string> = new Set(['head', 'proved', 'restored'])
 
 /** One log's open keys. Everything is synchronous; what writes has reached the disk when it returns. */
 export class Keyring {
@@ -168,6 +171,25 @@ export class Keyring {
 
   writeCosigned(note: string): void {
     this.#files.replace('cosigned', note)
+  }
+
+  /** What was noted when this machine restored the log (`ledger/restored.ts`). */
+  readRestored(): string | undefined {
+    return this.#files.read('restored')
+  }
+
+  writeRestored(text: string): void {
+    this.#files.replace('restored', text)
+  }
+
+  /** Every file that a copy of the keys needs, by name, as it lies there: all but what only this machine remembers. */
+  texts(): Map<string, string> {
+    const texts = new Map<string, string>()
+    for (const name of this.#files.list()) {
+      const text = OWN_MEMORY.has(name) ? undefined : this.#files.read(name) // one that goes meanwhile is a KEK that was destroyed
+      if (text !== undefined) texts.set(name, text)
+    }
+    return texts
   }
 
   #parse<T>(name: string, parse: (text: string) => T): T {

@@ -18,6 +18,7 @@ import { evaluatePolicy, openUnderPolicy, type Policy, type PolicyResult } from 
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
+import { forkOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
 import { SessionCheck } from './session-check.ts'
 import type { StreamTrack } from './stream-track.ts'
@@ -26,7 +27,7 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 const PAGE = 1_000
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
-const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root'])
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'restored_backup', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root'])
 /** Store errors that say what is wrong with the file; the others say that it could not be read now. */
 const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_database'])
 
@@ -62,7 +63,9 @@ class Run {
   readonly #firstBad = new Map<Property, number>()
   readonly #failed = new Map<Property, { readonly worst: Problem; readonly count: number }>()
   #checkpoint: Checkpoint | undefined
-  #rememberedRoots: { readonly size: number; readonly root: Hash; readonly witnessed?: true }[] = []
+  #rememberedRoots: { readonly size: number; readonly root: Hash; readonly what: string; readonly witnessed?: true }[] = []
+  /** The most entries that this machine saw of the log of which this is a copy. */
+  #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
   #rootDiffers = false
   /** The first leaf that differs from its stored tile. */
@@ -90,7 +93,7 @@ class Run {
 
   /** Step 1. */
   checkCheckpoint(): void {
-    const { head, vkey, origin, remembered } = this.#evidence
+    const { head, vkey, origin, remembered, restored, copy } = this.#evidence
     try {
       this.#checkpoint = openCheckpoint(head.note, [ed25519Verifier(vkey.text)], { origin })
       if (this.#checkpoint.size !== head.size) this.#bad('unchanged', 'head_mismatch', `the store says ${head.size} entries, the signed checkpoint ${this.#checkpoint.size}`, Math.min(head.size, this.#checkpoint.size))
@@ -100,8 +103,12 @@ class Run {
     for (const { note, what } of remembered) {
       try {
         const before = openCheckpoint(note, [ed25519Verifier(vkey.text)], { origin })
-        if (before.size > this.#total) this.#bad('not_truncated', 'rolled_back', `this machine ${what} ${before.size} entries before, and ${this.#total} are here`, this.#total)
-        else this.#rememberedRoots.push(before)
+        if (before.size <= this.#total) this.#rememberedRoots.push({ ...before, what })
+        else if (copy !== undefined) this.#ahead = { size: Math.max(before.size, this.#ahead?.size ?? 0), what }
+        else {
+          const { code, message } = setbackOf(this.#total, before.size, what, restored)
+          this.#bad('not_truncated', code, message, this.#total)
+        }
         if (this.#remembering === undefined || before.size > this.#remembering.size) this.#remembering = { size: before.size, what }
       } catch (error) {
         this.#bad('not_truncated', 'remembered', `the checkpoint that this machine ${what} before does not open under this log's key: ${messageOf(error)}`)
@@ -124,7 +131,7 @@ class Run {
       if (before.origin !== origin) this.#bad('witnessed', 'cosigned', `the cosigned checkpoint is of ${before.origin}`)
       else if (before.size > this.#total) this.#bad('witnessed', 'witness_ahead', `a checkpoint of ${before.size} entries was given to witnesses, and ${this.#total} are here`, this.#total)
       else {
-        this.#rememberedRoots.push({ ...before, witnessed: true })
+        this.#rememberedRoots.push({ ...before, what: 'gave to witnesses', witnessed: true })
         this.#witnessed = { ...evaluatePolicy(policy, before.cosignatures), size: before.size }
       }
     } catch (error) {
@@ -244,13 +251,13 @@ class Run {
   }
 
   #noteRoot(): void {
-    for (const { size, root, witnessed } of this.#rememberedRoots) {
+    for (const { size, root, what, witnessed } of this.#rememberedRoots) {
       if (size !== this.#edge.size || equal(root, this.#edge.root())) continue
       if (witnessed) {
         this.#bad('witnessed', 'witness_forked', `the first ${size} entries are not those that were given to witnesses under this key: history was rewritten`)
         continue
       }
-      this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten`)
+      this.#bad('not_truncated', 'forked', forkOf(this.#total, size, what).message)
     }
   }
 
@@ -434,15 +441,22 @@ class Run {
       complete: this.#say('complete', this.#gapsSay === '' ? 'proved' : 'unknown', this.#gapsSay === '' ? sessionsSay(counts) : this.#gapsSay),
       payloads: this.#payloadsVerdict(counts),
       indexes: this.#evidence.sessions === undefined ? this.#indexless() : this.#say('indexes', 'proved', `tiles${this.#evidence.vault?.opened === true ? ', session rows and content index' : ' and session rows'} agree with the entries`),
-      not_truncated: this.#remembering === undefined
-        ? this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
-        : this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${this.#remembering.what === 'signed' ? 'signed' : 'looked'} (#${Math.max(0, this.#remembering.size - 1)})`),
+      not_truncated: this.#notTruncated(),
       witnessed: this.#witnessedVerdict(),
       pinned: this.#evidence.vkey.pinned
         ? this.#say('pinned', 'proved', this.#evidence.vkey.given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`)
         : this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself'),
       time: this.#say('time', 'asserted', "event times are the recorder's clock"),
     }
+  }
+
+  #notTruncated(): PropertyVerdict {
+    const { copy, restored } = this.#evidence
+    if (this.#ahead !== undefined) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} has ${plural(this.#total, 'entry')}, and this machine ${this.#ahead.what} ${this.#ahead.size.toLocaleString('en-US')} of the log`)
+    if (this.#remembering === undefined) return this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
+    const { what, size } = this.#remembering
+    const since = restored === undefined || (restored.signed ?? 0) >= restored.size ? '' : `; it was restored from ${restored.from === 'archive' ? 'an archive' : 'a backup'} of ${plural(restored.size, 'entry')} at ${restored.at}: what was recorded elsewhere after that is not known here`
+    return this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${what === 'proved' ? 'looked' : what} (#${Math.max(0, size - 1)})${since}`)
   }
 
   #witnessedVerdict(): PropertyVerdict {
