@@ -21,8 +21,8 @@ import { readTip } from './append.ts'
 import { filesUnder, hashFile, keepPrivate, publishFile, syncFolder, writeFile } from './backup-folder.ts'
 import { CHECKPOINT, DATABASE, formatManifest, INCOMPLETE, KEYS, MANIFEST, README } from './backup-manifest.ts'
 import { backupReadme } from './backup-readme.ts'
-import { rememberedBy, vkeyInLog } from './evidence.ts'
-import { checkNotBehind, openOwn } from './ledger.ts'
+import { vkeyInLog } from './evidence.ts'
+import { checkStanding } from './standing.ts'
 
 /** A renewal takes seconds and happens every 30 days: it does not come twice in a row. */
 const TRIES = 5
@@ -43,7 +43,7 @@ export interface BackedUp { readonly origin: string; readonly size: number; read
  */
 export async function backUp(store: Store, keyring: Keyring | undefined, folder: string, { keys, clock = Date.now }: BackupOptions): Promise<BackedUp> {
   if (keys && keyring === undefined) throw new StoreError('keys_missing', "backup: this log's keys are not on this machine, and without them the copy could not be read or continued", 'set COUNTERFOIL_HOME to where they are, or take a copy without them: --no-keys')
-  await checkNewest(store, keyring)
+  if (keyring !== undefined) await checkStanding(store, keyring)
   const made = makeFolder(folder)
   try {
     writeFile(join(folder, INCOMPLETE), 'This backup is being written, or was stopped: it is not whole. Delete the folder.\n')
@@ -82,15 +82,6 @@ function makeFolder(folder: string): boolean {
 
 function clear(folder: string): void {
   for (const name of [MANIFEST, `${MANIFEST}.partial`, DATABASE, CHECKPOINT, README, KEYS, INCOMPLETE]) rmSync(join(folder, name), { recursive: true, force: true })
-}
-
-async function checkNewest(store: Store, keyring: Keyring | undefined): Promise<void> {
-  if (keyring === undefined) return
-  const remembered = rememberedBy(keyring) // before the snapshot that it is compared with
-  await store.read(async (view) => {
-    const head = await view.head()
-    if (head !== undefined) await checkNotBehind(view, openOwn(keyring, head.checkpoint), remembered, keyring)
-  })
 }
 
 interface Copied { readonly origin: string; readonly size: number; readonly checkpoint: string }

@@ -52,6 +52,8 @@ export interface LedgerOptions {
   readonly clock?: Clock
   /** The folder of spools beside the store, and the key they are sealed with. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array }
+  /** A log that is begun names this one, by its origin, as the one that it continues. */
+  readonly previous?: string
   /** Told of what nobody waits for: a spool that does not read, an erasure finished late. */
   readonly report?: (problem: CounterfoilError) => void
 }
@@ -96,7 +98,7 @@ export class Ledger {
     const store = await options.open()
     try {
       const head = await store.read((view) => view.head())
-      const opened = head === undefined ? await begin(store, options.home, clock) : await reopen(store, head, options.home, clock)
+      const opened = head === undefined ? await begin(store, options, clock) : await reopen(store, head, options.home, clock)
       const ledger = new Ledger(options, store, opened.keyring, opened.appender)
       await ledger.#recover()
       return ledger
@@ -513,13 +515,13 @@ function isContentError(error: unknown): boolean {
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 
-async function begin(store: Store, home: string | undefined, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
+async function begin(store: Store, { home, previous }: LedgerOptions, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
   const origin = `counterfoil.local/${randomRef()}`
   const keyring = home === undefined ? ephemeralKeyring(origin) : createKeyring(origin, home)
   const ms = clock()
   const appender = new Appender(store, keyring, clock, uuidv7(ms))
   try {
-    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: 'counterfoil/v1', origin, vkey: keyring.vkey }))
+    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: 'counterfoil/v1', origin, vkey: keyring.vkey, ...(previous === undefined ? {} : { previous }) }))
     if (appender.head !== undefined) keyring.writeHead(appender.head.checkpoint)
     return { keyring, appender }
   } catch (error) {

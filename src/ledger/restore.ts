@@ -1,7 +1,7 @@
 // Restoring a log from a backup folder: put together and verified beside its place, then moved there. Until then nothing is changed; a run
 // that was killed is made again. Keys that are here are never overwritten: a missing KEK generation is added to them.
 
-import { copyFileSync, constants, existsSync, linkSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, constants, linkSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
@@ -32,11 +32,6 @@ export interface RestoreOptions {
  */
 export interface RestoredLog { readonly origin: string; readonly size: number; readonly made_at: string; readonly keys: 'restored' | 'here' | 'none'; readonly signed?: number; readonly verdict: Verdict }
 
-/** Whether `folder` is a backup, or what was left of one. */
-export function isBackup(folder: string): boolean {
-  return existsSync(join(folder, MANIFEST)) || existsSync(join(folder, INCOMPLETE))
-}
-
 /** Restores the backup in `from` to a trail at `path`. StoreErrors `not_a_backup`, `backup_incomplete`, `backup_manifest`, `backup_file`, `backup_other` say what is wrong with it, a VerifyError that it is not whole. */
 export async function restoreBackup(from: string, path: string, { home, clock = Date.now, progress }: RestoreOptions): Promise<RestoredLog> {
   checkFree(path)
@@ -49,6 +44,7 @@ export async function restoreBackup(from: string, path: string, { home, clock = 
     const keys = mergeKeys(manifest, staging, home)
     const { verdict, checkpoint } = await verifyStaged(staging, manifest, keys, localKeyring(manifest.origin, home), progress)
     const signed = commitKeys(manifest.origin, staging, home, keys, { at: formatTime(clock()), from: 'backup', checkpoint })
+    rmSync(join(staging, KEYS), { recursive: true, force: true }) // killed from here on, it leaves no copy of them
     publish(join(staging, DATABASE), path)
     return { origin: manifest.origin, size: manifest.size, made_at: manifest.made_at, keys, ...(signed === undefined ? {} : { signed }), verdict }
   } finally {

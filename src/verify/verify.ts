@@ -64,7 +64,7 @@ class Run {
   readonly #failed = new Map<Property, { readonly worst: Problem; readonly count: number }>()
   #checkpoint: Checkpoint | undefined
   #rememberedRoots: { readonly size: number; readonly root: Hash; readonly what: string; readonly witnessed?: true }[] = []
-  /** The most entries that this machine saw of the log of which this is a copy. */
+  /** The most entries that this machine saw, where they are more than are here. */
   #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
   #rootDiffers = false
@@ -93,7 +93,7 @@ class Run {
 
   /** Step 1. */
   checkCheckpoint(): void {
-    const { head, vkey, origin, remembered, restored, copy } = this.#evidence
+    const { head, vkey, origin, remembered } = this.#evidence
     try {
       this.#checkpoint = openCheckpoint(head.note, [ed25519Verifier(vkey.text)], { origin })
       if (this.#checkpoint.size !== head.size) this.#bad('unchanged', 'head_mismatch', `the store says ${head.size} entries, the signed checkpoint ${this.#checkpoint.size}`, Math.min(head.size, this.#checkpoint.size))
@@ -104,16 +104,20 @@ class Run {
       try {
         const before = openCheckpoint(note, [ed25519Verifier(vkey.text)], { origin })
         if (before.size <= this.#total) this.#rememberedRoots.push({ ...before, what })
-        else if (copy !== undefined) this.#ahead = { size: Math.max(before.size, this.#ahead?.size ?? 0), what }
-        else {
-          const { code, message } = setbackOf(this.#total, before.size, what, restored)
-          this.#bad('not_truncated', code, message, this.#total)
-        }
+        else if (before.size > (this.#ahead?.size ?? 0)) this.#ahead = { size: before.size, what }
         if (this.#remembering === undefined || before.size > this.#remembering.size) this.#remembering = { size: before.size, what }
       } catch (error) {
         this.#bad('not_truncated', 'remembered', `the checkpoint that this machine ${what} before does not open under this log's key: ${messageOf(error)}`)
       }
     }
+    this.#checkBehind()
+  }
+
+  /** Step 2, its end: a log that is behind what this machine saw. A copy may be. */
+  #checkBehind(): void {
+    if (this.#ahead === undefined || this.#evidence.copy !== undefined) return
+    const { code, message } = setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
+    this.#bad('not_truncated', code, message, this.#total)
   }
 
   /** Step 2 for what others saw: the cosigned checkpoint is of this log, not larger, and its root is met while the tree grows. */

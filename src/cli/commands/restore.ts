@@ -1,0 +1,47 @@
+// counterfoil restore: a trail out of a backup folder, verified before it is there.
+
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { trailPath, type Context } from '../context.ts'
+import { bold, count, green, grey, plural, wrap, yellow } from '../terminal.ts'
+import { progressLine } from './verify.ts'
+
+export function restoreCommand(program: Command, context: () => Context): void {
+  program.command('restore')
+    .description('make a trail out of a backup folder; overwrites nothing, and verifies it first')
+    .argument('<folder>', 'a folder that counterfoil backup wrote')
+    .addHelpText('after', `
+The trail is made at --trail, where nothing may be yet; the keys go to the state
+folder unless this machine has them. Nothing is there before everything was
+verified; a run that was stopped is simply made again. Erasures made after the
+backup are undone by it: make them again.
+
+Examples:
+  $ counterfoil restore /mnt/backup/2026-11-21 --trail ./agent_audit.db
+  $ counterfoil verify --trail ./agent_audit.db`)
+    .action(async (folder: string) => {
+      const ctx = context()
+      const { restoreTrail } = await import('../restored.ts')
+      const [from, path] = [resolve(ctx.cwd, folder), trailPath(ctx)]
+      const done = await restoreTrail(from, path, { progress: progressLine(ctx, 'verifying') })
+      ctx.screen.progress('')
+      const { origin, size, made_at, keys, signed, behind } = done
+      if (ctx.json) return ctx.screen.json({ trail: path, origin, size, made_at, keys, signed: signed ?? null, can_append: keys !== 'none' && behind === null })
+      ctx.screen.line(green('restored'), ' ', bold(plural(size, 'entry', 'entries')), ` to ${path} · verified · the backup is of ${made_at}`)
+      const say = (text: string, style: typeof grey): void => { for (const line of wrap(text, ctx.screen.columns - 2)) ctx.screen.line('  ', style(line)) }
+      say(KEYS_SAY[keys], grey)
+      if (behind !== null) {
+        say(`nothing can be added to it: ${behind.message}`, yellow)
+        say(`→ ${behind.next}`, yellow)
+      } else if (keys !== 'none') say(`if this log recorded more than these ${count(size)} entries anywhere, do not go on with it; begin one that names it: counterfoil init --continues`, grey)
+      say('what was erased after the backup is back: erase it again', grey)
+      if (existsSync(`${path}.spool`)) say(`${path}.spool is there: what it holds and the log lacks is put into it when the trail is next opened`, grey)
+    })
+}
+
+const KEYS_SAY = {
+  restored: 'its keys were restored with it',
+  here: 'under the keys that this machine has; those in the backup were not needed or only added',
+  none: 'without keys: facts can be read and verified; content and appending need the keys',
+} as const
