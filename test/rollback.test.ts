@@ -11,7 +11,7 @@ import { openTrail } from '../src/index.ts'
 import { backUp } from '../src/ledger/backup.ts'
 import { restoreBackup } from '../src/ledger/restore.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
-import { appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, Telling, verifyAt, type Place } from './sample-log.ts'
+import { appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, tamper, Telling, verifyAt, type Place } from './sample-log.ts'
 
 const tmp = scratch()
 afterAll(() => tmp.remove())
@@ -222,5 +222,118 @@ describe('a log whose newest entries are lost', () => {
     expect((await verifyAt(next)).problems).toEqual([])
     expect((await counterfoil(next, 'init', '--continues', log.db)).err).toContain('expected no trail')
     await expect(openLog(log)).rejects.toMatchObject({ code: 'rolled_back' })
+  })
+})
+
+describe('comparing two copies', () => {
+  interface Said { readonly relation: string; readonly common: number; readonly parted_at: number | null; readonly copies: readonly { readonly signed: boolean; readonly size: number }[]; readonly exit_code: number }
+  async function compare(at: Place, first: string, second: string): Promise<Said> {
+    const { code, out, err } = await counterfoil(at, 'verify', first, '--against', second, '--json')
+    if (out === '') throw new Error(err)
+    expect((JSON.parse(out) as Said).exit_code).toBe(code)
+    return JSON.parse(out) as Said
+  }
+
+  test('says whether one goes on from the other, in databases, backups and archives alike', async () => {
+    const log = fresh()
+    const small = await grow(log)
+    const folder = await backup(log)
+    const archive = join(tmp.folder, `a${made++}`)
+    await counterfoil(log, 'archive', archive)
+    const size = await grow(log, 24) // more than one full tile
+    expect(await compare(log, log.db, log.db)).toMatchObject({ relation: 'same', common: size, parted_at: null, exit_code: 0 })
+    for (const other of [folder, archive]) {
+      expect(await compare(log, log.db, other), other).toMatchObject({ relation: 'first_longer', common: small, parted_at: null, exit_code: 0, copies: [{ signed: true, size }, { signed: true, size: small }] })
+      expect(await compare(fresh(), other, log.db), other).toMatchObject({ relation: 'second_longer', common: small, exit_code: 0 })
+    }
+    expect(await compare(log, folder, archive)).toMatchObject({ relation: 'same', common: small })
+    const { out, code } = await counterfoil(log, 'verify', '--against', folder)
+    expect([code, out]).toEqual([0, expect.stringContaining(`one log: the first goes on from the second with ${size - small} more`)])
+  })
+
+  test('finds the first entry in which they differ, whichever is longer, and that both are signed', async () => {
+    const a = fresh()
+    const size = await grow(a)
+    const b = copyOf(a, join(tmp.folder, `p${made++}`))
+    await grow(a, 2)
+    await grow(b, 1)
+    for (const [first, second] of [[a, b], [b, a]] as const) {
+      expect(await compare(a, first.db, second.db)).toMatchObject({ relation: 'parted', common: size, parted_at: size, exit_code: 1, copies: [{ signed: true }, { signed: true }] })
+    }
+    const { out } = await counterfoil(a, 'verify', a.db, '--against', b.db)
+    expect(out.replaceAll(/\s+/g, ' ')).toMatch(new RegExp(`they part at #${size}: #0 to #${size - 1} are the same .*both are signed by the key: two histories of one log`))
+    expect(out.split('\n').filter((line) => line.length > 80)).toEqual([])
+  })
+
+  test('says which of the two is not what the key signed', async () => {
+    const log = fresh()
+    await grow(log)
+    const changed = copyOf(log, join(tmp.folder, `c${made++}`))
+    tamper(changed, (sql) => sql("UPDATE entries SET entry = CAST(replace(CAST(entry AS TEXT), 'support-bot', 'support-bat') AS BLOB) WHERE idx = 1"))
+    expect(await compare(log, log.db, changed.db)).toMatchObject({ relation: 'parted', parted_at: 1, exit_code: 1, copies: [{ signed: true }, { signed: false }] })
+    const { out } = await counterfoil(log, 'verify', changed.db, '--against', log.db)
+    expect(out).toContain('the first is not what the key signed: trust the second')
+  })
+
+  test('of other logs says so, and compares no bundle', async () => {
+    const [a, b] = [fresh(), fresh()]
+    await grow(a)
+    await grow(b)
+    expect(await compare(a, a.db, b.db)).toMatchObject({ relation: 'other', common: 0, exit_code: 2 })
+    expect((await counterfoil(a, 'verify', '--against', import.meta.filename)).err).toContain('--against compares whole logs')
+    expect((await counterfoil(a, 'verify', '--against', b.db, '--require', 'unchanged')).err).toContain('no other option')
+  })
+})
+
+describe('an archive', () => {
+  async function archived(log: Place): Promise<string> {
+    const folder = join(tmp.folder, `a${made++}`)
+    expect((await counterfoil(log, 'archive', folder)).code).toBe(0)
+    return folder
+  }
+  interface Said { readonly whole: boolean; readonly properties: { readonly [name: string]: { readonly status: string; readonly says: string } }; readonly problems: readonly { readonly code: string }[] }
+  async function verify(at: Place, folder: string): Promise<Said> {
+    return JSON.parse((await counterfoil(at, 'verify', folder, '--json')).out) as Said
+  }
+
+  test('is compared with what this machine remembers of its log, and is under the key that it keeps', async () => {
+    const log = fresh()
+    await grow(log)
+    const folder = await archived(log)
+    expect(await verify(log, folder)).toMatchObject({ whole: true, properties: { not_truncated: { status: 'proved' }, pinned: { status: 'proved', says: expect.stringContaining('this machine keeps') } } })
+    await grow(log)
+    expect(await verify(log, folder)).toMatchObject({ whole: true, properties: { not_truncated: { status: 'unknown', says: expect.stringMatching(/this archive has 12 entries, and this machine signed 23 of the log/) } } })
+    expect(await verify(fresh(), folder)).toMatchObject({ whole: true, properties: { not_truncated: { status: 'unknown' }, pinned: { status: 'unknown' } } })
+  })
+
+  test('of another history than this machine remembers is found out', async () => {
+    const a = fresh()
+    await grow(a)
+    const b = copyOf(a, join(tmp.folder, `p${made++}`))
+    await grow(a, 1)
+    await grow(b, 2)
+    const { whole, problems } = await verify(a, await archived(b))
+    expect([whole, problems.map(({ code }) => code)]).toEqual([false, ['forked']])
+  })
+
+  test('that is longer than the log is remembered: the log is an older copy then', async () => {
+    const log = fresh()
+    await grow(log)
+    const older = copyOf(log, join(tmp.folder, `o${made++}`))
+    await grow(log)
+    const folder = await archived(log)
+    expect((await verify(older, folder)).whole).toBe(true)
+    await expectNamed(older, 'rolled_back', /this machine proved 23 entries/)
+  })
+
+  test('under another key than this machine keeps does not pass for its own', async () => {
+    const [a, b] = [fresh(), fresh()]
+    await grow(a)
+    await grow(b)
+    const other = openKeyring(originAt(b), b.home).signer()
+    const forged = copyOf(a, join(tmp.folder, `k${made++}`))
+    forge(sameOrigin(a, forged), () => undefined, { signer: { ...other, name: originAt(a) } })
+    const { whole, problems } = await verify(a, await archived({ ...forged, home: fresh().home }))
+    expect([whole, problems.map(({ code }) => code)]).toEqual([false, expect.arrayContaining(['checkpoint'])])
   })
 })

@@ -62,6 +62,22 @@ export async function verifyBackup(from: string, { home, progress }: Pick<Restor
   return verdict
 }
 
+/** Runs `work` on the log in a backup folder whose files are what its manifest says, under the key that this machine keeps for it, or the one in the backup. Content is not opened. */
+export async function withBackup<T>(from: string, { home }: Pick<RestoreOptions, 'home'>, work: (evidence: Evidence) => Promise<T>): Promise<T> {
+  const manifest = readManifest(from)
+  checkFiles(from, manifest)
+  const keyring = localKeyring(manifest.origin, home) ?? (manifest.keys ? openKeyring(manifest.origin, join(from, KEYS)) : undefined)
+  const store = await openSqliteStore(join(from, DATABASE), { finished: true })
+  try {
+    return await store.read(async (view) => {
+      await checkManifest(view, manifest, readText(from, CHECKPOINT, 64 * 1024))
+      return work(await evidenceOf(view, undefined, keyring?.vkey))
+    })
+  } finally {
+    await store.close()
+  }
+}
+
 /** A trail that is there is never overwritten. */
 export function checkFree(path: string): void {
   for (const suffix of ['', '-wal', '-shm', '-journal']) {
@@ -112,7 +128,8 @@ function stage(from: string, manifest: Manifest, staging: string): void {
   }
 }
 
-function localKeyring(origin: string, home: string): Keyring | undefined {
+/** The keys that this machine has for `origin`, if any. */
+export function localKeyring(origin: string, home: string): Keyring | undefined {
   try {
     return openKeyring(origin, home)
   } catch (error) {

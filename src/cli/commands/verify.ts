@@ -9,7 +9,7 @@ import { bundleIn, MAX_BUNDLE_LENGTH } from '../../verify/bundle-text.ts'
 import { verifyBundle } from '../../verify/bundle.ts'
 import { nextOf } from '../../verify/rollback.ts'
 import { exitCode, PROPERTIES, type AnyVerdict, type Property, type PropertyVerdict, type Status } from '../../verify/verdict.ts'
-import { trailName, withTrail, type Context } from '../context.ts'
+import { trailName, trailPath, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
 import { instant } from '../timeline.ts'
 import { readPolicy } from './witness.ts'
@@ -21,6 +21,7 @@ export function verifyCommand(program: Command, context: () => Context): void {
     .option('--key <vkey>', "the log's verifier key, for an archive or a bundle; default the one in it")
     .option('--witness <vkeys...>', "witnesses' verifier keys, for a bundle")
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
+    .option('--against <copy>', 'another copy of the log: whether the two are one, and where they part')
     .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
     .addHelpText('after', `
 Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required
@@ -32,9 +33,15 @@ Examples:
   $ counterfoil verify --policy policy.txt --require witnessed
   $ counterfoil verify copy-of-monday.db --json
   $ counterfoil verify ./archive --key "$(cat log.pub)"
-  $ counterfoil verify evidence.html --key "$(cat log.pub)"`)
-    .action(async (what: string | undefined, { require = [], key, witness, policy: file }: { require?: Property[]; key?: string; witness?: string[]; policy?: string }) => {
+  $ counterfoil verify evidence.html --key "$(cat log.pub)"
+  $ counterfoil verify agent_audit.db --against /mnt/backup/2026-11-21`)
+    .action(async (what: string | undefined, { require = [], key, witness, policy: file, against }: { require?: Property[]; key?: string; witness?: string[]; policy?: string; against?: string }) => {
       const ctx = context()
+      if (against !== undefined) {
+        if (require.length > 0 || witness !== undefined || file !== undefined || key !== undefined) throw new MisuseError('against_what', 'cli: --against compares two copies, and goes with no other option', 'verify each copy by itself with the others')
+        const { compareCopies } = await import('../compared.ts')
+        return compareCopies(ctx, what === undefined ? trailPath(ctx) : resolve(ctx.cwd, what), resolve(ctx.cwd, against), kindOf)
+      }
       const policy = file === undefined ? undefined : readPolicy(ctx, file)
       const given = { ...(key === undefined ? {} : { key }), ...(policy === undefined ? {} : { policy }) }
       const path = what === undefined ? undefined : resolve(ctx.cwd, what)
