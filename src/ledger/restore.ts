@@ -144,7 +144,7 @@ function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): R
   if (local === undefined) return keys ? 'restored' : 'none'
   const folder = keyringFolder(origin, join(staging, KEYS))
   const own = local.texts()
-  const added = keys ? [...openDiskFolder(folder).list()].filter((name) => /^kek-/.test(name) && !own.has(name)).map((name) => [name, openDiskFolder(folder).read(name)!] as const) : []
+  const added = keys ? openDiskFolder(folder).list().filter((name) => name.startsWith('kek-') && !own.has(name)).map((name) => [name, openDiskFolder(folder).read(name)!] as const) : []
   rmSync(folder, { recursive: true, force: true })
   createDiskFolder(folder, new Map([...own, ...added]))
   return 'here'
@@ -188,7 +188,7 @@ export function commitKeys(origin: string, staging: string, home: string, keys: 
   if (keys === 'restored') createDiskFolder(keyringFolder(origin, home), new Map(staged.list().map((name) => [name, staged.read(name)!])))
   else {
     const folder = openDiskFolder(keyringFolder(origin, home))
-    for (const name of staged.list()) if (/^kek-/.test(name) && folder.read(name) === undefined) folder.create(name, staged.read(name)!)
+    for (const name of staged.list()) if (name.startsWith('kek-') && folder.read(name) === undefined) folder.create(name, staged.read(name)!)
   }
   const keyring = openKeyring(origin, home)
   const signed = keyring.readHead()

@@ -67,6 +67,8 @@ class Run {
   /** The most entries that this machine saw, where they are more than are here. */
   #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
+  /** The sizes at which these are other entries than this machine saw. */
+  readonly #strayed: { readonly size: number; readonly what: string }[] = []
   #rootDiffers = false
   /** The first leaf that differs from its stored tile. */
   #tileLeaf: number | undefined
@@ -261,7 +263,7 @@ class Run {
         this.#bad('witnessed', 'witness_forked', `the first ${size} entries are not those that were given to witnesses under this key: history was rewritten`)
         continue
       }
-      this.#bad('not_truncated', 'forked', forkOf(this.#total, size, what).message)
+      this.#strayed.push({ size, what })
     }
   }
 
@@ -316,6 +318,9 @@ class Run {
     const checkpoint = this.#checkpoint
     this.#rootDiffers = checkpoint !== undefined && this.#edge.size === checkpoint.size && !equal(this.#edge.root(), checkpoint.root)
     this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
+    // Entries that are not even those of their own checkpoint were changed. Those that are were signed, as were the ones remembered.
+    const signed = checkpoint !== undefined && !this.#rootDiffers
+    for (const { size, what } of this.#strayed) this.#bad('not_truncated', 'forked', signed ? forkOf(this.#total, size, what).message : `the first ${plural(size, 'entry')} are not those that this machine saw before under this key: history was rewritten`)
   }
 
   /** Step 8: derived rows. */

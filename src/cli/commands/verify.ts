@@ -129,7 +129,7 @@ export function verdictLines(verdict: AnyVerdict, { name, ms, columns, require =
   lines.push(...propertyLines({ status: 'unknown', says: 'acts that were never recorded' }, columns))
   const missing = require.filter((property) => verdict.properties[property]?.status !== 'proved')
   if (missing.length > 0 && verdict.whole) lines.push([], ['  ', yellow(`required and not proved: ${missing.join(', ')}`)])
-  const next = verdict.problems.map(({ code }) => nextOf(code)).find((one) => one !== undefined)
+  const next = verdict.properties.unchanged.status === 'failed' ? undefined : verdict.problems.map(({ code }) => nextOf(code)).find((one) => one !== undefined)
   if (next !== undefined) lines.push([], ...wrap(`→ ${next}`, columns - 2).map((text): Line => ['  ', text]))
   return [...lines, [], conclusion(verdict, ms)]
 }
