@@ -2,11 +2,14 @@
 
 import { archiveEvidence } from '../archive/evidence.ts'
 import { archiveFolder } from '../archive/folder.ts'
+import { listPath, MAX_BYTES, parseList, segmentPath, type ListedSegment } from '../archive/layout.ts'
 import { MisuseError } from '../base/errors.ts'
 import { rememberedBy } from '../ledger/evidence.ts'
+import type { ArchivedLog } from '../ledger/restore-archive.ts'
 import { localKeyring } from '../ledger/restore.ts'
 import { ed25519Verifier } from '../log/note.ts'
 import type { Policy } from '../log/policy.ts'
+import { TILE_WIDTH } from '../log/tile.ts'
 import { stateHome } from '../vault/paths.ts'
 import type { Keyring } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
@@ -32,6 +35,29 @@ export async function remembering(folder: string, vkey?: string): Promise<{ evid
   const evidence = vkey === undefined ? await archiveEvidence(files, keyring.vkey) : found
   const cosigned = keyring.readCosigned()
   return { evidence: { ...evidence, vkey: { text: evidence.vkey.text, pinned: true, given: vkey !== undefined }, remembered: rememberedBy(keyring), copy: 'archive', ...(cosigned === undefined ? {} : { cosigned }) }, keyring }
+}
+
+/** The archive in `folder` to restore from. */
+export async function archivedLog(folder: string): Promise<ArchivedLog> {
+  const { evidence } = await remembering(folder)
+  const files = archiveFolder(folder)
+  const listOf = async (n: number): Promise<ListedSegment[]> => {
+    const bytes = await files.read(listPath(n, Math.min(TILE_WIDTH, evidence.head.size - n * TILE_WIDTH)), MAX_BYTES.list)
+    return bytes === undefined ? [] : parseList(bytes)
+  }
+  return {
+    evidence,
+    async segments(from, to) {
+      const listed = new Map<number, ListedSegment>()
+      for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < to; n++) for (const one of await listOf(n)) listed.set(one.segment, one)
+      const found: Awaited<ReturnType<ArchivedLog['segments']>>[number][] = []
+      for (const { segment, scope } of [...listed.values()].sort((a, b) => a.segment - b.segment)) {
+        const bytes = await files.read(segmentPath(segment), MAX_BYTES.segment)
+        found.push({ segment, scope, ...(bytes === undefined ? {} : { bytes }) })
+      }
+      return found
+    },
+  }
 }
 
 function checkKey(vkey: string): void {

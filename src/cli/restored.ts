@@ -1,7 +1,10 @@
 // Joins the command line to backups and to what is restored from them. Loaded only when a command needs it.
 
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { MisuseError } from '../base/errors.ts'
+import { archivedLog } from './archived.ts'
+import { restoreArchive } from '../ledger/restore-archive.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { restoreBackup, verifyBackup, type RestoredLog } from '../ledger/restore.ts'
 import { setbackIn } from '../ledger/standing.ts'
@@ -15,10 +18,17 @@ import type { Verdict } from '../verify/verdict.ts'
 
 interface Reading { readonly progress: (done: number, total: number) => void }
 
-/** Restores the backup in `from` to `path`. `behind`: why nothing can be added to it, if so. */
-export async function restoreTrail(from: string, path: string, { progress }: Reading): Promise<RestoredLog & { readonly behind: Setback | null }> {
+/** What was restored. `behind`: why nothing can be added to it, if so. `made_at` is a backup's; `opened` and `sealed` count an archive's payloads. */
+export type Restoration = Omit<RestoredLog, 'made_at'> & { readonly from: 'backup' | 'archive'; readonly behind: Setback | null; readonly made_at?: string; readonly opened?: number; readonly sealed?: number }
+
+/** Restores the backup or the archive in `from` to `path`; an archive's content with the `secrets` in a backup. */
+export async function restoreTrail(from: string, path: string, { progress, secrets }: Reading & { readonly secrets?: string }): Promise<Restoration> {
   const home = stateHome()
-  const restored = await restoreBackup(from, path, { home, progress })
+  const archive = existsSync(join(from, 'checkpoint')) && existsSync(join(from, 'tile'))
+  if (!archive && secrets !== undefined) throw new MisuseError('secrets_for_what', 'cli: --secrets goes with an archive, which has none; a backup has its own', 'leave it out')
+  const restored: Omit<Restoration, 'behind'> = archive
+    ? { from: 'archive', ...(await restoreArchive(await archivedLog(from), path, secrets, { home, progress })) }
+    : { from: 'backup', ...(await restoreBackup(from, path, { home, progress })) }
   if (restored.keys === 'none') return { ...restored, behind: null }
   const store = await openSqliteStore(path, { readOnly: true })
   try {

@@ -16,12 +16,13 @@ import type { Store, StoreView } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { createDiskFolder } from '../vault/key-folder.ts'
 import { keyringFolder, openKeyring, type Keyring } from '../vault/keyring.ts'
-import { unwrapSecret } from '../vault/scope.ts'
+import { SEALED, unwrapSecret } from '../vault/scope.ts'
 import { readTip } from './append.ts'
 import { filesUnder, hashFile, keepPrivate, publishFile, syncFolder, writeFile } from './backup-folder.ts'
 import { CHECKPOINT, DATABASE, formatManifest, INCOMPLETE, KEYS, MANIFEST, README } from './backup-manifest.ts'
 import { backupReadme } from './backup-readme.ts'
 import { vkeyInLog } from './evidence.ts'
+import { restoredBy } from './restored.ts'
 import { checkStanding } from './standing.ts'
 
 /** A renewal takes seconds and happens every 30 days: it does not come twice in a row. */
@@ -53,7 +54,8 @@ export async function backUp(store: Store, keyring: Keyring | undefined, folder:
     writeFile(join(folder, README), backupReadme({ origin, size, made_at, keys }))
     const files = filesUnder(folder).filter((path) => path !== INCOMPLETE).map((path) => hashFile(folder, path))
     syncFolder(folder)
-    publishFile(join(folder, MANIFEST), formatManifest({ made_at, origin, size, keys, files }))
+    const sealed = keyring === undefined ? undefined : restoredBy(keyring)?.sealed
+    publishFile(join(folder, MANIFEST), formatManifest({ made_at, origin, size, keys, ...(sealed === undefined ? {} : { sealed }), files }))
     syncFolder(folder)
     rmSync(join(folder, INCOMPLETE))
     syncFolder(folder)
@@ -138,7 +140,7 @@ async function copyKeys(view: StoreView, keyring: Keyring, folder: string, { ori
 export async function checkSecrets(view: StoreView, keyring: Keyring): Promise<void> {
   for (let after: Uint8Array | undefined; ; ) {
     const page = await view.scopePage(after, 500)
-    for (const row of page) unwrapSecret(row.wrapped, row.scope, keyring.origin, (generation) => keyring.kek(generation))
+    for (const row of page) if (row.generation !== SEALED) unwrapSecret(row.wrapped, row.scope, keyring.origin, (generation) => keyring.kek(generation))
     if (page.length < 500) return
     after = page.at(-1)!.scope
   }

@@ -25,7 +25,7 @@ import { readSpool } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
-import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
+import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import { forkOf, setbackOf } from '../verify/rollback.ts'
 import { Appender, readTip, type Handed, type Placed, type Refused } from './append.ts'
@@ -375,7 +375,7 @@ export class Ledger {
       for (let after: Uint8Array | undefined; ; ) {
         const page = await tx.scopePage(after, 500)
         if (page.length === 0) return { generation: newest.generation, scopes }
-        await tx.rewrapScopes(page.filter((row) => row.generation !== newest.generation).map((row) => {
+        await tx.rewrapScopes(page.filter((row) => row.generation !== newest.generation && row.generation !== SEALED).map((row) => {
           const secret = unwrapSecret(row.wrapped, row.scope, origin, (generation) => this.#keyring.kek(generation))
           return { ...row, generation: newest.generation, wrapped: wrapSecret({ id: row.scope, secret }, newest, origin) }
         }))
@@ -544,9 +544,17 @@ async function reopen(store: Store, head: Head, home: string | undefined, clock:
     await checkNotBehind(view, openOwn(keyring, now.checkpoint), remembered, keyring)
     const first = (await view.entries(0, 1))[0]
     if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
-    return parseEntry(first.entry).entry.session_id
+    return ownSession(view, parseEntry(first.entry).entry.session_id, clock)
   })
   return { keyring, appender: new Appender(store, keyring, clock, own) }
+}
+
+/** The ledger's own session, that of entry 0; another one, without an agent too, where the log was restored without the secret of that one's content. */
+async function ownSession(view: StoreView, first: string, clock: Clock): Promise<string> {
+  const isSealed = async (session_id: string): Promise<boolean> => (await view.scopes([session_id])).some(({ generation }) => generation === SEALED)
+  if (!(await isSealed(first))) return first
+  for (const { session_id } of await view.listSessions({ agent_id: '', limit: 100 })) if (!(await isSealed(session_id))) return session_id
+  return uuidv7(clock())
 }
 
 /** Refuses a store that is behind, or beside, what this machine remembers, and says which of the two it is. */

@@ -43,7 +43,7 @@ export async function restoreBackup(from: string, path: string, { home, clock = 
     stage(from, manifest, staging)
     const keys = mergeKeys(manifest, staging, home)
     const { verdict, checkpoint } = await verifyStaged(staging, manifest, keys, localKeyring(manifest.origin, home), progress)
-    const signed = commitKeys(manifest.origin, staging, home, keys, { at: formatTime(clock()), from: 'backup', checkpoint })
+    const signed = commitKeys(manifest.origin, staging, home, keys, { at: formatTime(clock()), from: 'backup', checkpoint, ...(manifest.sealed === undefined ? {} : { sealed: manifest.sealed }) })
     rmSync(join(staging, KEYS), { recursive: true, force: true }) // killed from here on, it leaves no copy of them
     publish(join(staging, DATABASE), path)
     return { origin: manifest.origin, size: manifest.size, made_at: manifest.made_at, keys, ...(signed === undefined ? {} : { signed }), verdict }
@@ -87,7 +87,8 @@ export function checkFree(path: string): void {
   if (lstatSync(dirname(resolve(path)), { throwIfNoEntry: false })?.isDirectory() !== true) throw new MisuseError('no_folder', `restore: there is no folder ${dirname(resolve(path))}`, 'create it')
 }
 
-function readManifest(from: string): Manifest {
+/** What a backup says of itself; a StoreError where it is none, was stopped, or is damaged. */
+export function readManifest(from: string): Manifest {
   if (lstatSync(join(from, INCOMPLETE), { throwIfNoEntry: false }) !== undefined) throw new StoreError('backup_incomplete', `restore: the backup in ${from} was stopped before it was whole`, 'use another one')
   const text = readText(from, MANIFEST, MAX_MANIFEST_BYTES)
   if (text === undefined) throw new StoreError('not_a_backup', `restore: expected ${MANIFEST} in ${from}, and it is not there`, 'name a folder that counterfoil backup wrote')
@@ -116,7 +117,7 @@ function damaged(folder: string, path: string, why: string): StoreError {
 }
 
 /** A copy of the backup's files, checked where it will be used. */
-function stage(from: string, manifest: Manifest, staging: string): void {
+export function stage(from: string, manifest: Manifest, staging: string): void {
   const there = new Set(filesUnder(from))
   for (const path of there) if (path !== MANIFEST && !manifest.files.some((file) => file.path === path)) throw damaged(from, path, 'is not in the manifest')
   for (const file of manifest.files) {
@@ -139,7 +140,7 @@ export function localKeyring(origin: string, home: string): Keyring | undefined 
 }
 
 /** Makes the staged keys those that will be there: this machine's where it has some, with what they lack of the backup's KEKs. */
-function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): RestoredLog['keys'] {
+export function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): RestoredLog['keys'] {
   const local = localKeyring(origin, home)
   if (local === undefined) return keys ? 'restored' : 'none'
   const folder = keyringFolder(origin, join(staging, KEYS))
@@ -153,9 +154,14 @@ function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): R
 async function verifyStaged(staging: string, manifest: Manifest, keys: RestoredLog['keys'], local: Keyring | undefined, progress: RestoreOptions['progress']): Promise<{ verdict: Verdict; checkpoint: string }> {
   const keyring = keys === 'none' ? undefined : openKeyring(manifest.origin, join(staging, KEYS))
   const { verdict, checkpoint } = await verifyCopy(staging, manifest, keyring, rememberedBy(local), progress)
+  return { verdict: wholeOf(verdict, 'backup'), checkpoint }
+}
+
+/** `verdict`, or a VerifyError `backup_not_whole` or `archive_not_whole` with the first of its problems. */
+export function wholeOf(verdict: Verdict, what: 'backup' | 'archive'): Verdict {
   const [problem] = verdict.problems
-  if (problem !== undefined) throw new VerifyError('backup_not_whole', `restore: the backup does not verify: ${problem.message}${verdict.problem_count > 1 ? ` (and ${verdict.problem_count - 1} more)` : ''}`, 'use another backup; nothing was changed', problem.index === undefined ? {} : { first_bad_index: problem.index })
-  return { verdict, checkpoint }
+  if (problem === undefined) return verdict
+  throw new VerifyError(`${what}_not_whole`, `restore: the ${what} does not verify: ${problem.message}${verdict.problem_count > 1 ? ` (and ${verdict.problem_count - 1} more)` : ''}`, `use another ${what}; nothing was changed`, problem.index === undefined ? {} : { first_bad_index: problem.index })
 }
 
 /** Verifies the database in `folder`, after the manifest was found to speak of it. */
@@ -164,7 +170,8 @@ async function verifyCopy(folder: string, manifest: Manifest, keyring: Keyring |
   try {
     return await store.read(async (view) => {
       const checkpoint = await checkManifest(view, manifest, readText(folder, CHECKPOINT, 64 * 1024))
-      const evidence: Evidence = { ...(await evidenceOf(view, keyring, undefined, remembered)), copy: 'backup' }
+      const { made_at: at, size, sealed } = manifest
+      const evidence: Evidence = { ...(await evidenceOf(view, keyring, undefined, remembered)), copy: 'backup', restored: { at, from: 'archive', size, ...(sealed === undefined ? {} : { sealed }) } }
       return { verdict: await verifyLog(evidence, progress === undefined ? {} : { progress }), checkpoint }
     })
   } finally {

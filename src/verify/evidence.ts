@@ -10,6 +10,8 @@ export type Disclosed =
   | { readonly bytes: Uint8Array; readonly salt: Uint8Array }
   /** no secret for its scope: erased, or lost */
   | { readonly absent: 'no_scope' }
+  /** the content is there, and its secret is said to have been left behind when the log was restored */
+  | { readonly absent: 'sealed' }
   /** the secret is there and the content is not */
   | { readonly absent: 'missing' }
   | { readonly absent: 'damaged'; readonly why: string }

@@ -1,8 +1,11 @@
 // A log that is not the newest one that somebody saw, named for what it is: a backup that was restored here, an older copy, or a copy that
 // went another way. One text for opening, verifying and `doctor`.
 
-/** What this machine wrote down when it restored the log: when, out of what, and how many entries it had signed before, if any. */
-export interface Restored { readonly at: string; readonly from: 'backup' | 'archive'; readonly size: number; readonly signed?: number }
+/**
+ * What this machine wrote down when it restored the log: when, out of what, and how many entries it had signed before, if any. `sealed`: scopes
+ * whose first content is at an index from the first to before the second were restored from an archive without their secrets.
+ */
+export interface Restored { readonly at: string; readonly from: 'backup' | 'archive'; readonly size: number; readonly signed?: number; readonly sealed?: readonly [from: number, to: number] }
 
 /** `message` says what is wrong, `next` what the owner does. */
 export interface Setback { readonly code: 'restored_backup' | 'rolled_back' | 'forked'; readonly message: string; readonly next: string }

@@ -77,6 +77,7 @@ class Run {
   #recordedAt = ''
   #payloads = 0
   #erasedPayloads = 0
+  #sealedPayloads = 0
   #missing: Missing[] = []
   readonly #erasures = new Erasures()
   #firstNewer: number | undefined
@@ -307,10 +308,19 @@ class Run {
         if ('bytes' in got) {
           if (toBase64(commit(got.salt, digestOf(got.bytes))) === ref.c) this.#payloads++
           else this.#bad('payloads', 'commitment', `the content of ${slot} of #${entry.index} is not what the entry commits to`, entry.index)
-        } else if (got.absent === 'damaged') this.#bad('payloads', 'damaged', `the content of ${slot} of #${entry.index}: ${got.why}`, entry.index)
+        } else if (got.absent === 'sealed') this.#checkSealed(entry, slot, ref.k ?? 0)
+        else if (got.absent === 'damaged') this.#bad('payloads', 'damaged', `the content of ${slot} of #${entry.index}: ${got.why}`, entry.index)
         else this.#missing.push({ index: entry.index, session_id: entry.session_id, scope, slot, late: got.absent === 'no_scope' })
       }
     }
+  }
+
+  /** A scope without its secret is believed only where this machine noted that it restored the log without it, and only of the scopes that this was said of. */
+  #checkSealed({ index, session_id }: Entry, slot: string, k: number): void {
+    const { restored } = this.#evidence
+    const first = this.#sessions.get(session_id)?.scopes.get(k)
+    if (first !== undefined && restored?.sealed !== undefined && first >= restored.sealed[0] && first < restored.sealed[1]) this.#sealedPayloads++
+    else this.#bad('payloads', 'sealed', `the secret of the content of ${slot} of #${index} is not there, and this machine did not restore the log without it`, index)
   }
 
   /** Step 3, its end: the root is the one that was signed. Where the change lies, `locateChange` says. */
@@ -464,7 +474,7 @@ class Run {
     if (this.#ahead !== undefined) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} has ${plural(this.#total, 'entry')}, and this machine ${this.#ahead.what} ${this.#ahead.size.toLocaleString('en-US')} of the log`)
     if (this.#remembering === undefined) return this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
     const { what, size } = this.#remembering
-    const since = restored === undefined || (restored.signed ?? 0) >= restored.size ? '' : `; it was restored from ${restored.from === 'archive' ? 'an archive' : 'a backup'} of ${plural(restored.size, 'entry')} at ${restored.at}: what was recorded elsewhere after that is not known here`
+    const since = restored === undefined || copy !== undefined || (restored.signed ?? 0) >= restored.size ? '' : `; it was restored from ${restored.from === 'archive' ? 'an archive' : 'a backup'} of ${plural(restored.size, 'entry')} at ${restored.at}: what was recorded elsewhere after that is not known here`
     return this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${what === 'proved' ? 'looked' : what} (#${Math.max(0, size - 1)})${since}`)
   }
 
@@ -490,6 +500,7 @@ class Run {
     const gone = erased === 0 ? '' : `; ${erased.toLocaleString('en-US')} ${erased === 1 ? 'was' : 'were'} erased, by ${this.#erasuresSay(() => true)}`
     const match = `${plural(payloads, 'payload')} ${payloads === 1 ? 'matches its commitment' : 'match their commitments'}${gone}`
     const open = ({ erasures }: { readonly erasures: readonly string[] }): boolean => !erasures.some((erasure) => this.#erasures.done.has(erasure))
+    if (this.#sealedPayloads > 0) return this.#say('payloads', 'unknown', `${match}; ${plural(this.#sealedPayloads, 'payload')} cannot be opened: the log was restored from an archive without ${this.#sealedPayloads === 1 ? 'its secret' : 'their secrets'}`)
     if (![...this.#erasures.ordered.values()].some(open)) return this.#say('payloads', 'proved', match)
     return this.#say('payloads', 'unknown', `${match}; the erasure ordered by ${this.#erasuresSay(open)} is not done yet: opening the trail to write finishes it`)
   }

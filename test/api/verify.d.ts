@@ -141,12 +141,16 @@ type FactValue = string | number | boolean | readonly string[] | {
     readonly [ref: string]: number;
 };
 
-/** What this machine wrote down when it restored the log: when, out of what, and how many entries it had signed before, if any. */
+/**
+ * What this machine wrote down when it restored the log: when, out of what, and how many entries it had signed before, if any. `sealed`: scopes
+ * whose first content is at an index from the first to before the second were restored from an archive without their secrets.
+ */
 interface Restored {
     readonly at: string;
     readonly from: 'backup' | 'archive';
     readonly size: number;
     readonly signed?: number;
+    readonly sealed?: readonly [from: number, to: number];
 }
 
 /** A payload's bytes with the salt (32 bytes) of its commitment; or why they are not there. */
@@ -157,6 +161,10 @@ type Disclosed = {
 /** no secret for its scope: erased, or lost */
  | {
     readonly absent: 'no_scope';
+}
+/** the content is there, and its secret is said to have been left behind when the log was restored */
+ | {
+    readonly absent: 'sealed';
 }
 /** the secret is there and the content is not */
  | {

@@ -9,39 +9,42 @@ import { progressLine } from './verify.ts'
 
 export function restoreCommand(program: Command, context: () => Context): void {
   program.command('restore')
-    .description('make a trail out of a backup folder; overwrites nothing, and verifies it first')
-    .argument('<folder>', 'a folder that counterfoil backup wrote')
+    .description('make a trail out of a backup or an archive; overwrites nothing, and verifies it first')
+    .argument('<folder>', 'a folder that counterfoil backup or counterfoil archive wrote')
+    .option('--secrets <backup>', 'a backup of the same log: opens the content of an archive, which has no secrets')
     .addHelpText('after', `
 The trail is made at --trail, where nothing may be yet; the keys go to the state
 folder unless this machine has them. Nothing is there before everything was
 verified; a run that was stopped is simply made again. Erasures made after the
-backup are undone by it: make them again.
+backup are undone by it: make them again. From an archive without --secrets the log
+comes back with its content sealed: proved, and not to be read.
 
 Examples:
   $ counterfoil restore /mnt/backup/2026-11-21 --trail ./agent_audit.db
   $ counterfoil verify --trail ./agent_audit.db`)
-    .action(async (folder: string) => {
+    .action(async (folder: string, { secrets }: { secrets?: string }) => {
       const ctx = context()
       const { restoreTrail } = await import('../restored.ts')
       const [from, path] = [resolve(ctx.cwd, folder), trailPath(ctx)]
-      const done = await restoreTrail(from, path, { progress: progressLine(ctx, 'verifying') })
+      const done = await restoreTrail(from, path, { progress: progressLine(ctx, 'verifying'), ...(secrets === undefined ? {} : { secrets: resolve(ctx.cwd, secrets) }) })
       ctx.screen.progress('')
-      const { origin, size, made_at, keys, signed, behind } = done
-      if (ctx.json) return ctx.screen.json({ trail: path, origin, size, made_at, keys, signed: signed ?? null, can_append: keys !== 'none' && behind === null })
-      ctx.screen.line(green('restored'), ' ', bold(plural(size, 'entry', 'entries')), ` to ${path} · verified · the backup is of ${made_at}`)
+      const { origin, size, from: kind, made_at, keys, signed, behind, opened, sealed } = done
+      if (ctx.json) return ctx.screen.json({ trail: path, from: kind, origin, size, made_at: made_at ?? null, keys, opened: opened ?? null, sealed: sealed ?? null, signed: signed ?? null, can_append: keys !== 'none' && behind === null })
+      ctx.screen.line(green('restored'), ' ', bold(plural(size, 'entry', 'entries')), ` to ${path} · verified${made_at === undefined ? '' : ` · the backup is of ${made_at}`}`)
       const say = (text: string, style: typeof grey): void => { for (const line of wrap(text, ctx.screen.columns - 2)) ctx.screen.line('  ', style(line)) }
       say(KEYS_SAY[keys], grey)
+      if (sealed !== undefined && sealed > 0) say(`${plural(sealed, 'payload')} cannot be opened: an archive has no secrets, and ${secrets === undefined ? 'none were given (--secrets BACKUP)' : 'the backup is from before their sessions began'}`, yellow)
       if (behind !== null) {
         say(`nothing can be added to it: ${behind.message}`, yellow)
         say(`→ ${behind.next}`, yellow)
       } else if (keys !== 'none') say(`if this log recorded more than these ${count(size)} entries anywhere, do not go on with it; begin one that names it: counterfoil init --continues`, grey)
-      say('what was erased after the backup is back: erase it again', grey)
+      if (kind === 'backup') say('what was erased after the backup is back: erase it again', grey)
       if (existsSync(`${path}.spool`)) say(`${path}.spool is there: what it holds and the log lacks is put into it when the trail is next opened`, grey)
     })
 }
 
 const KEYS_SAY = {
-  restored: 'its keys were restored with it',
-  here: 'under the keys that this machine has; those in the backup were not needed or only added',
+  restored: 'the keys were restored with it, from the backup',
+  here: 'under the keys that this machine has',
   none: 'without keys: facts can be read and verified; content and appending need the keys',
 } as const
