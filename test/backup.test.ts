@@ -10,6 +10,7 @@ import { hashFile } from '../src/ledger/backup-folder.ts'
 import { LogReader } from '../src/ledger/reader.ts'
 import { restoreBackup, verifyBackup, type RestoredLog } from '../src/ledger/restore.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
+import { formatSecretKey } from '../src/vault/key-text.ts'
 import { slugOf } from '../src/vault/paths.ts'
 import { appendRun, copyOf, openKeyring, openLog, originAt, place, scratch, smallLog, tamper, Telling, verifyAt, type Place } from './sample-log.ts'
 
@@ -135,6 +136,25 @@ describe('a backup', () => {
     expect(existsSync(target)).toBe(false)
   })
 
+  test('holds no KEK that is on its way out', async () => {
+    const where = copyOf(log, fresh())
+    const ledger = await openLog(where)
+    await ledger.renewKek()
+    await ledger.close()
+    const slug = slugOf(originAt(log))
+    cpSync(join(log.home, slug, 'kek-1'), join(where.home, slug, 'kek-1')) // a renewal that was killed before its last step
+    const { folder } = await backup(where)
+    expect(readdirSync(join(folder, 'keys', slug)).filter((name) => name.startsWith('kek'))).toEqual(['kek-2'])
+  })
+
+  test('of two at once into one folder is one, whole', async () => {
+    const folder = fresh()
+    const runs = await Promise.allSettled([backup(log, folder), backup(log, folder)])
+    expect(runs.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(runs.find((run) => run.status === 'rejected')?.reason).toMatchObject({ code: 'folder_not_empty' })
+    expect((await verifyBackup(folder, { home: fresh() })).whole).toBe(true)
+  })
+
   test('refused for a KEK that is gone leaves nothing', async () => {
     const broken = copyOf(log, fresh())
     const keyring = openKeyring(originAt(log), broken.home)
@@ -171,6 +191,21 @@ describe('a restore', () => {
     expect(await readBack(here)).toBe(await readBack(log))
   })
 
+  test('adds no KEK that no secret in it is under: it would be the newest, and known to whoever put it there', async () => {
+    const here = copyOf(log, fresh())
+    rmSync(here.db)
+    const folder = fresh()
+    cpSync(whole, folder, { recursive: true })
+    const slug = slugOf(originAt(log))
+    const known = formatSecretKey('kek-9', originAt(log), new Uint8Array(32))
+    writeFileSync(join(folder, 'keys', slug, 'kek-9'), known, { mode: 0o600 })
+    writeFileSync(join(folder, 'keys', slug, 'head'), 'nobody signed this\n', { mode: 0o600 })
+    lie(folder)
+    expect((await restore(folder, here)).keys).toBe('here')
+    expect(openKeyring(originAt(log), here.home).keks().map(({ generation }) => generation)).toEqual([1])
+    await (await openLog(here)).close()
+  })
+
   test('under keys that do not open it changes nothing', async () => {
     const here = copyOf(log, fresh())
     const renewed = copyOf(log, fresh())
@@ -194,8 +229,8 @@ describe('a restore', () => {
     const attacks: [string, (folder: string) => void, boolean][] = []
     for (const name of files) {
       const bytes = readFileSync(join(whole, name))
-      const step = Math.max(1, Math.floor(bytes.length / (name === 'manifest.json' ? 800 : 40)))
-      for (let at = 0; at < bytes.length; at += step) attacks.push([`${name} bit at ${at}`, (folder) => { const flipped = Buffer.from(bytes); flipped[at]! ^= 1 << at % 8; writeFileSync(join(folder, name), flipped) }, at % (20 * step) !== 0])
+      const step = Math.max(1, Math.floor(bytes.length / (name === 'manifest.json' ? 400 : 16)))
+      for (let at = 0; at < bytes.length; at += step) attacks.push([`${name} bit at ${at}`, (folder) => { const flipped = Buffer.from(bytes); flipped[at]! ^= 1 << at % 8; writeFileSync(join(folder, name), flipped) }, at > 0])
       attacks.push([`${name} cut`, (folder) => writeFileSync(join(folder, name), bytes.subarray(0, -1)), false])
       attacks.push([`${name} longer`, (folder) => writeFileSync(join(folder, name), Buffer.concat([bytes, Buffer.of(10)])), false])
       attacks.push([`${name} gone`, (folder) => rmSync(join(folder, name)), false])

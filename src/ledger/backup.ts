@@ -6,8 +6,8 @@
 // So a folder that a crash left has no manifest, and says by a file's name that it is not whole. What processes accepted and did not put into
 // the log yet is in their spools, which are not copied: it is theirs to append, and would be there twice.
 
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, type Stats } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { openCheckpoint, parseTreeHead } from '../log/checkpoint.ts'
@@ -45,9 +45,8 @@ export interface BackedUp { readonly origin: string; readonly size: number; read
 export async function backUp(store: Store, keyring: Keyring | undefined, folder: string, { keys, clock = Date.now }: BackupOptions): Promise<BackedUp> {
   if (keys && keyring === undefined) throw new StoreError('keys_missing', "backup: this log's keys are not on this machine, and without them the copy could not be read or continued", 'set COUNTERFOIL_HOME to where they are, or take a copy without them: --no-keys')
   if (keyring !== undefined) await checkStanding(store, keyring)
-  const made = makeFolder(folder)
+  const made = claimFolder(folder)
   try {
-    writeFile(join(folder, INCOMPLETE), 'This backup is being written, or was stopped: it is not whole. Delete the folder.\n')
     const { origin, size, checkpoint } = await copyTogether(store, keyring, folder, keys)
     const made_at = formatTime(clock())
     writeFile(join(folder, CHECKPOINT), checkpoint)
@@ -59,6 +58,7 @@ export async function backUp(store: Store, keyring: Keyring | undefined, folder:
     syncFolder(folder)
     rmSync(join(folder, INCOMPLETE))
     syncFolder(folder)
+    syncFolder(dirname(resolve(folder)))
     return { origin, size, checkpoint, keys, files: files.length + 1, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) }
   } catch (error) {
     clear(folder)
@@ -67,19 +67,26 @@ export async function backUp(store: Store, keyring: Keyring | undefined, folder:
   }
 }
 
-/** Says whether the folder was made, for its owner only. */
-function makeFolder(folder: string): boolean {
+/** Has the folder for this run alone, and for its owner only; says whether it was made. */
+function claimFolder(folder: string): boolean {
   const stat = statSync(folder, { throwIfNoEntry: false })
-  if (stat === undefined) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    return true
+  if (stat === undefined) mkdirSync(folder, { recursive: true, mode: 0o700 })
+  else checkEmpty(folder, stat)
+  try {
+    writeFile(join(folder, INCOMPLETE), 'This backup is being written, or was stopped: it is not whole. Delete the folder.\n')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    checkEmpty(folder, statSync(folder)) // another run was faster
   }
+  chmodSync(folder, 0o700)
+  return stat === undefined
+}
+
+function checkEmpty(folder: string, stat: Stats): void {
   const names = stat.isDirectory() ? readdirSync(folder) : undefined
   if (names === undefined) throw new MisuseError('not_a_folder', `backup: expected a folder, or none yet, at ${folder}, got something else`, 'name another path')
   if (names.includes(INCOMPLETE)) throw new MisuseError('folder_not_empty', `backup: ${folder} holds a backup that was stopped, or is being written now`, 'if nothing writes it, delete the folder; it may hold keys')
   if (names.length > 0) throw new MisuseError('folder_not_empty', `backup: expected an empty folder, or none yet, got ${JSON.stringify(names[0]!.slice(0, 80))} in ${folder}`, 'name a new one for each backup; nothing was written')
-  chmodSync(folder, 0o700)
-  return false
 }
 
 function clear(folder: string): void {
@@ -129,6 +136,12 @@ async function checkSigned(view: StoreView, keyring: Keyring | undefined): Promi
 
 async function copyKeys(view: StoreView, keyring: Keyring, folder: string, { origin, size }: Copied): Promise<void> {
   const texts = keyring.texts()
+  const used = await generationsIn(view)
+  const newest = Math.max(0, ...[...texts.keys()].map(generationOf))
+  for (const name of texts.keys()) { // one that is on its way out must not live on here
+    const generation = generationOf(name)
+    if (generation > 0 && generation < newest && !used.has(generation)) texts.delete(name)
+  }
   const cosigned = texts.get('cosigned')
   if (cosigned !== undefined && parseTreeHead(parseNote(cosigned).text).size > size) texts.delete('cosigned') // of a newer log than the copy
   const home = join(folder, KEYS)
@@ -136,8 +149,24 @@ async function copyKeys(view: StoreView, keyring: Keyring, folder: string, { ori
   await checkSecrets(view, openKeyring(origin, home))
 }
 
+/** The KEK generations that secrets in `view` say they are wrapped under. */
+export async function generationsIn(view: StoreView): Promise<Set<number>> {
+  const found = new Set<number>()
+  for (let after: Uint8Array | undefined; ; ) {
+    const page = await view.scopePage(after, 500)
+    for (const { generation } of page) found.add(generation)
+    if (page.length < 500) return found
+    after = page.at(-1)!.scope
+  }
+}
+
+/** Which generation a key file is of; 0 for others. */
+export function generationOf(name: string): number {
+  return Number(/^kek-([1-9]\d{0,9})$/.exec(name)?.[1] ?? 0)
+}
+
 /** Every secret in `view` opens with `keyring`. */
-export async function checkSecrets(view: StoreView, keyring: Keyring): Promise<void> {
+async function checkSecrets(view: StoreView, keyring: Keyring): Promise<void> {
   for (let after: Uint8Array | undefined; ; ) {
     const page = await view.scopePage(after, 500)
     for (const row of page) if (row.generation !== SEALED) unwrapSecret(row.wrapped, row.scope, keyring.origin, (generation) => keyring.kek(generation))

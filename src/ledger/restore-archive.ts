@@ -53,7 +53,7 @@ export async function restoreArchive(archive: ArchivedLog, path: string, secrets
   rmSync(staging, { recursive: true, force: true })
   mkdirSync(staging, { mode: 0o700 })
   try {
-    const keys = secrets === undefined ? stageLocalKeys(origin, staging, home) : stageBackup(origin, secrets, staging, home)
+    const keys = secrets === undefined ? stageLocalKeys(origin, staging, home) : await stageBackup(origin, secrets, staging, home)
     const keyring = keys === 'none' ? undefined : openKeyring(origin, join(staging, KEYS))
     const known = secrets === undefined ? undefined : await readSecrets(join(staging, DATABASE), archive.evidence, keyring)
     rmSync(join(staging, DATABASE), { force: true })
@@ -82,11 +82,11 @@ function stageLocalKeys(origin: string, staging: string, home: string): Restored
   return 'here'
 }
 
-function stageBackup(origin: string, secrets: string, staging: string, home: string): RestoredLog['keys'] {
+async function stageBackup(origin: string, secrets: string, staging: string, home: string): Promise<RestoredLog['keys']> {
   const manifest = readManifest(secrets)
   if (manifest.origin !== origin) throw new StoreError('backup_other', `restore: expected a backup of ${origin} for its secrets, got one of ${manifest.origin}`, 'name a backup of this log; nothing was changed')
   stage(secrets, manifest, staging)
-  const keys = mergeKeys(manifest, staging, home)
+  const keys = await mergeKeys(manifest, staging, home)
   if (keys === 'none') throw new StoreError('keys_missing', 'restore: the backup for --secrets was written without keys, and this machine has none', 'set COUNTERFOIL_HOME to where they are, or name a backup with keys; nothing was changed')
   return keys
 }

@@ -10,10 +10,12 @@ import { parseNote } from '../log/note.ts'
 import type { StoreView } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { createDiskFolder, openDiskFolder } from '../vault/key-folder.ts'
+import { SEALED } from '../vault/scope.ts'
 import { keyringFolder, openKeyring, type Keyring } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import { verifyLog } from '../verify/verify.ts'
 import type { Verdict } from '../verify/verdict.ts'
+import { generationOf, generationsIn } from './backup.ts'
 import { filesUnder, hashFile, keepPrivate, readText, syncFolder } from './backup-folder.ts'
 import { CHECKPOINT, DATABASE, INCOMPLETE, KEYS, MANIFEST, MAX_MANIFEST_BYTES, parseManifest, type Manifest } from './backup-manifest.ts'
 import { evidenceOf, rememberedBy } from './evidence.ts'
@@ -41,7 +43,7 @@ export async function restoreBackup(from: string, path: string, { home, clock = 
   mkdirSync(staging, { mode: 0o700 })
   try {
     stage(from, manifest, staging)
-    const keys = mergeKeys(manifest, staging, home)
+    const keys = await mergeKeys(manifest, staging, home)
     const { verdict, checkpoint } = await verifyStaged(staging, manifest, keys, localKeyring(manifest.origin, home), progress)
     const signed = commitKeys(manifest.origin, staging, home, keys, { at: formatTime(clock()), from: 'backup', checkpoint, ...(manifest.sealed === undefined ? {} : { sealed: manifest.sealed }) })
     rmSync(join(staging, KEYS), { recursive: true, force: true }) // killed from here on, it leaves no copy of them
@@ -139,16 +141,35 @@ export function localKeyring(origin: string, home: string): Keyring | undefined 
   }
 }
 
-/** Makes the staged keys those that will be there: this machine's where it has some, with what they lack of the backup's KEKs. */
-export function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): RestoredLog['keys'] {
+/**
+ * Makes the staged keys those that will be there: this machine's where it has some, with what they lack of the backup's KEKs. Only those that
+ * secrets in the backup are under, which verification opens with them: another KEK, put in by somebody, would be the newest, and known to him.
+ */
+export async function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): Promise<RestoredLog['keys']> {
   const local = localKeyring(origin, home)
   if (local === undefined) return keys ? 'restored' : 'none'
   const folder = keyringFolder(origin, join(staging, KEYS))
   const own = local.texts()
-  const added = keys ? openDiskFolder(folder).list().filter((name) => name.startsWith('kek-') && !own.has(name)).map((name) => [name, openDiskFolder(folder).read(name)!] as const) : []
+  const added: [string, string][] = []
+  if (keys) {
+    const staged = openDiskFolder(folder)
+    const used = await usedIn(join(staging, DATABASE))
+    for (const name of staged.list()) if (used.has(generationOf(name)) && !own.has(name)) added.push([name, staged.read(name)!])
+  }
   rmSync(folder, { recursive: true, force: true })
   createDiskFolder(folder, new Map([...own, ...added]))
   return 'here'
+}
+
+async function usedIn(database: string): Promise<Set<number>> {
+  const store = await openSqliteStore(database, { finished: true })
+  try {
+    const used = await store.read(generationsIn)
+    used.delete(SEALED)
+    return used
+  } finally {
+    await store.close()
+  }
 }
 
 async function verifyStaged(staging: string, manifest: Manifest, keys: RestoredLog['keys'], local: Keyring | undefined, progress: RestoreOptions['progress']): Promise<{ verdict: Verdict; checkpoint: string }> {
@@ -191,11 +212,11 @@ async function checkManifest(view: StoreView, { origin, size }: Manifest, checkp
 /** Keys first, so that the database is never there without them. Returns how many entries this machine had signed of this log. */
 export function commitKeys(origin: string, staging: string, home: string, keys: RestoredLog['keys'], mark: Parameters<typeof formatRestored>[0]): number | undefined {
   if (keys === 'none') return undefined
-  const staged = openDiskFolder(keyringFolder(origin, join(staging, KEYS)))
-  if (keys === 'restored') createDiskFolder(keyringFolder(origin, home), new Map(staged.list().map((name) => [name, staged.read(name)!])))
+  const staged = openKeyring(origin, join(staging, KEYS)).texts()
+  if (keys === 'restored') createDiskFolder(keyringFolder(origin, home), staged)
   else {
     const folder = openDiskFolder(keyringFolder(origin, home))
-    for (const name of staged.list()) if (name.startsWith('kek-') && folder.read(name) === undefined) folder.create(name, staged.read(name)!)
+    for (const [name, text] of staged) if (generationOf(name) > 0 && folder.read(name) === undefined) folder.create(name, text)
   }
   const keyring = openKeyring(origin, home)
   const signed = keyring.readHead()
