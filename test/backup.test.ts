@@ -9,6 +9,7 @@ import { formatManifest, parseManifest } from '../src/ledger/backup-manifest.ts'
 import { hashFile } from '../src/ledger/backup-folder.ts'
 import { LogReader } from '../src/ledger/reader.ts'
 import { restoreBackup, verifyBackup, type RestoredLog } from '../src/ledger/restore.ts'
+import type { Store } from '../src/store/contract.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
 import { formatSecretKey } from '../src/vault/key-text.ts'
 import { slugOf } from '../src/vault/paths.ts'
@@ -145,6 +146,26 @@ describe('a backup', () => {
     cpSync(join(log.home, slug, 'kek-1'), join(where.home, slug, 'kek-1')) // a renewal that was killed before its last step
     const { folder } = await backup(where)
     expect(readdirSync(join(folder, 'keys', slug)).filter((name) => name.startsWith('kek'))).toEqual(['kek-2'])
+  })
+
+  test('is taken again when the KEK is renewed between its database and its keys', async () => {
+    const where = copyOf(log, fresh())
+    const ledger = await openLog(where)
+    const store = await openSqliteStore(where.db, { readOnly: true })
+    let copies = 0
+    const racing: Store = {
+      name: store.name, read: (fn) => store.read(fn), append: (fn) => store.append(fn), wipe: () => store.wipe(), close: () => store.close(),
+      async copyTo(path) {
+        await store.copyTo(path)
+        if (copies++ === 0) await ledger.renewKek()
+      },
+    }
+    const folder = fresh()
+    await backUp(racing, ledger.keyring, folder, { keys: true })
+    await store.close()
+    await ledger.close()
+    expect([copies, readdirSync(join(folder, 'keys', slugOf(originAt(log)))).filter((name) => name.startsWith('kek'))]).toEqual([2, ['kek-2']])
+    expect(await verifyBackup(folder, { home: fresh() })).toMatchObject({ whole: true, properties: { payloads: { status: 'proved' } } })
   })
 
   test('of two at once into one folder is one, whole', async () => {
