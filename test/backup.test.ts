@@ -4,6 +4,9 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, stat
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { testContext, type Told } from '../src/cli/fixtures.ts'
+import { openLocalTrail } from '../src/cli/local-trail.ts'
+import { run } from '../src/cli/program.ts'
 import { backUp, type BackedUp } from '../src/ledger/backup.ts'
 import { formatManifest, parseManifest } from '../src/ledger/backup-manifest.ts'
 import { hashFile } from '../src/ledger/backup-folder.ts'
@@ -184,6 +187,25 @@ describe('a backup', () => {
     const target = fresh()
     await expect(backup(broken, target)).rejects.toMatchObject({ code: 'kek_missing' })
     expect(existsSync(target)).toBe(false)
+  })
+})
+
+describe('the screens', () => {
+  test('of backup and restore say what was done and who can read it, in 80 columns', async () => {
+    const where = copyOf(log, fresh())
+    const [folder, back] = [fresh(), fresh()]
+    const said = async (home: string, ...args: string[]): Promise<string> => {
+      process.env['COUNTERFOIL_HOME'] = home
+      const told: Told = { out: '', err: '' }
+      expect([await run(args, ({ json, trail }) => testContext(told, { json, cwd: where.folder, open: (path, mode) => openLocalTrail(path, mode), ...(trail === undefined ? {} : { trail }) })), told.err]).toEqual([0, ''])
+      expect(told.out.split('\n').filter((line) => line.length > 80)).toEqual([])
+      return told.out.replaceAll(/\s+/g, ' ')
+    }
+    const size = (await verifyAt(where)).size
+    expect(await said(where.home, '--trail', where.db, 'backup', folder)).toMatch(new RegExp(`^backed up ${size} entries to .*whoever holds it can read everything and sign as this log`))
+    expect(await said(where.home, '--trail', where.db, 'backup', back, '--no-keys')).toContain('the keys are not in it')
+    const out = await said(join(fresh(), 'home'), '--trail', join(where.folder, 'new.db'), 'restore', folder)
+    expect(out).toMatch(/^restored \d+ entries to .* the backup was made 20\S+Z; what was recorded after that is not in it the keys were restored with it, from the backup .*erase it again $/)
   })
 })
 

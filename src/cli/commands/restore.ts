@@ -1,6 +1,6 @@
 // counterfoil restore: a trail out of a backup folder, verified before it is there.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { trailPath, type Context } from '../context.ts'
@@ -30,8 +30,9 @@ Examples:
       ctx.screen.progress('')
       const { origin, size, from: kind, made_at, keys, signed, behind, opened, sealed } = done
       if (ctx.json) return ctx.screen.json({ trail: path, from: kind, origin, size, made_at: made_at ?? null, keys, opened: opened ?? null, sealed: sealed ?? null, signed: signed ?? null, can_append: keys !== 'none' && behind === null })
-      ctx.screen.line(green('restored'), ' ', bold(plural(size, 'entry', 'entries')), ` to ${path} · verified${made_at === undefined ? '' : ` · the backup is of ${made_at}`}`)
+      ctx.screen.line(green('restored'), ' ', bold(plural(size, 'entry', 'entries')), ` to ${path} · verified`)
       const say = (text: string, style: typeof grey): void => { for (const line of wrap(text, ctx.screen.columns - 2)) ctx.screen.line('  ', style(line)) }
+      if (made_at !== undefined) say(`the backup was made ${made_at}; what was recorded after that is not in it`, grey)
       say(KEYS_SAY[keys], grey)
       if (sealed !== undefined && sealed > 0) say(`${plural(sealed, 'payload')} cannot be opened: an archive has no secrets, and ${secrets === undefined ? 'none were given (--secrets BACKUP)' : 'the backup is from before their sessions began'}`, yellow)
       if (behind !== null) {
@@ -39,7 +40,7 @@ Examples:
         say(`→ ${behind.next}`, yellow)
       } else if (keys !== 'none') say(`if this log recorded more than these ${count(size)} entries anywhere, do not go on with it; begin one that names it: counterfoil init --continues`, grey)
       if (kind === 'backup') say('what was erased after the backup is back: erase it again', grey)
-      if (existsSync(`${path}.spool`)) say(`${path}.spool is there: what it holds and the log lacks is put into it when the trail is next opened`, grey)
+      if (existsSync(`${path}.spool`) && readdirSync(`${path}.spool`).length > 0) say(`${path}.spool is there: what it holds and the log lacks is put into it when the trail is next opened`, grey)
     })
 }
 
