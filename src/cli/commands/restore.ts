@@ -34,6 +34,8 @@ Examples:
       const say = (text: string, style: typeof grey): void => { for (const line of wrap(text, ctx.screen.columns - 2)) ctx.screen.line('  ', style(line)) }
       if (made_at !== undefined) say(`the backup was made ${made_at}; what was recorded after that is not in it`, grey)
       say(KEYS_SAY[keys], grey)
+      const { status, says } = done.verdict.properties.payloads
+      if (kind === 'backup' && keys !== 'none' && status !== 'proved') say(says, yellow)
       if (sealed !== undefined && sealed > 0) say(`${plural(sealed, 'payload')} cannot be opened: an archive has no secrets, and ${secrets === undefined ? 'none were given (--secrets BACKUP)' : 'the backup is from before their sessions began'}`, yellow)
       if (behind !== null) {
         say(`nothing can be added to it: ${behind.message}`, yellow)
