@@ -49,7 +49,7 @@ describe('the vocabulary of docs/format.md', () => {
 
 describe('the failures of docs/format.md', () => {
   const verifier = source('src/verify/verify.ts') + source('src/verify/session-check.ts')
-  const evidence = source('src/ledger/evidence.ts') + source('src/ledger/vault-evidence.ts') + source('src/archive/evidence.ts')
+  const evidence = source('src/ledger/evidence.ts') + source('src/ledger/vault-evidence.ts') + source('src/archive/evidence.ts') + source('src/verify/rollback.ts')
 
   test('are those that the code can find', () => {
     const named = rowsBetween(/^## 10/m, /^## 11/m).flatMap(([first]) => (first!.startsWith('`') ? [first!.replaceAll('`', '')] : []))

@@ -5,8 +5,10 @@ import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
 import type { Policy } from '../log/policy.ts'
 import type { BundleOrder, ExportedBundle } from '../ledger/bundle.ts'
+import type { BackedUp } from '../ledger/backup.ts'
 import type { CosignReport } from '../ledger/cosign.ts'
 import type { KeyReign } from '../verify/key-chain.ts'
+import type { Setback } from '../verify/rollback.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
@@ -41,6 +43,8 @@ export interface CliTrail {
   /** Puts the keys under `passphrase`, or takes it away. */
   protectKeys(passphrase: string | undefined): Promise<KeyReport>
   status(): Promise<TrailStatus>
+  /** A backup in `folder`, new or empty. `waiting` events are accepted by running agents and not in the log yet, so not in it. */
+  backup(folder: string, options: { readonly keys: boolean }): Promise<BackedUp & { readonly waiting: number }>
   /** A consistent copy at `path`, made by the database itself. */
   copy(path: string): Promise<void>
   /** Brings the archive in `folder` up to this trail, or begins one. `from` is its size before. */
@@ -91,4 +95,6 @@ export interface TrailStatus {
   readonly lost: number
   /** the last cosigned checkpoint that is kept, and when, as it says itself; or null: then whoever holds key and disk could rewrite what nobody looked at */
   readonly witnessed: { readonly size: number; readonly at: string } | null
+  /** why nothing can be added: it is older, or another one, than this machine remembers */
+  readonly setback: Setback | null
 }

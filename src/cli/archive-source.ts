@@ -5,6 +5,7 @@ import { StoreError, VerifyError } from '../base/errors.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { ArchiveSource } from '../archive/write.ts'
 import { keyChainOf } from '../ledger/keys.ts'
+import { SEALED } from '../vault/scope.ts'
 import type { StoreView } from '../store/contract.ts'
 
 const PAGE = 500
@@ -13,6 +14,7 @@ const PAGE = 500
 export async function archiveSource(view: StoreView, vkey?: string): Promise<ArchiveSource> {
   const head = await view.head()
   if (head === undefined) throw new StoreError('no_log', 'archive: the database holds no log', 'name another file')
+  await checkUnsealed(view)
   const chain = await keyChainOf(view)
   if (vkey !== undefined && chain.indexOf(vkey) === -1) throw new VerifyError('no_vkey', `archive: the log's entries do not lead to its key ${vkey}`, 'verify the log', { first_bad_index: 0 })
   return {
@@ -35,6 +37,16 @@ async function* segmentsOf(view: StoreView, from: number, to: number): ReturnTyp
     const scope = row === undefined ? undefined : names.get(toHex(row.scope))
     if (row === undefined || scope === undefined) throw new VerifyError('archive_source', `archive: segment ${segment}, with content of entries #${from} to #${to - 1}, is not there or of no scope of theirs`, 'verify the log; the checkpoint of the archive was left as it is', { first_bad_index: from })
     yield { segment, scope, bytes: row.bytes }
+  }
+}
+
+/** Which of their segments hold the content of which entries, nobody can tell without the secrets. */
+async function checkUnsealed(view: StoreView): Promise<void> {
+  for (let after: Uint8Array | undefined; ; ) {
+    const page = await view.scopePage(after, PAGE)
+    if (page.some(({ generation }) => generation === SEALED)) throw new StoreError('sealed', 'archive: this log was restored from an archive without the secrets of its content, and an archive says which entries its content belongs to', 'keep the archive that it came from; restore with --secrets to go on archiving')
+    if (page.length < PAGE) return
+    after = page.at(-1)!.scope
   }
 }
 

@@ -2,9 +2,17 @@
 
 import { archiveEvidence } from '../archive/evidence.ts'
 import { archiveFolder } from '../archive/folder.ts'
+import { listPath, MAX_BYTES, parseList, segmentPath, type ListedSegment } from '../archive/layout.ts'
 import { MisuseError, messageOf } from '../base/errors.ts'
+import { rememberedBy } from '../ledger/evidence.ts'
+import type { ArchivedLog } from '../ledger/restore-archive.ts'
+import { localKeyring } from '../ledger/restore.ts'
 import { ed25519Verifier } from '../log/note.ts'
 import type { Policy } from '../log/policy.ts'
+import { TILE_WIDTH } from '../log/tile.ts'
+import { stateHome } from '../vault/paths.ts'
+import type { Keyring } from '../vault/keyring.ts'
+import type { Evidence } from '../verify/evidence.ts'
 import type { Verdict } from '../verify/verdict.ts'
 import { verifyLog } from '../verify/verify.ts'
 
@@ -12,7 +20,44 @@ import { verifyLog } from '../verify/verify.ts'
 export async function verifyArchive(folder: string, { key, policy, progress }: { key?: string; policy?: Policy; progress: (done: number, total: number) => void }): Promise<Verdict> {
   const vkey = key?.trim()
   if (vkey !== undefined) checkKey(vkey)
-  return verifyLog(await archiveEvidence(archiveFolder(folder), vkey), { progress, ...(policy === undefined ? {} : { policy }) })
+  const { evidence, keyring } = await remembering(folder, vkey)
+  const verdict = await verifyLog(evidence, { progress, ...(policy === undefined ? {} : { policy }) })
+  if (verdict.whole && verdict.properties.not_truncated.status === 'proved') keyring?.writeProved(verdict.checkpoint)
+  return verdict
+}
+
+/** The archive as evidence, with what this machine remembers of its log and, where no key was given, under the key that it keeps for it. */
+export async function remembering(folder: string, vkey?: string): Promise<{ evidence: Evidence; keyring: Keyring | undefined }> {
+  const files = archiveFolder(folder)
+  const found = await archiveEvidence(files, vkey)
+  const keyring = localKeyring(found.origin, stateHome())
+  if (keyring === undefined) return { evidence: found, keyring }
+  const evidence = vkey === undefined ? await archiveEvidence(files, keyring.vkey) : found
+  const cosigned = keyring.readCosigned()
+  return { evidence: { ...evidence, vkey: { text: evidence.vkey.text, pinned: true, given: vkey !== undefined }, remembered: rememberedBy(keyring), copy: 'archive', ...(cosigned === undefined ? {} : { cosigned }) }, keyring }
+}
+
+/** The archive in `folder` to restore from. */
+export async function archivedLog(folder: string): Promise<ArchivedLog> {
+  const { evidence } = await remembering(folder)
+  const files = archiveFolder(folder)
+  const listOf = async (n: number): Promise<ListedSegment[]> => {
+    const bytes = await files.read(listPath(n, Math.min(TILE_WIDTH, evidence.head.size - n * TILE_WIDTH)), MAX_BYTES.list)
+    return bytes === undefined ? [] : parseList(bytes)
+  }
+  return {
+    evidence,
+    async segments(from, to) {
+      const listed = new Map<number, ListedSegment>()
+      for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < to; n++) for (const one of await listOf(n)) listed.set(one.segment, one)
+      const found: Awaited<ReturnType<ArchivedLog['segments']>>[number][] = []
+      for (const { segment, scope } of [...listed.values()].sort((a, b) => a.segment - b.segment)) {
+        const bytes = await files.read(segmentPath(segment), MAX_BYTES.segment)
+        found.push({ segment, scope, ...(bytes === undefined ? {} : { bytes }) })
+      }
+      return found
+    },
+  }
 }
 
 function checkKey(vkey: string): void {

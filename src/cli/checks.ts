@@ -108,6 +108,12 @@ export function checkBacklog({ spools, lost }: Pick<TrailStatus, 'spools' | 'los
   return { name: 'spool', status: 'warn', says: `${plural(waiting, 'event')} ${waiting === 1 ? 'waits' : 'wait'} in ${plural(spools.length, 'spool')}`, next: 'they are put into the log when an agent opens the trail again' }
 }
 
+/** Whether this is the newest state of the log that this machine knows: where not, agents are refused. */
+export function checkHistory({ setback }: Pick<TrailStatus, 'setback'>): Check {
+  if (setback === null) return { name: 'history', status: 'ok', says: 'goes on from what this machine last signed and proved' }
+  return { name: 'history', status: 'fail', says: setback.message, next: setback.next }
+}
+
 export function checkWitness({ witnessed, size }: Pick<TrailStatus, 'witnessed' | 'size'>, now: number): Check {
   if (witnessed === null) return { name: 'witness', status: 'unknown', says: 'none: whoever holds the keys and this disk could rewrite what nobody looked at', next: 'counterfoil docs witness' }
   const behind = size - witnessed.size

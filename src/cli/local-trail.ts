@@ -12,6 +12,7 @@ import { parseEntry } from '../event/parse.ts'
 import type { SessionSummary } from '../event/public.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
+import { backUp } from '../ledger/backup.ts'
 import { exportBundle } from '../ledger/bundle.ts'
 import { cosign, cosignedAt } from '../ledger/cosign.ts'
 import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
@@ -19,6 +20,7 @@ import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.
 import { keyChainOf } from '../ledger/keys.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { loadSigner } from '../ledger/signer-module.ts'
+import { setbackIn } from '../ledger/standing.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
 import type { Store } from '../store/contract.ts'
@@ -141,6 +143,11 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
       return keyReport(store, writing().keyring)
     },
     status: () => statusOf(path, store, keyring, home),
+    async backup(folder, options) {
+      const done = await backUp(store, keyring, folder, options)
+      const { spools } = await statusOf(path, store, keyring, home)
+      return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + waiting, 0) }
+    },
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
     archive: (folder, options) => store.read(async (view) => writeArchive(await writableFolder(folder), await archiveSource(view, keyring?.vkey), options)),
     close: () => (ledger === undefined ? store.close() : ledger.close()),
@@ -304,6 +311,6 @@ async function statusOf(path: string, store: Store, keyring: Keyring | undefined
   return {
     origin: head === undefined ? '' : parseTreeHead(parseNote(head.checkpoint).text).origin, size: head?.size ?? 0, keys: keyring?.folder ?? home,
     spools: spoolsOf(path).map((spool) => ({ path: spool.path, bytes: statSync(spool.path).size, waiting: key === undefined ? 0 : waitingIn(spool, key, offsets.get(spool.id) ?? 0) })),
-    lost: 0, witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null,
+    lost: 0, witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null, setback: keyring === undefined ? null : (await setbackIn(store, keyring)) ?? null,
   }
 }

@@ -3,6 +3,7 @@
 import { Command, CommanderError, type OutputConfiguration } from 'commander'
 import { VerifyError } from '../base/errors.ts'
 import { archiveCommand } from './commands/archive.ts'
+import { backupCommand } from './commands/backup.ts'
 import { demoCommand } from './commands/demo.ts'
 import { docsCommand } from './commands/docs.ts'
 import { doctorCommand } from './commands/doctor.ts'
@@ -12,6 +13,7 @@ import { initCommand } from './commands/init.ts'
 import { keysCommand } from './commands/keys.ts'
 import { openCommand } from './commands/open.ts'
 import { proveCommand } from './commands/prove.ts'
+import { restoreCommand } from './commands/restore.ts'
 import { sessionsCommand } from './commands/sessions.ts'
 import { showCommand } from './commands/show.ts'
 import { sqlCommand } from './commands/sql.ts'
@@ -84,7 +86,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Prove:')
   for (const add of [verifyCommand, exportCommand, openCommand, proveCommand, witnessCommand]) add(program, context)
   program.commandsGroup('Keep:')
-  for (const add of [archiveCommand, eraseCommand, keysCommand]) add(program, context)
+  for (const add of [backupCommand, restoreCommand, archiveCommand, eraseCommand, keysCommand]) add(program, context)
   program.addHelpText('after', `
 Exit code: 0 fine, 1 verify found tampering, 2 could not run, 3 whole but a
 required property is not proved.

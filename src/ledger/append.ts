@@ -23,7 +23,7 @@ import { edgeTiles, TreeEdge, treeRoot } from '../log/tree.ts'
 import type { ContentKey, ContentRow, EntryRow, Head, PlaceRow, ScopeRow, SegmentRow, Store, StoreTx, StoreView, StreamRow, SubjectRow } from '../store/contract.ts'
 import { commit, digestOf, saltOf } from '../vault/commitment.ts'
 import type { Keyring, NextKey } from '../vault/keyring.ts'
-import { contentKeyOf, indexKeyOf, newScope, saltKeyOf, unwrapSecret, wrapSecret } from '../vault/scope.ts'
+import { contentKeyOf, indexKeyOf, newScope, SEALED, saltKeyOf, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import { sealSegment } from '../vault/segment.ts'
 import { sha256 } from '#crypto'
 import { ledgerDraft } from './event.ts'
@@ -667,6 +667,7 @@ function envelope(draft: Draft, facts: Entry['facts'], payloads: Entry['payloads
 
 /** A stored scope with its secret and keys. VerifyError when its wrapped secret is not what was stored. */
 export function openScope(row: ScopeRow, keyring: Keyring): OpenScope {
+  if (row.generation === SEALED) throw new StoreError('reference_missing', `ledger: the secret of session ${row.session_id} is not here: the log was restored from an archive without it, so nothing can be added to the session's content`, 'begin a new session')
   const secret = unwrapSecret(row.wrapped, row.scope, keyring.origin, (generation) => keyring.kek(generation))
   return { k: row.k, id: row.scope, secret, saltKey: saltKeyOf(secret, keyring.origin), indexKey: indexKeyOf(secret, keyring.origin) }
 }

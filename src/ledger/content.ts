@@ -6,6 +6,7 @@ import { ownRefs, type Entry } from '../event/entry.ts'
 import type { PlaceRow, StoreView } from '../store/contract.ts'
 import { digestOf, saltOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
+import { SEALED } from '../vault/scope.ts'
 import { openSegment, placesOf, readPayload, type OpenSegment } from '../vault/segment.ts'
 import type { Disclosed } from '../verify/evidence.ts'
 import { openScope } from './append.ts'
@@ -14,11 +15,14 @@ import type { OpenScope } from './live-session.ts'
 /** Opened segments kept: a session's content lies in neighbouring ones. */
 const SEGMENTS_KEPT = 64
 
+/** A scope whose secret does not open; `sealed`: its row says that it was never here. */
+interface DamagedScope { readonly damaged: string; readonly sealed?: true }
+
 /** Reads content within one snapshot. Not for longer: a scope erased afterwards would still be in its cache. */
 export class ContentReader {
   readonly #view: StoreView
   readonly #keyring: Keyring
-  readonly #scopes = new Map<string, Map<number, OpenScope | { readonly damaged: string }>>()
+  readonly #scopes = new Map<string, Map<number, OpenScope | DamagedScope>>()
   readonly #segments = new Map<number, OpenSegment | { readonly damaged: string } | 'missing'>()
 
   /** How many contents each segment holds that was opened. */
@@ -61,7 +65,7 @@ export class ContentReader {
   async #payload(entry: Entry, slot: string, position: number, k: number, place: PlaceRow | undefined): Promise<Disclosed> {
     const scope = await this.scope(entry.session_id, k)
     if (scope === undefined) return { absent: 'no_scope' }
-    if ('damaged' in scope) return { absent: 'damaged', why: scope.damaged }
+    if ('damaged' in scope) return scope.sealed === true ? { absent: 'sealed' } : { absent: 'damaged', why: scope.damaged }
     if (place === undefined) return { absent: 'missing' }
     const segment = await this.#segment(place.segment, scope)
     if (segment === 'missing') return { absent: 'missing' }
@@ -75,7 +79,7 @@ export class ContentReader {
   }
 
   /** The scope `k` of a session; undefined when its secret is not there. */
-  async scope(session_id: string, k: number): Promise<OpenScope | { readonly damaged: string } | undefined> {
+  async scope(session_id: string, k: number): Promise<OpenScope | DamagedScope | undefined> {
     let scopes = this.#scopes.get(session_id)
     if (scopes === undefined) {
       scopes = new Map()
@@ -83,7 +87,7 @@ export class ContentReader {
         try {
           scopes.set(row.k, openScope(row, this.#keyring))
         } catch (error) {
-          scopes.set(row.k, { damaged: messageOf(error) })
+          scopes.set(row.k, { damaged: messageOf(error), ...(row.generation === SEALED ? { sealed: true } : {}) })
         }
       }
       this.#scopes.set(session_id, scopes)

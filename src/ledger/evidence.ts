@@ -11,17 +11,19 @@ import type { Head, StoreView } from '../store/contract.ts'
 import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import type { Evidence, Fault } from '../verify/evidence.ts'
 import { messageOf } from './content.ts'
+import { restoredBy } from './restored.ts'
 import { StoredVault } from './vault-evidence.ts'
 
 const PAGE = 500
 
 /**
- * The checkpoints that this machine signed and proved last. Read them before the snapshot that is compared with them: another process may
+ * The checkpoints that this machine signed, proved and restored last. Read them before the snapshot that is compared with them: another process may
  * append, and write a newer one, in between.
  */
-export function rememberedBy(keyring: Pick<KeptKeys, 'readHead' | 'readProved'> | undefined): Evidence['remembered'] {
-  const [signed, proved] = [keyring?.readHead(), keyring?.readProved()]
-  return [...(signed === undefined ? [] : [{ note: signed, what: 'signed' as const }]), ...(proved === undefined ? [] : [{ note: proved, what: 'proved' as const }])]
+export function rememberedBy(keyring: Pick<KeptKeys, 'folder' | 'readHead' | 'readProved' | 'readRestored'> | undefined): Evidence['remembered'] {
+  if (keyring === undefined) return []
+  const notes = [['signed', keyring.readHead()], ['proved', keyring.readProved()], ['restored', restoredBy(keyring)?.checkpoint]] as const
+  return notes.flatMap(([what, note]) => (note === undefined ? [] : [{ note, what }]))
 }
 
 /**
@@ -34,9 +36,10 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   const given = kept === undefined && typeof vkey === 'string' ? vkey : undefined
   const origin = originOf(head.checkpoint, kept)
   const cosigned = kept?.readCosigned()
+  const restored = kept === undefined ? undefined : restoredBy(kept)
   const text = kept?.vkey ?? given ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, remembered, ...(cosigned === undefined ? {} : { cosigned }),
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)

@@ -27,12 +27,16 @@ import { readSpool } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
-import { unwrapSecret, wrapSecret } from '../vault/scope.ts'
+import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
+import type { Evidence } from '../verify/evidence.ts'
+import { forkOf, setbackOf } from '../verify/rollback.ts'
 import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
+import { rememberedBy } from './evidence.ts'
 import { keyChainOf, rotationDraft } from './keys.ts'
 import type { SignerOf } from './signer-module.ts'
 import { errorData } from './message.ts'
+import { restoredBy } from './restored.ts'
 
 /** The most that one append takes. */
 export const MAX_BATCH_EVENTS = 1_000
@@ -56,6 +60,8 @@ export interface LedgerOptions {
   readonly clock?: Clock
   /** The folder of spools beside the store, and the key they are sealed with. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array }
+  /** A log that is begun names this one, by its origin, as the one that it continues. */
+  readonly previous?: string
   /** Told of what nobody waits for: a spool that does not read, an erasure finished late. */
   readonly report?: (problem: CounterfoilError) => void
 }
@@ -416,7 +422,7 @@ export class Ledger {
       for (let after: Uint8Array | undefined; ; ) {
         const page = await tx.scopePage(after, 500)
         if (page.length === 0) return { generation: newest.generation, scopes }
-        await tx.rewrapScopes(page.filter((row) => row.generation !== newest.generation).map((row) => {
+        await tx.rewrapScopes(page.filter((row) => row.generation !== newest.generation && row.generation !== SEALED).map((row) => {
           const secret = unwrapSecret(row.wrapped, row.scope, origin, (generation) => this.#keyring.kek(generation))
           return { ...row, generation: newest.generation, wrapped: wrapSecret({ id: row.scope, secret }, newest, origin) }
         }))
@@ -577,9 +583,9 @@ function isContentError(error: unknown): boolean {
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 
-type KeySources = Pick<LedgerOptions, 'home' | 'passphrase' | 'signer'>
+type KeySources = Pick<LedgerOptions, 'home' | 'passphrase' | 'signer' | 'previous'>
 
-async function begin(store: Store, { home, passphrase, signer: signerOf }: KeySources, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
+async function begin(store: Store, { home, passphrase, signer: signerOf, previous }: KeySources, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
   const made = `counterfoil.local/${randomRef()}`
   const signer = home === undefined ? undefined : await signerOf?.(made)
   const origin = signer === undefined ? made : parseVerifierKey(signer.vkey).name
@@ -587,7 +593,7 @@ async function begin(store: Store, { home, passphrase, signer: signerOf }: KeySo
   const ms = clock()
   const appender = new Appender(store, keyring, clock, uuidv7(ms))
   try {
-    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: LOG_FORMAT, origin, vkey: keyring.vkey }))
+    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: LOG_FORMAT, origin, vkey: keyring.vkey, ...(previous === undefined ? {} : { previous }) }))
     if (appender.head !== undefined) keyring.writeHead(appender.head.checkpoint)
     return { keyring, appender }
   } catch (error) {
@@ -615,16 +621,16 @@ async function reopen(store: Store, head: Head, { home, passphrase, signer }: Ke
   const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
   if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', 'begin a new one; for a record that outlives the process, give openTrail a path')
   const keyring = known ?? openKeyring(origin, home, { passphrase, signer: await signer?.(origin) })
-  const note = keyring.readHead() // before the head it is compared with: another process may append in between
+  const remembered = rememberedBy(keyring) // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head
     keyring.follow(now.checkpoint)
     await checkNotRetired(view, keyring)
     await readTip(view, now, keyring)
-    await checkNotBehind(view, openOwn(keyring, now.checkpoint), note, keyring)
+    await checkNotBehind(view, openOwn(keyring, now.checkpoint), remembered, keyring)
     const first = (await view.entries(0, 1))[0]
     if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
-    return parseEntry(first.entry).entry.session_id
+    return ownSession(view, parseEntry(first.entry).entry.session_id, clock)
   })
   return { keyring, appender: new Appender(store, keyring, clock, own) }
 }
@@ -643,19 +649,39 @@ async function checkNotRetired(view: StoreView, keyring: Keyring): Promise<void>
   if (newest !== keyring.vkey) throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, 'these keys are an older copy: restore the newest copy of the folder')
 }
 
-/** Refuses a store that is behind, or beside, the newest checkpoint that these keys signed. */
-async function checkNotBehind(view: StoreView, head: Checkpoint, note: string | undefined, keyring: Keyring): Promise<void> {
-  if (note === undefined) return
-  const last = openOwn(keyring, note)
-  const next = 'this is an older copy of the log, or one restored from a backup; put the newest copy back'
-  if (last.size > head.size) throw new VerifyError('rolled_back', `ledger: expected at least ${last.size} entries, which this machine signed, got ${head.size}`, next, { first_bad_index: head.size })
+/** The ledger's own session, that of entry 0; another one, without an agent too, where the log was restored without the secret of that one's content. */
+async function ownSession(view: StoreView, first: string, clock: Clock): Promise<string> {
+  const isSealed = async (session_id: string): Promise<boolean> => (await view.scopes([session_id])).some(({ generation }) => generation === SEALED)
+  if (!(await isSealed(first))) return first
+  for (const { session_id } of await view.listSessions({ agent_id: '', limit: 100 })) if (!(await isSealed(session_id))) return session_id
+  return uuidv7(clock())
+}
+
+/** Refuses a store that is behind, or beside, what this machine remembers, and says which of the two it is. */
+export async function checkNotBehind(view: StoreView, head: Checkpoint, remembered: Evidence['remembered'], keyring: Keyring): Promise<void> {
+  const seen = remembered.flatMap(({ note, what }) => {
+    try {
+      return [{ ...openOwn(keyring, note), what }]
+    } catch (error) {
+      if (what === 'signed') throw error
+      return [] // `verify` says so; an agent need not stop for it
+    }
+  }).sort((a, b) => b.size - a.size)
   const reader = tileHashReader(head.size, storeTiles(view, head.size))
-  const proof = await proveConsistency(reader, last.size, head.size)
-  try {
-    checkConsistency({ oldSize: last.size, size: head.size, oldRoot: last.root, root: head.root, proof })
-  } catch (cause) {
-    throw new VerifyError('forked', `ledger: the stored log of ${head.size} entries does not continue the one of ${last.size} entries that this machine signed`, next, { cause })
+  for (const { size, root, what } of seen) {
+    if (size > head.size) continue
+    const proof = await proveConsistency(reader, size, head.size)
+    try {
+      checkConsistency({ oldSize: size, size: head.size, oldRoot: root, root: head.root, proof })
+    } catch (cause) {
+      const { code, message, next } = forkOf(head.size, size, what)
+      throw new VerifyError(code, `ledger: ${message}`, next, { cause })
+    }
   }
+  const last = seen[0]
+  if (last === undefined || last.size <= head.size) return
+  const { code, message, next } = setbackOf(head.size, last.size, last.what, restoredBy(keyring))
+  throw new VerifyError(code, `ledger: ${message}`, next, { first_bad_index: head.size })
 }
 
 /** A checkpoint note that this log's own key signed, or one of those before it. VerifyError when none did. */

@@ -296,7 +296,8 @@ class PayloadValues {
     const out: (Uint8Array | Absent)[] = []
     for (const { index, ordinal, ref } of places) {
       const got = disclosed.get(index)![ordinal]
-      if (got === undefined || !('bytes' in got)) out.push(await this.#absent(index, ref.k ?? 0))
+      if (got !== undefined && 'absent' in got && got.absent === 'sealed') out.push(new Absent('no_key'))
+      else if (got === undefined || !('bytes' in got)) out.push(await this.#absent(index, ref.k ?? 0))
       else out.push(equal(commit(got.salt, digestOf(got.bytes)), fromBase64(ref.c)) ? got.bytes : new Absent('missing'))
     }
     return out

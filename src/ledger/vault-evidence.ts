@@ -9,7 +9,7 @@ import type { Hash } from '../log/hash.ts'
 import type { ContentRow, PlaceRow, ScopeRow, SegmentRow, StoreView } from '../store/contract.ts'
 import { digestOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
-import { contentKeyOf, parseWrapped, unwrapSecret } from '../vault/scope.ts'
+import { contentKeyOf, parseWrapped, SEALED, unwrapSecret } from '../vault/scope.ts'
 import { openSegment, parseSegmentHeader, placesOf } from '../vault/segment.ts'
 import type { Disclosed, Fault, Vault } from '../verify/evidence.ts'
 import { sha256 } from '#crypto'
@@ -20,7 +20,7 @@ const SEGMENTS_AT_ONCE = 32
 
 /** What entries and the content index say of one segment. `name` is `<session id>/<k>`; `places` are `frame/position/frames`, each with the key of its content where it was opened. */
 interface Named { readonly first: number; readonly name: string; readonly places: Map<string, Uint8Array | undefined> }
-interface StoredScope { readonly name: string; readonly secret?: Uint8Array }
+interface StoredScope { readonly name: string; readonly secret?: Uint8Array; readonly sealed?: true }
 
 export class StoredVault implements Vault {
   readonly opened: boolean
@@ -130,6 +130,10 @@ export class StoredVault implements Vault {
     const scopes = new Map<string, StoredScope>()
     for await (const row of this.#scopeRows()) {
       const name = `${row.session_id}/${row.k}`
+      if (row.generation === SEALED) { // whether that may be, each of its payloads is asked
+        scopes.set(toHex(row.scope), { name, sealed: true })
+        continue
+      }
       let secret: Uint8Array | undefined
       try {
         secret = this.#open(row)
@@ -170,6 +174,7 @@ export class StoredVault implements Vault {
     const named = this.#named.get(row.segment)
     const bad = (code: string, why: string): unknown => this.#found.push({ code, message: `segment ${row.segment} ${why}`, ...(named === undefined ? {} : { index: named.first }) })
     if (scope === undefined) return void bad('segment_orphan', 'is of a scope whose secret is not there')
+    if (scope.sealed === true && named === undefined) return this.#checkHeader(row, bad)
     if (named === undefined) return void bad('segment_unnamed', 'holds content that no entry names')
     if (named.name !== scope.name) bad('segment_scope', `is of the scope ${scope.name}, its content of ${named.name}`)
     try {
@@ -182,6 +187,15 @@ export class StoredVault implements Vault {
       }
     } catch (error) {
       bad('segment', `does not open: ${messageOf(error)}`)
+    }
+  }
+
+  /** Of a segment without a secret only this can be said here; an ended session states the hashes of its own. */
+  #checkHeader({ bytes, scope }: SegmentRow, bad: (code: string, why: string) => unknown): void {
+    try {
+      if (!equal(parseSegmentHeader(bytes).scope, scope)) bad('segment', 'has bytes of another scope')
+    } catch (error) {
+      bad('segment', `is none: ${messageOf(error)}`)
     }
   }
 

@@ -19,6 +19,8 @@ import { patiently, Turns } from './turns.ts'
 export interface SqliteOptions {
   /** Only reads: nothing is created, no lock is taken that a writer would notice. Default false. */
   readonly readOnly?: boolean
+  /** Nobody writes the file any more (a backup): it is opened without locks, nothing is made beside it, and it may lie on any file system. Reads only. Default false. */
+  readonly finished?: boolean
   /** How long an append waits for its turn, a read for a place, a wipe for readers; milliseconds, default 10,000. */
   readonly waitMs?: number
   /** How many snapshots may be open at once, each on a connection of its own; default 4. */
@@ -32,16 +34,16 @@ export interface SqliteOptions {
  * turns. Fails with a StoreError that says what was expected and what to do; what is not ours is not changed by one byte.
  */
 export async function openSqliteStore(path: string, options: SqliteOptions = {}): Promise<Store> {
-  const { readOnly = false, waitMs = 10_000, readers = 4, logId = 1 } = options
+  const { finished = false, readOnly = finished, waitMs = 10_000, readers = 4, logId = 1 } = options
   if (path === ':memory:') {
     const db = new Connection(path, 'write', path)
     configure(db, 'memory')
     create(db, path, logId)
     return new SqliteStore({ name: path, db, logId, waitMs, readers: 1 })
   }
-  const file = locate(path, readOnly)
+  const file = locate(path, readOnly, finished)
   const alone = statSync(`${file}-wal`, { throwIfNoEntry: false }) === undefined
-  const access = checkIsOurs(file)
+  const access = finished ? 'immutable' : checkIsOurs(file)
   if (readOnly) {
     const first = openReader(file, access, path)
     try {
@@ -70,14 +72,14 @@ export async function openSqliteStore(path: string, options: SqliteOptions = {})
 }
 
 /** Where the file is, or will be, behind symbolic links; SQLite names the write-ahead log after that. */
-function locate(path: string, readOnly: boolean): string {
+function locate(path: string, readOnly: boolean, finished: boolean): string {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (stat !== undefined && !stat.isFile()) throw fail('not_a_database', path, 'expected a file, got something else', 'name a file')
   if (stat === undefined && readOnly) throw fail('cannot_open', path, 'expected a log, got no file', 'check the path')
   const folder = dirname(resolve(path))
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw fail('cannot_open', path, `expected a folder ${folder}, got none`, 'create it')
   const file = stat === undefined ? join(realpathSync(folder), basename(path)) : realpathSync(path)
-  checkFileSystem(dirname(file))
+  if (!finished) checkFileSystem(dirname(file))
   if (!readOnly && !isWritable(dirname(file))) throw fail('read_only', path, `expected to write in ${dirname(file)}, got a folder this user cannot write in`, 'make it writable (SQLite keeps two more files beside the log), or open the log read-only')
   if (!readOnly && stat !== undefined && !isWritable(file)) throw fail('read_only', path, 'expected to write the file, got one this user cannot write', 'make it writable, or open the log read-only')
   if (stat === undefined) makePrivate(file)

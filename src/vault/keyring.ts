@@ -1,6 +1,6 @@
 // A log's keys, and what stands beside them so that a restored database is noticed (DESIGN §6 "Keys", "Rollback"):
 //
-//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned
+//   <state folder>/<slug of origin>/   log.key  log.pub  kek-<generation>  fingerprint.key  head  proved  cosigned  restored
 //                                      log-<id>.key  log-<id>.next  log-<id>.pub
 //
 // log.key is the first signing key, log-<id>.key one that a rotation made, log-<id>.next the public half of one that is kept elsewhere. Which of them
@@ -45,7 +45,7 @@ export function openKeyring(origin: string, home: string = stateHome(), { passph
 }
 
 /** What of a log's keys is no secret, and can be read where they are under a passphrase. */
-export type KeptKeys = Pick<Keyring, 'origin' | 'folder' | 'vkey' | 'readHead' | 'readProved' | 'readCosigned' | 'writeProved'>
+export type KeptKeys = Pick<Keyring, 'origin' | 'folder' | 'vkey' | 'readHead' | 'readProved' | 'readCosigned' | 'readRestored' | 'writeProved'>
 
 /** StoreErrors as `openKeyring`. */
 export function openKept(origin: string, home: string = stateHome()): KeptKeys {
@@ -53,7 +53,7 @@ export function openKept(origin: string, home: string = stateHome()): KeptKeys {
   const vkey = files.read('log.pub')?.trimEnd()
   if (vkey === undefined) throw missing(files, 'log.pub')
   inFile(files, 'log.pub', () => checkKey(vkey, origin))
-  return { origin, folder: files.name, vkey, readHead: () => files.read('head'), readProved: () => files.read('proved'), readCosigned: () => files.read('cosigned'), writeProved: (note) => files.replace('proved', note) }
+  return { origin, folder: files.name, vkey, readHead: () => files.read('head'), readProved: () => files.read('proved'), readCosigned: () => files.read('cosigned'), readRestored: () => files.read('restored'), writeProved: (note) => files.replace('proved', note) }
 }
 
 function missing(files: KeyFolder, name: string): StoreError {
@@ -87,6 +87,9 @@ function newKeys(origin: string, protection?: Protection, elsewhere?: string): M
     ...(protection === undefined ? [] : [[PASSPHRASE_FILE, protection.text] as const]),
   ])
 }
+
+/** What this machine saw and did: in another place, or later, it would be wrong. */
+const OWN_MEMORY: ReadonlySet<string> = new Set(['head', 'proved', 'restored'])
 
 /** One log's open keys. Everything is synchronous; what writes has reached the disk when it returns. */
 export class Keyring {
@@ -347,6 +350,25 @@ export class Keyring {
 
   writeCosigned(note: string): void {
     this.#files.replace('cosigned', note)
+  }
+
+  /** What was noted when this machine restored the log (`ledger/restored.ts`). */
+  readRestored(): string | undefined {
+    return this.#files.read('restored')
+  }
+
+  writeRestored(text: string): void {
+    this.#files.replace('restored', text)
+  }
+
+  /** Every file that a copy of the keys needs, by name, as it lies there: all but what only this machine remembers. */
+  texts(): Map<string, string> {
+    const texts = new Map<string, string>()
+    for (const name of this.#files.list()) {
+      const text = OWN_MEMORY.has(name) ? undefined : this.#files.read(name) // one that goes meanwhile is a KEK that was destroyed
+      if (text !== undefined) texts.set(name, text)
+    }
+    return texts
   }
 
   #parse<T>(name: string, parse: (text: string) => T): T {

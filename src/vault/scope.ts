@@ -25,6 +25,12 @@ export type RandomSource = (n: number) => Uint8Array
 /** The length of a wrapped secret, in bytes. */
 export const WRAPPED_BYTES = 105
 
+/**
+ * The generation in the row of a scope whose secret is not here and was never destroyed: the log was restored from an archive, which has no
+ * secrets. Its `wrapped` is zeros.
+ */
+export const SEALED = 0
+
 const MAGIC = utf8('cfw1')
 const SUITE = 1
 const HEAD_BYTES = 57

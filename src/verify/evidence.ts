@@ -3,12 +3,15 @@
 
 import type { Entry } from '../event/entry.ts'
 import type { Hash } from '../log/hash.ts'
+import type { Restored } from './rollback.ts'
 
 /** A payload's bytes with the salt (32 bytes) of its commitment; or why they are not there. */
 export type Disclosed =
   | { readonly bytes: Uint8Array; readonly salt: Uint8Array }
   /** no secret for its scope: erased, or lost */
   | { readonly absent: 'no_scope' }
+  /** the content is there, and its secret is said to have been left behind when the log was restored */
+  | { readonly absent: 'sealed' }
   /** the secret is there and the content is not */
   | { readonly absent: 'missing' }
   | { readonly absent: 'damaged'; readonly why: string }
@@ -36,8 +39,12 @@ export interface Evidence {
   readonly head: { readonly note: string; readonly size: number }
   /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence; `given`: from whoever verifies, not from this machine's keys. */
   readonly vkey: { readonly text: string; readonly pinned: boolean; readonly given?: boolean }
-  /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
-  readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' }[]
+  /** Checkpoints that this machine saw before: the newest that its key signed, the last that it proved, and the one that it restored the log with. */
+  readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' | 'restored' }[]
+  /** What this machine noted when it restored the log; unchecked, and only used to say what an older log is. */
+  readonly restored?: Restored
+  /** This is a copy made at some moment, which may be older than what is remembered. Absent for the log itself. */
+  readonly copy?: 'archive' | 'backup'
   /** A checkpoint that witnesses cosigned, with their signatures; read where a policy is given. */
   readonly cosigned?: string
   /** Ascending by index; rows that are missing are left out. */

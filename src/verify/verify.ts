@@ -18,6 +18,7 @@ import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
+import { forkOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
 import { idOf, KeyChain } from './key-chain.ts'
 import { SessionCheck } from './session-check.ts'
@@ -27,7 +28,7 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 const PAGE = 1_000
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
-const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root', 'tile', 'tile_missing', 'tiles_extra', 'bundle', 'heads_extra', 'commitment'])
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'restored_backup', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root', 'tile', 'tile_missing', 'tiles_extra', 'bundle', 'heads_extra', 'commitment'])
 /** Failures that hold as far as everything before them is of this format. */
 const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 /** Store errors that say what is wrong with the file; the others say that it could not be read now. */
@@ -55,7 +56,7 @@ export async function verifyLog(evidence: Evidence, options: VerifyOptions = {})
 }
 
 /** A checkpoint that was seen before, and whether the tree had its root when it had its size. Not believed before its signature is checked. */
-interface Seen { readonly note: string; readonly what: 'signed' | 'proved' | 'cosigned'; readonly size: number; readonly root: Hash; differs: boolean }
+interface Seen { readonly note: string; readonly what: 'signed' | 'proved' | 'restored' | 'cosigned'; readonly size: number; readonly root: Hash; differs: boolean }
 interface Missing { readonly index: number; readonly session_id: string; readonly scope: string; readonly slot: string; readonly late: boolean }
 
 class Run {
@@ -78,7 +79,11 @@ class Run {
   #ownSession = ''
   /** The first entry under a key says what tree was before it; where the stored one differs. */
   readonly #rotatedRoots: number[] = []
+  /** The most entries that this machine saw, where they are more than are here. */
+  #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
+  /** The sizes at which these are other entries than this machine saw. */
+  readonly #strayed: { readonly size: number; readonly what: string }[] = []
   #rootDiffers = false
   /** The first leaf that differs from its stored tile. */
   #tileLeaf: number | undefined
@@ -87,6 +92,7 @@ class Run {
   #recordedAt = ''
   #payloads = 0
   #erasedPayloads = 0
+  #sealedPayloads = 0
   #missing: Missing[] = []
   readonly #erasures = new Erasures()
   #firstNewer: number | undefined
@@ -157,13 +163,22 @@ class Run {
       if (what === 'cosigned') continue
       try {
         this.#openSeen(note, size)
-        if (size > this.#total) this.#bad('not_truncated', 'rolled_back', `this machine ${what} ${size} entries before, and ${this.#total} are here`, this.#total)
-        else if (seen.differs) this.#bad('not_truncated', 'forked', `the first ${size} entries are not those that this machine saw before under this key: history was rewritten`)
+        if (size > this.#total) {
+          if (size > (this.#ahead?.size ?? 0)) this.#ahead = { size, what }
+        } else if (seen.differs) this.#strayed.push({ size, what })
         if (this.#remembering === undefined || size > this.#remembering.size) this.#remembering = { size, what }
       } catch (error) {
         this.#badSeen(what, error)
       }
     }
+    this.#checkBehind()
+  }
+
+  /** Step 2, its end: a log that is behind what this machine saw. A copy may be. */
+  #checkBehind(): void {
+    if (this.#ahead === undefined || this.#evidence.copy !== undefined) return
+    const { code, message } = setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
+    this.#bad('not_truncated', code, message, this.#total)
   }
 
   #open(note: string, cosigners?: Parameters<KeyChain['open']>[1]): Checkpoint {
@@ -378,10 +393,19 @@ class Run {
         if ('bytes' in got) {
           if (toBase64(commit(got.salt, digestOf(got.bytes))) === ref.c) this.#payloads++
           else this.#bad('payloads', 'commitment', `the content of ${slot} of #${entry.index} is not what the entry commits to`, entry.index)
-        } else if (got.absent === 'damaged') this.#bad('payloads', 'damaged', `the content of ${slot} of #${entry.index}: ${got.why}`, entry.index)
+        } else if (got.absent === 'sealed') this.#checkSealed(entry, slot, ref.k ?? 0)
+        else if (got.absent === 'damaged') this.#bad('payloads', 'damaged', `the content of ${slot} of #${entry.index}: ${got.why}`, entry.index)
         else this.#missing.push({ index: entry.index, session_id: entry.session_id, scope, slot, late: got.absent === 'no_scope' })
       }
     }
+  }
+
+  /** A scope without its secret is believed only where this machine noted that it restored the log without it, and only of the scopes that this was said of. */
+  #checkSealed({ index, session_id }: Entry, slot: string, k: number): void {
+    const { restored } = this.#evidence
+    const first = this.#sessions.get(session_id)?.scopes.get(k)
+    if (first !== undefined && restored?.sealed !== undefined && first >= restored.sealed[0] && first < restored.sealed[1]) this.#sealedPayloads++
+    else this.#bad('payloads', 'sealed', `the secret of the content of ${slot} of #${index} is not there, and this machine did not restore the log without it`, index)
   }
 
   /** Step 3, its end: the root is the one that was signed. Where the change lies, `locateChange` says. */
@@ -391,6 +415,9 @@ class Run {
     this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
     // where the whole has another root than signed, so have its beginnings: it says nothing more
     if (checkpoint !== undefined && !this.#rootDiffers) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)
+    // Entries that are not even those of their own checkpoint were changed. Those that are were signed, as were the ones remembered.
+    const signed = checkpoint !== undefined && !this.#rootDiffers
+    for (const { size, what } of this.#strayed) this.#bad('not_truncated', 'forked', signed ? forkOf(this.#total, size, what).message : `the first ${plural(size, 'entry')} are not those that this machine saw before under this key: history was rewritten`)
   }
 
   /** Step 8: derived rows. */
@@ -520,9 +547,7 @@ class Run {
       complete: this.#say('complete', this.#gapsSay === '' ? 'proved' : 'unknown', this.#gapsSay === '' ? sessionsSay(counts) : this.#gapsSay),
       payloads: this.#payloadsVerdict(counts),
       indexes: this.#evidence.sessions === undefined ? this.#indexless() : this.#say('indexes', 'proved', `tiles${this.#evidence.vault?.opened === true ? ', session rows and content index' : ' and session rows'} agree with the entries`),
-      not_truncated: this.#remembering === undefined
-        ? this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
-        : this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${this.#remembering.what === 'signed' ? 'signed' : 'looked'} (#${Math.max(0, this.#remembering.size - 1)})`),
+      not_truncated: this.#notTruncated(),
       witnessed: this.#witnessedVerdict(),
       pinned: this.#pinnedVerdict(),
       time: this.#say('time', 'asserted', "event times are the recorder's clock"),
@@ -549,6 +574,15 @@ class Run {
     return this.#say('pinned', 'asserted', `${led}; but ${stolen.vkey === text ? 'it' : `the key ${idOf(stolen.vkey)} between them`} was reported stolen, so what it signed after the first ${plural(stolen.last_good_size ?? 0, 'entry')}, its successor too, may be the thief's: check with the newest key from elsewhere`)
   }
 
+  #notTruncated(): PropertyVerdict {
+    const { copy, restored } = this.#evidence
+    if (this.#ahead !== undefined) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} has ${plural(this.#total, 'entry')}, and this machine ${this.#ahead.what} ${this.#ahead.size.toLocaleString('en-US')} of the log`)
+    if (this.#remembering === undefined) return this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
+    const { what, size } = this.#remembering
+    const since = restored === undefined || copy !== undefined || (restored.signed ?? 0) >= restored.size ? '' : `; it was restored from ${restored.from === 'archive' ? 'an archive' : 'a backup'} of ${plural(restored.size, 'entry')} at ${restored.at}: what was recorded elsewhere after that is not known here`
+    return this.#say('not_truncated', 'proved', `nothing was rolled back since this machine last ${what === 'proved' ? 'looked' : what} (#${Math.max(0, size - 1)})${since}`)
+  }
+
   #witnessedVerdict(): PropertyVerdict {
     const { policy } = this.#options
     if (policy === undefined) return this.#say('witnessed', 'unknown', 'whether newer entries were cut off since: no witness is configured')
@@ -571,6 +605,7 @@ class Run {
     const gone = erased === 0 ? '' : `; ${erased.toLocaleString('en-US')} ${erased === 1 ? 'was' : 'were'} erased, by ${this.#erasuresSay(() => true)}`
     const match = `${plural(payloads, 'payload')} ${payloads === 1 ? 'matches its commitment' : 'match their commitments'}${gone}`
     const open = ({ erasures }: { readonly erasures: readonly string[] }): boolean => !erasures.some((erasure) => this.#erasures.done.has(erasure))
+    if (this.#sealedPayloads > 0) return this.#say('payloads', 'unknown', `${match}; ${plural(this.#sealedPayloads, 'payload')} cannot be opened: the log was restored from an archive without ${this.#sealedPayloads === 1 ? 'its secret' : 'their secrets'}`)
     if (![...this.#erasures.ordered.values()].some(open)) return this.#say('payloads', 'proved', match)
     return this.#say('payloads', 'unknown', `${match}; the erasure ordered by ${this.#erasuresSay(open)} is not done yet: opening the trail to write finishes it`)
   }

@@ -141,6 +141,18 @@ type FactValue = string | number | boolean | readonly string[] | {
     readonly [ref: string]: number;
 };
 
+/**
+ * What this machine wrote down when it restored the log: when, out of what, and how many entries it had signed before, if any. `sealed`: scopes
+ * whose first content is at an index from the first to before the second were restored from an archive without their secrets.
+ */
+interface Restored {
+    readonly at: string;
+    readonly from: 'backup' | 'archive';
+    readonly size: number;
+    readonly signed?: number;
+    readonly sealed?: readonly [from: number, to: number];
+}
+
 /** A payload's bytes with the salt (32 bytes) of its commitment; or why they are not there. */
 type Disclosed = {
     readonly bytes: Uint8Array;
@@ -149,6 +161,10 @@ type Disclosed = {
 /** no secret for its scope: erased, or lost */
  | {
     readonly absent: 'no_scope';
+}
+/** the content is there, and its secret is said to have been left behind when the log was restored */
+ | {
+    readonly absent: 'sealed';
 }
 /** the secret is there and the content is not */
  | {
@@ -189,11 +205,15 @@ interface Evidence {
         readonly pinned: boolean;
         readonly given?: boolean;
     };
-    /** Checkpoints that this machine saw before: the newest that its key signed, and the last that it proved. */
+    /** Checkpoints that this machine saw before: the newest that its key signed, the last that it proved, and the one that it restored the log with. */
     readonly remembered: readonly {
         readonly note: string;
-        readonly what: 'signed' | 'proved';
+        readonly what: 'signed' | 'proved' | 'restored';
     }[];
+    /** What this machine noted when it restored the log; unchecked, and only used to say what an older log is. */
+    readonly restored?: Restored;
+    /** This is a copy made at some moment, which may be older than what is remembered. Absent for the log itself. */
+    readonly copy?: 'archive' | 'backup';
     /** A checkpoint that witnesses cosigned, with their signatures; read where a policy is given. */
     readonly cosigned?: string;
     /** Ascending by index; rows that are missing are left out. */

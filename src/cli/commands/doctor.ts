@@ -8,7 +8,7 @@ import { VerifyError } from '../../base/errors.ts'
 import { stateHome } from '../../vault/paths.ts'
 import type { TrailStatus } from '../api.ts'
 import {
-  checkApart, checkBacklog, checkClock, checkFileSystem, checkFolder, checkGit, checkMode, checkNode, checkSpool, checkSqlite, checkState, checkWitness, sqliteVersion, type Check,
+  checkApart, checkBacklog, checkClock, checkFileSystem, checkFolder, checkGit, checkHistory, checkMode, checkNode, checkSpool, checkSqlite, checkState, checkWitness, sqliteVersion, type Check,
 } from '../checks.ts'
 import { trailPath, type Context } from '../context.ts'
 import { bytes, green, grey, pad, plural, red, whole, width, wrap, yellow, type Line, type Span } from '../terminal.ts'
@@ -45,7 +45,7 @@ async function examine(ctx: Context, path: string): Promise<{ checks: Check[]; f
     return { checks: [...machine, checkClock(ctx.now()), none, ...place, ...keys, await checkGit(path)], files: filesOf(path, undefined) }
   }
   const { check, status, recorded_at } = await open(ctx, path)
-  const trail = status === undefined ? [] : [checkBacklog(status), checkWitness(status, ctx.now())]
+  const trail = status === undefined ? [] : [checkHistory(status), checkBacklog(status), checkWitness(status, ctx.now())]
   const keys = [...(typeof home === 'string' ? checkState(home) : [home]), ...(status === undefined ? [] : [checkMode('keys', status.keys, 0o700), checkApart(path, status.keys)])]
   return { checks: [...machine, checkClock(ctx.now(), recorded_at), check, ...trail, ...place, checkMode('trail', path, 0o600), ...keys, await checkGit(path)], files: filesOf(path, status) }
 }
@@ -84,7 +84,7 @@ async function open(ctx: Context, path: string): Promise<{ check: Check; status?
 export function filesOf(path: string, status: TrailStatus | undefined): TrailFile[] {
   const part = (suffix: string, keep: string): TrailFile[] => (existsSync(path + suffix) ? [{ path: path + suffix, bytes: sizeOf(path + suffix), keep }] : [])
   return [
-    ...part('', "back up with SQLite's VACUUM INTO or its backup command, never cp"),
+    ...part('', "back up with counterfoil backup, never cp"),
     ...part('-wal', 'belongs to the database: never delete or copy alone'),
     ...part('-shm', 'made anew when needed; leave it while anything is open'),
     ...part('.spool', 'accepted events on their way into the log: never delete'),

@@ -1,11 +1,11 @@
 // counterfoil init: what to add to the project in this folder. Shows it; writes one new file only when told to.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { MisuseError } from '../../base/errors.ts'
-import type { Context } from '../context.ts'
-import { bold, grey, yellow } from '../terminal.ts'
+import { trailPath, type Context } from '../context.ts'
+import { bold, green, grey, whole, yellow } from '../terminal.ts'
 
 /** What was found in a folder. */
 export interface Project { readonly manager: 'npm' | 'pnpm' | 'yarn' | 'bun'; readonly hasPackage: boolean; readonly installed: boolean; readonly anthropic: boolean; readonly language: 'ts' | 'js' | 'cjs'; readonly ignoresTrail: boolean; readonly git: boolean }
@@ -14,20 +14,34 @@ export function initCommand(program: Command, context: () => Context): void {
   program.command('init')
     .description('show what to add to the project in this folder')
     .option('--write <file>', 'write the snippet into a new file')
+    .option('--continues <old>', 'begin a new log at --trail that names the log in this file')
     .addHelpText('after', `
-Nothing that exists is changed.
+Nothing that exists is changed. A log whose newest entries are lost for good is not
+continued: it stays as it is, and --continues begins the one that comes after it.
 
 Examples:
   $ counterfoil init
-  $ counterfoil init --write audit.ts`)
-    .action(({ write }: { write?: string }) => {
+  $ counterfoil init --write audit.ts
+  $ counterfoil --trail next.db init --continues agent_audit.db`)
+    .action(async ({ write, continues }: { write?: string; continues?: string }) => {
       const ctx = context()
+      if (continues !== undefined) return begin(ctx, resolve(ctx.cwd, continues))
       const project = inspect(ctx.cwd)
       const code = snippet(project)
       if (write !== undefined) writeOnce(join(ctx.cwd, write), code)
       if (ctx.json) return ctx.screen.json({ ...project, snippet: code, ...(write === undefined ? {} : { written: write }) })
       print(ctx, project, code, write)
     })
+}
+
+async function begin(ctx: Context, old: string): Promise<void> {
+  const { continueLog } = await import('../restored.ts')
+  const path = trailPath(ctx)
+  const { origin, previous } = await continueLog(old, path)
+  if (ctx.json) return ctx.screen.json({ trail: path, origin, previous })
+  ctx.screen.line(green('begun'), ' ', whole(path, 'bold'))
+  ctx.screen.line('  ', grey('log        '), whole(origin))
+  ctx.screen.line('  ', grey('continues  '), whole(previous))
 }
 
 function print({ screen }: Context, project: Project, code: string, written: string | undefined): void {

@@ -1,7 +1,7 @@
 // counterfoil verify: what can be proved about a trail, what is only asserted, and what cannot be known.
 
-import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { InvalidArgumentError, type Command } from 'commander'
 import { fromUtf8 } from '../../base/bytes.ts'
 import { MisuseError, StoreError } from '../../base/errors.ts'
@@ -9,8 +9,9 @@ import { makePage } from '../../page/page.ts'
 import { pageScript } from '../../page/script.ts'
 import { bundleIn, MAX_BUNDLE_LENGTH } from '../../verify/bundle-text.ts'
 import { verifyBundle, type BundleTrust, type BundleVerdict } from '../../verify/bundle.ts'
+import { nextOf } from '../../verify/rollback.ts'
 import { exitCode, PROPERTIES, type AnyVerdict, type Property, type PropertyVerdict, type Status } from '../../verify/verdict.ts'
-import { trailName, withTrail, type Context } from '../context.ts'
+import { trailName, trailPath, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
 import { instant } from '../timeline.ts'
 import { readPolicy } from './witness.ts'
@@ -18,10 +19,11 @@ import { readPolicy } from './witness.ts'
 export function verifyCommand(program: Command, context: () => Context): void {
   program.command('verify')
     .description('prove that the record is whole and unchanged, and say what that does not prove')
-    .argument('[what]', 'an archive folder, an evidence bundle, or another trail; default the trail')
+    .argument('[what]', 'an archive or backup folder, an evidence bundle, or another trail; default the trail')
     .option('--key <vkey>', "the log's verifier key, for an archive or a bundle; default the one in it")
     .option('--witness <vkeys...>', "witnesses' verifier keys, for a bundle")
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
+    .option('--against <copy>', 'another copy of the log: whether the two are one, and where they part')
     .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
     .addHelpText('after', `
 Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required
@@ -33,14 +35,25 @@ Examples:
   $ counterfoil verify --policy policy.txt --require witnessed
   $ counterfoil verify copy-of-monday.db --json
   $ counterfoil verify ./archive --key "$(cat log.pub)"
-  $ counterfoil verify evidence.html --key "$(cat log.pub)"`)
-    .action(async (what: string | undefined, { require = [], key, witness, policy: file }: { require?: Property[]; key?: string; witness?: string[]; policy?: string }) => {
+  $ counterfoil verify evidence.html --key "$(cat log.pub)"
+  $ counterfoil verify agent_audit.db --against /mnt/backup/2026-11-21`)
+    .action(async (what: string | undefined, { require = [], key, witness, policy: file, against }: { require?: Property[]; key?: string; witness?: string[]; policy?: string; against?: string }) => {
       const ctx = context()
+      if (against !== undefined) {
+        if (require.length > 0 || witness !== undefined || file !== undefined || key !== undefined) throw new MisuseError('against_what', 'cli: --against compares two copies, and goes with no other option', 'verify each copy by itself with the others')
+        const { compareCopies } = await import('../compared.ts')
+        return compareCopies(ctx, what === undefined ? trailPath(ctx) : resolve(ctx.cwd, what), resolve(ctx.cwd, against), kindOf)
+      }
       const policy = file === undefined ? undefined : readPolicy(ctx, file)
       const given = { ...(key === undefined ? {} : { key }), ...(policy === undefined ? {} : { policy }) }
       const path = what === undefined ? undefined : resolve(ctx.cwd, what)
       const kind = path === undefined ? 'trail' : kindOf(path)
-      if (witness !== undefined && kind !== 'bundle') throw new MisuseError('witness_for_what', `cli: --witness goes with a bundle, got ${kind === 'trail' ? 'a trail' : 'an archive'}`, 'name the witnesses in a policy: --policy FILE')
+      if (witness !== undefined && kind !== 'bundle') throw new MisuseError('witness_for_what', `cli: --witness goes with a bundle, got ${kind === 'trail' ? 'a trail' : `an ${kind}`.replace('an b', 'a b')}`, 'name the witnesses in a policy: --policy FILE')
+      if (path !== undefined && kind === 'backup') {
+        if (key !== undefined || policy !== undefined) throw new MisuseError('key_for_what', `cli: ${key === undefined ? '--policy' : '--key'} goes with other evidence, got a backup`, 'a backup is verified with the keys in it')
+        const { verifyBackupFolder } = await import('../restored.ts')
+        return report(ctx, trailName(path), require, (progress) => verifyBackupFolder(path, { progress }))
+      }
       if (path !== undefined && kind === 'archive') {
         const { verifyArchive } = await import('../archived.ts')
         return report(ctx, trailName(path), require, (progress) => verifyArchive(path, { ...given, progress }))
@@ -65,9 +78,9 @@ export async function readBundle(path: string, trust: BundleTrust): Promise<{ re
 }
 
 /** What stands at `path`: a folder is an archive, a file that begins as HTML does is a bundle, and the rest is for the trail to say. */
-export function kindOf(path: string): 'trail' | 'archive' | 'bundle' {
+export function kindOf(path: string): 'trail' | 'archive' | 'backup' | 'bundle' {
   const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat?.isDirectory() === true) return 'archive'
+  if (stat?.isDirectory() === true) return ['manifest.json', 'INCOMPLETE'].some((name) => existsSync(join(path, name))) ? 'backup' : 'archive'
   if (stat?.isFile() !== true || stat.size === 0) return 'trail'
   const first = Buffer.alloc(16)
   const fd = openSync(path, 'r') // before any store of this process has the file open
@@ -130,6 +143,8 @@ export function verdictLines(verdict: AnyVerdict, { name, ms, columns, require =
   lines.push(...propertyLines({ status: 'unknown', says: 'acts that were never recorded' }, columns))
   const missing = require.filter((property) => verdict.properties[property]?.status !== 'proved')
   if (missing.length > 0 && verdict.whole) lines.push([], ['  ', yellow(`required and not proved: ${missing.join(', ')}`)])
+  const next = verdict.properties.unchanged.status === 'failed' ? undefined : verdict.problems.map(({ code }) => nextOf(code)).find((one) => one !== undefined)
+  if (next !== undefined) lines.push([], ...wrap(`→ ${next}`, columns - 2).map((text): Line => ['  ', text]))
   return [...lines, [], conclusion(verdict, ms)]
 }
 
