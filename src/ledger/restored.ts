@@ -19,7 +19,7 @@ export function formatRestored({ at, from, checkpoint, signed, sealed }: { reado
 /** Sizes are those that the notes state: whoever uses them opens the notes. TypeError for what is no such line. */
 export function parseRestored(text: string): RestoredMark {
   const { at, from, checkpoint, signed, sealed, ...rest } = JSON.parse(text) as { [name: string]: unknown }
-  if (Object.keys(rest).length > 0) throw new TypeError(`expected at, from, checkpoint, signed and sealed, got ${Object.keys(rest)[0]}`)
+  if (Object.keys(rest).length > 0) throw new TypeError(`expected at, from, checkpoint, signed and sealed, got ${Object.keys(rest)[0]!.slice(0, 40)}`)
   if (typeof at !== 'string' || !isTime(at) || (from !== 'backup' && from !== 'archive') || typeof checkpoint !== 'string') throw new TypeError('expected the time, kind and checkpoint of a restored log')
   if ((signed !== undefined && typeof signed !== 'string') || (sealed !== undefined && !isRange(sealed))) throw new TypeError('expected signed to be a note, and sealed two indexes')
   return { at, from, checkpoint, size: sizeOf(checkpoint), ...(signed === undefined ? {} : { signed: sizeOf(signed) }), ...(sealed === undefined ? {} : { sealed }) }

@@ -17,6 +17,7 @@ import { canonicalJson, parseCanonicalJson, parseStrictJson, type CanonicalValue
 import { parseShallowJson } from '../../src/base/shallow-json.ts'
 import { parseUuid, formatUuid } from '../../src/base/ids.ts'
 import { archiveSource } from '../../src/cli/archive-source.ts'
+import { parseDisclose } from '../../src/cli/commands/export.ts'
 import { parseLimit } from '../../src/cli/commands/sessions.ts'
 import { findEvent, findSession } from '../../src/cli/find.ts'
 import { fitted } from '../../src/cli/fitted.ts'
@@ -28,8 +29,11 @@ import { ListIndex } from '../../src/event/list.ts'
 import { applyMasks, defaultMasks } from '../../src/event/mask.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../../src/event/parse.ts'
 import { decodeSession, encodeSession, foldSession, type SessionState } from '../../src/event/session.ts'
+import { formatManifest, parseManifest } from '../../src/ledger/backup-manifest.ts'
 import { exportBundle } from '../../src/ledger/bundle.ts'
 import { LogReader } from '../../src/ledger/reader.ts'
+import { readManifest } from '../../src/ledger/restore.ts'
+import { formatRestored, restoredBy } from '../../src/ledger/restored.ts'
 import { formatTreeHead, openCheckpoint, parseDecimal, parseHash, parseTreeHead, readTreeHead, signCheckpoint } from '../../src/log/checkpoint.ts'
 import { cosignatureSigner, cosignatureVerifier, formatCosignature, parseCosignature } from '../../src/log/cosignature.ts'
 import { emptyRoot, leafHash } from '../../src/log/hash.ts'
@@ -130,7 +134,7 @@ const cosignature: Parser = {
 }
 
 const keyTexts: Parser = {
-  covers: ['log/note.ts parseVerifierKey', 'log/note.ts parseSignerKey', 'vault/key-text.ts parseSigningKey', 'vault/key-text.ts parseSecretKey', 'witness/key.ts parseWitnessKey', 'witness/state.ts readWitnessKey'],
+  covers: ['log/note.ts parseVerifierKey', 'log/note.ts parseSignerKey', 'vault/key-text.ts parseSigningKey', 'vault/key-text.ts parseSecretKey', 'vault/key-text.ts readKeyText', 'witness/key.ts parseWitnessKey', 'witness/state.ts readWitnessKey'],
   make: () => {
     const folder = mkdtempSync(join(tmpdir(), 'counterfoil-fuzz-'))
     const seed = new Uint8Array(32).fill(3)
@@ -917,7 +921,7 @@ const contentRead: Parser = {
 }
 
 const arguments_: Parser = {
-  covers: ['cli/moment.ts parseMoment', 'cli/commands/sessions.ts parseLimit'],
+  covers: ['cli/moment.ts parseMoment', 'cli/commands/sessions.ts parseLimit', 'cli/commands/export.ts parseDisclose'],
   make: async () => {
     const { where, remove } = await sampleLog()
     const trail = await openLocalTrail(where.db, 'read', where.home)
@@ -926,7 +930,7 @@ const arguments_: Parser = {
       run: async (bytes) => {
         const text = textOf(bytes)
         const now = Date.UTC(2026, 10, 21)
-        const reading: (() => unknown)[] = [() => expectThat(!Number.isNaN(parseMoment(text, now).toISOString().length), 'a moment that is none'), () => parseLimit(text), () => findSession(trail, text), () => findEvent(trail, text)]
+        const reading: (() => unknown)[] = [() => expectThat(!Number.isNaN(parseMoment(text, now).toISOString().length), 'a moment that is none'), () => parseLimit(text), () => parseDisclose(text), () => findSession(trail, text), () => findEvent(trail, text)]
         for (const read of reading) {
           try {
             await read()
@@ -966,14 +970,46 @@ const cursors: Parser = {
 }
 
 /** Every parser by name. Those that a stranger's bytes reach first stand first: a long run that is cut short has had them. */
+const hash = 'ab'.repeat(32)
+const manifestText = formatManifest({ made_at: '2026-11-21T08:00:00.000Z', origin: ORIGIN, size: 12, keys: true, sealed: [3, 9], files: ['README.txt', 'checkpoint', 'keys/log.example_agents/log.key', 'log.db'].map((path) => ({ path, bytes: 7, sha256: hash })) })
+
+const manifest: Parser = {
+  covers: ['ledger/backup-manifest.ts parseManifest', 'ledger/restore.ts readManifest'],
+  make: () => {
+    const folder = mkdtempSync(join(tmpdir(), 'counterfoil-fuzz-'))
+    return {
+      seeds: texts(manifestText),
+      run: (bytes) => {
+        const text = textOf(bytes)
+        writeFileSync(join(folder, 'manifest.json'), bytes)
+        allOf([() => same(formatManifest(parseManifest(text)), text, 'manifest'), () => void readManifest(folder)])
+      },
+      close: () => rmSync(folder, { recursive: true, force: true }),
+    }
+  },
+}
+
+const restoredMark: Parser = {
+  covers: ['ledger/restored.ts parseRestored'],
+  make: () => ({
+    seeds: texts(formatRestored({ at: '2026-11-21T08:00:00.000Z', from: 'archive', checkpoint, signed: checkpoint, sealed: [3, 9] })),
+    run: (bytes) => void restoredBy({ folder: 'keys', readRestored: () => textOf(bytes) }),
+    json: write,
+  }),
+}
+
 export const PARSERS: { readonly [name: string]: Parser } = {
   note, signedCheckpoint, bundle, bundleEntries, entry, proof, policy, witness, addCheckpoint, archive, frames, draft,
   witnessAnswer, providerEvents, providerStream, contentRead, listChanges, spool, masks, keyTexts, segment, canonicalText, strictText, slices,
   providerJson, draftHeader, sessionRow, listFile, tiles, tilePath, cosignature, bytesOf, bundlePage, wrapped, spoolHeader, sse, rows, arguments: arguments_, cursors,
+  manifest, restoredMark,
 }
 
 /** Exports with the name of a parser that no row goes through, and why. */
 export const EXEMPT: { readonly [name: string]: string } = {
   'log/reader.ts readRanges': 'asks a HashReader for hashes and computes; proofs made of them are checked (test/slow/proofs.test.ts)',
+  'ledger/backup-folder.ts readText': 'reads the bytes of a file, at most as many as it is told',
+  'ledger/policy-file.ts readPolicyText': 'reads a file of bounded size and gives it to parsePolicy, which stands here',
+  'cli/commands/verify.ts readBundle': 'reads a page, takes the bundle out (bundleIn) and verifies it (verifyBundle), which stand here',
   'ledger/append.ts readTip': 'reads rows of the store, each through store/row.ts, parseEntry and decodeSession, which stand here',
 }
