@@ -55,7 +55,7 @@ describe('nothing from a record can act on the terminal', () => {
       }
       const dense = (part: string): string => part.replaceAll(' ', '')
       expect(dense(lines.join(''))).toBe(dense(text.split(/\r\n|\n/).map(visible).join('')))
-    }), { numRuns: 1000 })
+    }), { numRuns: 1000, examples: [['\u{20000}\u{cd5}\0', 2]] })
   })
 
   test('cleaning twice changes nothing more', () => {

@@ -112,6 +112,12 @@ function graphemeWidth(grapheme: string): number {
   return EMOJI_BY_DEFAULT.test(grapheme) ? Math.min(sum, 2) : sum
 }
 
+/** A cluster that is wider than the room there is cannot be cut. */
+function firstOf(text: string): string {
+  for (const { segment } of GRAPHEMES.segment(text)) return segment
+  return ''
+}
+
 /** The beginning of visible text that is at most `columns` wide. */
 function fit(text: string, columns: number): string {
   if (!NEEDS_WORK.test(text)) return text.slice(0, Math.max(0, columns))
@@ -157,9 +163,9 @@ export function wrap(text: string, columns: number): string[] {
       if (trimmed(line) !== '') lines.push(trimmed(line))
       line = word
       while (width(trimmed(line)) > columns) {
-        const part = fit(line, columns)
-        lines.push(part === '' ? line : part)
-        line = part === '' ? '' : line.slice(part.length)
+        const part = fit(line, columns) || firstOf(line)
+        lines.push(part)
+        line = line.slice(part.length)
       }
     }
     lines.push(trimmed(line))
