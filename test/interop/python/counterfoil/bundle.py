@@ -10,6 +10,7 @@ from .entry import Entry, Ref
 from .erasures import read_erasures
 from .log import CannotRun, read_entry
 from .note import LOG, WITNESS, Checkpoint, parse_checkpoint, parse_key, parse_note
+from .reigns import Reigns
 from .report import Report
 from .sessions import ENDS, Sessions
 from .tree import leaf_hash, node_hash, split
@@ -109,9 +110,10 @@ class _Bundle:
     def verify(self, vkey: str | None) -> None:
         report, bundle = self.report, self.bundle
         report.origin, report.pinned = bundle["origin"], vkey is not None
-        checkpoint = self._open(vkey)
+        checkpoint = self._open()
         hashes = {one["index"]: leaf_hash(decode_base64(one["entry"])) for one in bundle["entries"]}
         entries = self._entries(hashes)
+        self._keys(entries, checkpoint, vkey)
         if checkpoint is not None:
             report.size = checkpoint.size
             try:
@@ -120,11 +122,9 @@ class _Bundle:
                 report.bad("root", report.first_changed(), str(error))
         self._payloads(entries)
 
-    def _open(self, vkey: str | None) -> Checkpoint | None:
-        """Step 2."""
+    def _open(self) -> Checkpoint | None:
+        """Step 2, but whose key it is."""
         bundle, report = self.bundle, self.report
-        if vkey is not None and bundle["keys"][0] != vkey:
-            report.bad("key", None, f"signed under {bundle['keys'][0]}")
         try:
             keys = [parse_key(text) for text in bundle["keys"]]
             require(len(set(bundle["keys"])) == len(keys), "a key twice")
@@ -138,6 +138,31 @@ class _Bundle:
             report.bad("checkpoint", None, str(error))
             return None
         return checkpoint
+
+    def _keys(self, entries: list[Entry | None], checkpoint: Checkpoint | None, vkey: str | None) -> None:
+        """Step 2: from entry 0 the rotations lead to the key that signed; without it, that has to be the given one."""
+        bundle, report = self.bundle, self.report
+        first = entries[0]
+        if bundle["entries"][0]["index"] != 0 or first is None:
+            if vkey not in (None, bundle["keys"][0]):
+                report.bad("key", None, f"signed under {bundle['keys'][0]}")
+            return
+        reigns = Reigns(bundle["origin"], report)
+        try:
+            reigns.begin(parse_key(first.facts.get("vkey")), first.session_id)
+        except Malformed as error:
+            report.bad("key", None, f"entry 0: {error}")
+            return
+        for entry in entries:
+            if entry is not None:
+                reigns.add(entry, entry.index, lambda: None)
+        texts = [one.key.text for one in reigns.line]
+        if vkey is not None and vkey not in texts:
+            report.bad("key", None, "the given key is none of the log's")
+        if checkpoint is not None:
+            if reigns.at(checkpoint.size).text != bundle["keys"][0]:
+                report.bad("key", None, "signed by another key than the one in force")
+            report.unproved = reigns.unproved(parse_key(vkey) if vkey in texts and vkey is not None else None, checkpoint.size)
 
     def _root(self, hashes: dict[int, bytes], size: int) -> bytes:
         """§14.2, over the parts of the tree from the left to the right."""
@@ -183,7 +208,7 @@ class _Bundle:
         return entries
 
     def _others(self, others: list[Entry], entries: list[Entry]) -> None:
-        """Entries of other sessions account for what was erased of this one, and for nothing else."""
+        """Entries of other sessions account for what was erased of this one, or speak of the log's keys, and do nothing else."""
         own = f"{self.bundle['session_id']}/"
 
         def orders(entry: Entry) -> bool:
@@ -191,8 +216,10 @@ class _Bundle:
 
         about = {str(entry.facts.get("erasure")) for entry in entries if orders(entry)}
         for entry in others:
-            if entry.event_type != "erasure" or entry.writer != "ledger" or str(entry.facts.get("erasure")) not in about:
-                self.report.bad("entry_extra", entry.index, "erases nothing of this session")
+            erases = entry.event_type == "erasure" and entry.writer == "ledger" and str(entry.facts.get("erasure")) in about
+            speaks = entry.index == 0 or (entry.event_type in ("key_rotation", "key_compromise") and entry.writer == "ledger")
+            if not erases and not speaks:
+                self.report.bad("entry_extra", entry.index, "neither erases of this session nor speaks of a key")
 
     def _payloads(self, entries: list[Entry | None]) -> None:
         """Step 5."""

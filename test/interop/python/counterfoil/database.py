@@ -15,7 +15,7 @@ from .crypto import hmac, sha256
 from .encoding import Malformed, decode_base64, parse_json, utf8
 from .entry import Entry, Ref
 from .erasures import Erasures, check_ends, read_erasures, scopes_in_use
-from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log, states
+from .log import CannotRun, Evidence, Log, locate, read_key, read_log, states
 from .note import parse_key
 from .report import Report
 from .vault import Frame, Keys, ScopeKeys, check_wrapped, commitment, open_segment, payload_at, places_of, segment_scope, slug, unwrap
@@ -107,18 +107,18 @@ class _Database:
         keys = read_keys(folder, note) if folder is not None else None
         given = vkey if vkey is not None else keys.vkey if keys is not None else None
         report.pinned = given is not None
-        key = read_key(given, self._entry(0), report) if states(note, report) is not None else None
-        if key is None:
+        stated = states(note, report)
+        key = read_key(given, self._entry(0), report) if stated is not None else None
+        if stated is None or key is None:
             return report
         remembered = [one for one in (keys.text("head"), keys.text("proved")) if one is not None] if keys else []
         evidence = Evidence(key, note, self._entry, self._following, self._tile, remembered)
-        checkpoint = open_head(evidence, report)
-        if checkpoint is None:
+        log = read_log(evidence, stated, report)
+        if log is None:
             return report
-        if heads[0][0] != checkpoint.size:
-            report.bad("head_mismatch", min(heads[0][0], checkpoint.size), f"the row says size {heads[0][0]}")
-        log = read_log(evidence, checkpoint, report)
-        self._extra(checkpoint.size, len(heads))
+        if heads[0][0] != stated.size:
+            report.bad("head_mismatch", min(heads[0][0], stated.size), f"the row says size {heads[0][0]}")
+        self._extra(stated.size, len(heads))
         changed_last = self._sessions(log)
         locate(log, report, changed_last)
         _Vault(self, log, keys).verify()

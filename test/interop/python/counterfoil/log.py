@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .encoding import Malformed, encode_base64
+from .encoding import Malformed, encode_base64, require
 from .entry import Entry, parse_entry
-from .note import Checkpoint, Key, open_checkpoint, parse_checkpoint, parse_key, parse_note
+from .note import LOG, Checkpoint, Key, parse_checkpoint, parse_key, parse_note
+from .reigns import OutOfTime, Reigns
 from .report import Report
 from .sessions import Sessions
 from .tree import WIDTH, leaf_hash, root_of, tiles_of
@@ -24,6 +25,7 @@ class Evidence:
     """What a database or an archive shows of its log."""
 
     key: Key
+    """the one that is trusted: given, else that of entry 0"""
     note: bytes
     entry: Callable[[int], bytes | None]
     """the bytes at an index, None where there are none"""
@@ -41,6 +43,7 @@ class Log:
     entries: list[Entry]
     """those that can be read"""
     sessions: Sessions
+    reigns: Reigns
     tile_leaf: int | None = None
     """the first leaf that is not that of its full tile"""
     untiled: int = 0
@@ -51,10 +54,10 @@ class Log:
         return list(self.hashes.values()) if len(self.hashes) == self.checkpoint.size else None
 
 
-def states(note: bytes, report: Report) -> int | None:
-    """The size that a checkpoint states before anything of it is believed: where to look for entry 0."""
+def states(note: bytes, report: Report) -> Checkpoint | None:
+    """What a checkpoint states before anything of it is believed: the entries up to its size say which key has to have signed it."""
     try:
-        return parse_checkpoint(parse_note(note).text).size
+        return parse_checkpoint(parse_note(note).text)
     except Malformed as error:
         report.bad("checkpoint", 0, str(error))
         return None
@@ -89,21 +92,11 @@ def read_key(given: str | None, first: bytes | None, report: Report) -> Key | No
         return None
 
 
-def open_head(evidence: Evidence, report: Report) -> Checkpoint | None:
-    """Step 1."""
+def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log | None:
+    """Steps 1 to 6, but where a change of the root lies: `locate`. None when the checkpoint does not open."""
     report.origin = evidence.key.name
-    try:
-        checkpoint = open_checkpoint(evidence.note, evidence.key)
-    except Malformed as error:
-        report.bad("checkpoint", None, str(error))
-        return None
-    report.size = checkpoint.size
-    return checkpoint
-
-
-def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log:
-    """Steps 2 to 6, but where a change of the root lies: `locate`."""
-    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report))
+    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report), Reigns(evidence.key.name, report))
+    log.reigns.begin(evidence.key, None)
     time, index = "", 0
     while index < checkpoint.size:
         data = evidence.entry(index)
@@ -115,13 +108,17 @@ def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log:
         report.counts["entries"] += 1
         entry = read_entry(data, index, report)
         if entry is not None:
-            _check_start(entry, index, evidence.key, report)
+            if index == 0:
+                _begin(entry, evidence.key.name, log.reigns, report)
+            log.reigns.add(entry, index, lambda: _root_before(log, index))
             if entry.recorded_at < time and entry.event_type != "clock":
                 report.bad("time", index, "earlier than the entry before it")
             time = entry.recorded_at
             log.sessions.add(entry, index, log.hashes[index])
             log.entries.append(entry)
         index += 1
+    if not _open_head(evidence, log, report):
+        return None
     _check_tiles(evidence, log, report)
     _check_memory(evidence, log, report)
     report.incomplete += log.sessions.missing()
@@ -156,10 +153,37 @@ def locate(log: Log, report: Report, changed_last: int | None = None) -> None:
     report.bad("root", min(known, default=log.untiled), f"expected {encode_base64(log.checkpoint.root)}")
 
 
-def _check_start(entry: Entry, index: int, key: Key, report: Report) -> None:
-    begins = entry.event_type == "log_start" and (entry.facts.get("format"), entry.facts.get("origin"), entry.facts.get("vkey")) == (FORMAT, key.name, key.text)
-    if index == 0 and not begins:
+def _begin(entry: Entry, origin: str, reigns: Reigns, report: Report) -> None:
+    """Entry 0 names the first key."""
+    if entry.event_type != "log_start" or (entry.facts.get("format"), entry.facts.get("origin")) != (FORMAT, origin):
         report.bad("log_start", 0, "begins another log")
+    try:
+        key = parse_key(entry.facts.get("vkey"))
+        require(key.type == LOG and key.name == origin, "a key of another log")
+        reigns.begin(key, entry.session_id)
+    except Malformed as error:
+        report.bad("log_start", 0, str(error))
+
+
+def _root_before(log: Log, index: int) -> bytes | None:
+    leaves = list(log.hashes.values())[:index]
+    return root_of(leaves) if len(log.hashes) == index + 1 else None
+
+
+def _open_head(evidence: Evidence, log: Log, report: Report) -> bool:
+    """Step 1, by the key that the entries say; and that the trusted one is among those."""
+    if not log.reigns.has(evidence.key):
+        report.bad("log_start", 0, "begins under another key, and no rotation leads to the trusted one")
+    try:
+        log.reigns.open(evidence.note)
+    except OutOfTime as error:
+        report.bad("key_reign", None, str(error))
+    except Malformed as error:
+        report.bad("checkpoint", None, str(error))
+        return False
+    report.size = log.checkpoint.size
+    report.unproved = log.reigns.unproved(evidence.key, log.checkpoint.size)
+    return True
 
 
 def _check_tiles(evidence: Evidence, log: Log, report: Report) -> None:
@@ -191,7 +215,10 @@ def _check_memory(evidence: Evidence, log: Log, report: Report) -> None:
     """Step 2."""
     for note in evidence.remembered:
         try:
-            seen = open_checkpoint(note, evidence.key)
+            seen = log.reigns.open(note, (evidence.key,))
+        except OutOfTime as error:
+            report.bad("key_reign", None, str(error))
+            continue
         except Malformed as error:
             report.bad("remembered", None, str(error))
             continue

@@ -7,13 +7,13 @@ from typing import Any
 
 # What is certain whatever an entry of a newer format says, and what is when it stands before the first of them (§11).
 CERTAIN = {
-    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked", "key",
+    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked", "key", "key_reign",
     "entries_missing", "entries_extra", "root", "tile", "tile_missing", "bundle", "tiles_extra", "entry_malformed", "index", "commitment",
 }
-CERTAIN_BEFORE = {"log_start", "time", "seq", "prev", "reference", "approval", "list_root", "stream_count"}
+CERTAIN_BEFORE = {"log_start", "key_rotation", "key_compromise", "time", "seq", "prev", "reference", "approval", "list_root", "stream_count"}
 # What is wrong with the entries themselves: the property `unchanged`.
 UNCHANGED = {
-    "checkpoint", "head_mismatch", "entries_missing", "entries_extra", "root", "entry_malformed", "index", "log_start", "time",
+    "checkpoint", "head_mismatch", "entries_missing", "entries_extra", "root", "entry_malformed", "index", "log_start", "key_rotation", "key_compromise", "key_reign", "time",
     "seq", "prev", "reference", "approval", "list_root", "entry_extra",
 }
 
@@ -34,6 +34,8 @@ class Report:
     origin: str | None = None
     pinned: bool = False
     opened: bool = False
+    unproved: list[tuple[int, int]] = field(default_factory=list)
+    """entries that rest on a key which was reported stolen: nothing failed, and nobody may say that they are the owner's (§2.7)"""
     incomplete: list[str] = field(default_factory=list)
 
     def bad(self, code: str, index: int | None, says: str) -> None:
@@ -63,6 +65,7 @@ class Report:
             "pinned": self.pinned,
             "content_opened": self.opened,
             "counts": self.counts,
+            "unproved": self.unproved,
             "incomplete": sorted(set(self.incomplete)),
             "problems": [{"code": one.code, "index": one.index, "says": one.says} for one in problems],
             "exit_code": 0 if whole else 2 if newer else 1,
