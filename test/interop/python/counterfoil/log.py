@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .encoding import Malformed, encode_base64, require
 from .entry import Entry, parse_entry
 from .note import LOG, Checkpoint, Key, parse_checkpoint, parse_key, parse_note
-from .reigns import OutOfTime, Reigns
+from .reigns import OutOfTime, Reign, Reigns
 from .report import Report
 from .sessions import Sessions
 from .tree import WIDTH, leaf_hash, root_of, tiles_of
@@ -95,8 +95,7 @@ def read_key(given: str | None, first: bytes | None, report: Report) -> Key | No
 def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log | None:
     """Steps 1 to 6, but where a change of the root lies: `locate`. None when the checkpoint does not open."""
     report.origin = evidence.key.name
-    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report), Reigns(evidence.key.name, report))
-    log.reigns.begin(evidence.key, None)
+    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report), Reigns(evidence.key.name, report, [Reign(evidence.key, 0)]))
     time, index = "", 0
     while index < checkpoint.size:
         data = evidence.entry(index)
@@ -110,7 +109,7 @@ def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log 
         if entry is not None:
             if index == 0:
                 _begin(entry, evidence.key.name, log.reigns, report)
-            log.reigns.add(entry, index, lambda: _root_before(log, index))
+            log.reigns.add(entry)
             if entry.recorded_at < time and entry.event_type != "clock":
                 report.bad("time", index, "earlier than the entry before it")
             time = entry.recorded_at
@@ -119,6 +118,7 @@ def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log 
         index += 1
     if not _open_head(evidence, log, report):
         return None
+    _check_rotations(log, report)
     _check_tiles(evidence, log, report)
     _check_memory(evidence, log, report)
     report.incomplete += log.sessions.missing()
@@ -154,36 +154,47 @@ def locate(log: Log, report: Report, changed_last: int | None = None) -> None:
 
 
 def _begin(entry: Entry, origin: str, reigns: Reigns, report: Report) -> None:
-    """Entry 0 names the first key."""
-    if entry.event_type != "log_start" or (entry.facts.get("format"), entry.facts.get("origin")) != (FORMAT, origin):
+    """Entry 0 names the first key; where it does not, the trusted one takes its place."""
+    key = first_key(entry, origin)
+    if key is None:
         report.bad("log_start", 0, "begins another log")
+    else:
+        reigns.line, reigns.session = [Reign(key, 0)], entry.session_id
+
+
+def first_key(entry: Entry, origin: str) -> Key | None:
+    """The key that entry 0 names, if it begins the log."""
+    if entry.event_type != "log_start" or (entry.facts.get("format"), entry.facts.get("origin")) != (FORMAT, origin):
+        return None
     try:
         key = parse_key(entry.facts.get("vkey"))
-        require(key.type == LOG and key.name == origin, "a key of another log")
-        reigns.begin(key, entry.session_id)
-    except Malformed as error:
-        report.bad("log_start", 0, str(error))
-
-
-def _root_before(log: Log, index: int) -> bytes | None:
-    leaves = list(log.hashes.values())[:index]
-    return root_of(leaves) if len(log.hashes) == index + 1 else None
+    except Malformed:
+        return None
+    return key if key.type == LOG and key.name == origin else None
 
 
 def _open_head(evidence: Evidence, log: Log, report: Report) -> bool:
-    """Step 1, by the key that the entries say; and that the trusted one is among those."""
+    """Step 1, by the key that the entries say."""
     if not log.reigns.has(evidence.key):
         report.bad("log_start", 0, "begins under another key, and no rotation leads to the trusted one")
+        log.reigns = Reigns(log.reigns.origin, report, [Reign(evidence.key, 0)])
     try:
         log.reigns.open(evidence.note)
-    except OutOfTime as error:
-        report.bad("key_reign", None, str(error))
     except Malformed as error:
-        report.bad("checkpoint", None, str(error))
+        report.bad("key_reign" if isinstance(error, OutOfTime) else "checkpoint", None, str(error))
         return False
     report.size = log.checkpoint.size
-    report.unproved = log.reigns.unproved(evidence.key, log.checkpoint.size)
+    report.say_keys(log.reigns.told(), log.reigns.doubtful(), log.reigns.leads(evidence.key))
     return True
+
+
+def _check_rotations(log: Log, report: Report) -> None:
+    """Of a tree that is the signed one, the beginnings that rotations were signed for. (Another tree has other beginnings.)"""
+    leaves = log.leaves
+    if leaves is not None and root_of(leaves) == log.checkpoint.root:
+        for index, root in log.reigns.roots:
+            if root_of(leaves[:index]) != root:
+                report.bad("key_rotation", index, "a rotation for other entries")
 
 
 def _check_tiles(evidence: Evidence, log: Log, report: Report) -> None:
@@ -215,15 +226,22 @@ def _check_memory(evidence: Evidence, log: Log, report: Report) -> None:
     """Step 2."""
     for note in evidence.remembered:
         try:
-            seen = log.reigns.open(note, (evidence.key,))
-        except OutOfTime as error:
-            report.bad("key_reign", None, str(error))
-            continue
+            seen = _open_seen(note, evidence.key, log)
         except Malformed as error:
-            report.bad("remembered", None, str(error))
+            report.bad("key_reign" if isinstance(error, OutOfTime) else "remembered", None, str(error))
             continue
         leaves = log.leaves
         if seen.size > log.checkpoint.size:
             report.bad("rolled_back", log.checkpoint.size, f"{seen.size} entries were seen before")
         elif leaves is not None and root_of(leaves[: seen.size]) != seen.root:
             report.bad("forked", None, f"the first {seen.size} entries were others before")
+
+
+def _open_seen(note: bytes, trusted: Key, log: Log) -> Checkpoint:
+    """One of a larger log may be under a key that the entries here do not reach: then the trusted one says whose it is."""
+    try:
+        return log.reigns.open(note)
+    except Malformed:
+        if parse_checkpoint(parse_note(note).text).size <= log.checkpoint.size:
+            raise
+        return Reigns(log.reigns.origin, log.reigns.report, [Reign(trusted, 0)]).open(note)

@@ -34,14 +34,20 @@ class Report:
     origin: str | None = None
     pinned: bool = False
     opened: bool = False
-    unproved: list[tuple[int, int]] = field(default_factory=list)
+    keys: list[dict[str, object]] = field(default_factory=list)
+    doubtful: list[tuple[int, int]] = field(default_factory=list)
     """entries that rest on a key which was reported stolen: nothing failed, and nobody may say that they are the owner's (§2.7)"""
+    leads: bool = True
+    """whether the trusted key leads to the newest past no stolen one"""
     incomplete: list[str] = field(default_factory=list)
 
     def bad(self, code: str, index: int | None, says: str) -> None:
         before = code in CERTAIN_BEFORE and index is not None and self.newer_from is not None and index < self.newer_from
         if self.newer_from is None or code in CERTAIN or before:
             self.problems.append(Problem(code, index, says))
+
+    def say_keys(self, keys: list[dict[str, object]], doubtful: list[tuple[int, int]], leads: bool) -> None:
+        self.keys, self.doubtful, self.leads = keys, doubtful, leads
 
     def met_newer(self, index: int) -> None:
         if self.newer_from is None:
@@ -65,7 +71,9 @@ class Report:
             "pinned": self.pinned,
             "content_opened": self.opened,
             "counts": self.counts,
-            "unproved": self.unproved,
+            "keys": self.keys,
+            "doubtful": self.doubtful,
+            "whose": "unknown" if not self.pinned else "proved" if self.leads else "asserted",
             "incomplete": sorted(set(self.incomplete)),
             "problems": [{"code": one.code, "index": one.index, "says": one.says} for one in problems],
             "exit_code": 0 if whole else 2 if newer else 1,
