@@ -115,7 +115,7 @@ class _Bundle:
         entries = self._entries(hashes)
         reigns = self._read_reigns(entries)
         self._others(entries, reigns is not None)
-        self._keys(reigns, checkpoint, vkey)
+        self._keys(entries, reigns, checkpoint, vkey)
         if checkpoint is not None:
             report.size = checkpoint.size
             try:
@@ -153,7 +153,7 @@ class _Bundle:
                 reigns.add(entry)
         return reigns
 
-    def _keys(self, reigns: Reigns | None, checkpoint: Checkpoint | None, vkey: str | None) -> None:
+    def _keys(self, entries: list[Entry | None], reigns: Reigns | None, checkpoint: Checkpoint | None, vkey: str | None) -> None:
         """Step 2: whose key signed."""
         report, signer = self.report, self.bundle["keys"][0]
         texts = [signer, *(one.key.text for one in reigns.line)] if reigns is not None else [signer]
@@ -163,7 +163,9 @@ class _Bundle:
             return
         if reigns.at(checkpoint.size).text != signer:
             report.bad("key_reign" if signer in texts[1:] else "key", None, "signed by another key than the one in force")
-        report.say_keys(reigns.told(), reigns.doubtful(), vkey is None or vkey not in texts[1:] or reigns.leads(parse_key(vkey)))
+        own = [entry.index for entry in entries if entry is not None and entry.session_id == self.bundle["session_id"]]
+        doubtful = [(start, end) for start, end in reigns.doubtful() if any(start <= index < end for index in own)]
+        report.say_keys(reigns.told(), doubtful, vkey is None or vkey not in texts[1:] or reigns.leads(parse_key(vkey)))
 
     def _root(self, hashes: dict[int, bytes], size: int) -> bytes:
         """§14.2, over the parts of the tree from the left to the right."""

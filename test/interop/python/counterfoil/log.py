@@ -228,7 +228,7 @@ def _check_memory(evidence: Evidence, log: Log, report: Report) -> None:
         try:
             seen = _open_seen(note, evidence.key, log)
         except Malformed as error:
-            report.bad("key_reign" if isinstance(error, OutOfTime) else "remembered", None, str(error))
+            report.bad("key_reign" if isinstance(error, OutOfTime) else "remembered", None, str(error), of_memory=True)
             continue
         leaves = log.leaves
         if seen.size > log.checkpoint.size:

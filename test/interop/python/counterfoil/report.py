@@ -23,6 +23,7 @@ class Problem:
     code: str
     index: int | None
     says: str
+    of_memory: bool = False
 
 
 @dataclass
@@ -41,10 +42,10 @@ class Report:
     """whether the trusted key leads to the newest past no stolen one"""
     incomplete: list[str] = field(default_factory=list)
 
-    def bad(self, code: str, index: int | None, says: str) -> None:
+    def bad(self, code: str, index: int | None, says: str, of_memory: bool = False) -> None:
         before = code in CERTAIN_BEFORE and index is not None and self.newer_from is not None and index < self.newer_from
         if self.newer_from is None or code in CERTAIN or before:
-            self.problems.append(Problem(code, index, says))
+            self.problems.append(Problem(code, index, says, of_memory))
 
     def say_keys(self, keys: list[dict[str, object]], doubtful: list[tuple[int, int]], leads: bool) -> None:
         self.keys, self.doubtful, self.leads = keys, doubtful, leads
@@ -75,6 +76,6 @@ class Report:
             "doubtful": self.doubtful,
             "whose": "unknown" if not self.pinned else "proved" if self.leads else "asserted",
             "incomplete": sorted(set(self.incomplete)),
-            "problems": [{"code": one.code, "index": one.index, "says": one.says} for one in problems],
+            "problems": [{"code": one.code, "index": one.index, "says": one.says, **({"property": "not_truncated"} if one.of_memory else {})} for one in problems],
             "exit_code": 0 if whole else 2 if newer else 1,
         }
