@@ -209,7 +209,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     }
   }
 
-  test(`says what we say of ${times(400).length} databases`, async () => {
+  test(`says what we say of ${times(540).length} databases`, async () => {
     for (const n of times(60)) await database('honest', n < honest.length ? honest[n]! : anyLog())
     for (const n of times(168)) {
       const [what, attack] = Object.entries(attacks)[n % 14]!
@@ -293,7 +293,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
   }
   const sizeOf = (archive: string): number => parseTreeHead(parseNote(readFileSync(join(archive, 'checkpoint'), 'utf8')).text).size
 
-  test(`says what we say of ${times(300).length} archives`, async () => {
+  test(`says what we say of ${times(440).length} archives`, async () => {
     const sources = [bases[0]!.where, ...bases.slice(1, 3).map(({ where }) => where), ...honest.slice(0, 8), ...rotated]
     for (const [i, where] of sources.entries()) await archiveOf(where, join(folder, `archive-${i}`))
     const changed = join(folder, 'changed')
@@ -356,7 +356,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     expect(failed('archive')).toBeGreaterThan(times(150).length)
   })
 
-  test(`says what we say of ${times(300).length} bundles`, async () => {
+  test(`says what we say of ${times(380).length} bundles`, async () => {
     const sources: { where: Place; json: string }[] = []
     for (const where of [bases[0]!.where, bases[1]!.where, ...honest, ...rotated]) {
       const store = await openSqliteStore(where.db, { readOnly: true })
