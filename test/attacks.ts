@@ -2,11 +2,14 @@
 
 import { join } from 'node:path'
 import type { SQLInputValue } from 'node:sqlite'
-import { uuidv7 } from '../src/base/ids.ts'
+import { randomRef, uuidv7 } from '../src/base/ids.ts'
+import type { Draft } from '../src/event/draft.ts'
 import type { Entry } from '../src/event/entry.ts'
 import { encodeEntry, parseEntry } from '../src/event/parse.ts'
+import { keyChainOf } from '../src/ledger/keys.ts'
+import type { Ledger } from '../src/ledger/ledger.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
-import { appendAll, appendRun, forge, openKeyring, openLog, originAt, place, steppingClock, tamper, Telling, text, type Place, type Writable } from './sample-log.ts'
+import { appendAll, appendRun, forge, json, openKeyring, openLog, originAt, place, signingKey, steppingClock, tamper, Telling, text, type Place, type Signing, type Writable } from './sample-log.ts'
 
 type Sql = (statement: string, ...values: SQLInputValue[]) => { [column: string]: unknown }[]
 export interface Base { readonly where: Place; readonly size: number; readonly checkpoint: string }
@@ -215,13 +218,17 @@ export function firstBad(verdict: Verdict): number | undefined {
   return indexes.length === 0 ? undefined : Math.min(...indexes)
 }
 
-/** What nobody tampered with: sessions ended, open, resumed and erased, keys renewed, two writers; counted in `seen`. */
-export async function honestLog(where: Place, seen: { erased: number; renewed: number; rotated: number; reopened: number; resumed: number }): Promise<void> {
+/**
+ * What nobody tampered with: sessions ended, open, resumed and erased, content of several persons,
+ * keys renewed, rotated and reported stolen, two writers; counted in `seen`. Gives its signing keys, as a thief could have had them.
+ */
+export async function honestLog(where: Place, seen: { erased: number; renewed: number; rotated: number; reopened: number; resumed: number; scoped: number }): Promise<readonly Signing[]> {
   const clock = steppingClock()
   let ledger = await openLog(where, { clock })
   const tells: Telling[] = []
+  const keys = [signingKey(where)]
   for (let step = between(1, 6); step > 0; step--) {
-    const what = random(11)
+    const what = random(13)
     if (what < 5 || tells.length === 0) {
       const tell = new Telling()
       await appendRun(ledger, tell, { user: `user-${random(3)}`, order: String(random(10_000)), end: random(2) === 0 })
@@ -248,13 +255,57 @@ export async function honestLog(where: Place, seen: { erased: number; renewed: n
       await ledger.close()
       ledger = await openLog(where, { clock })
       seen.reopened++
-    } else {
-      const before = (await ledger.read((view) => view.head()))!.size
-      const { vkey } = ledger.keyring
-      await ledger.rotate()
-      if (random(4) === 0) await ledger.reportKey({ vkey, last_good_size: before })
+    } else if (what === 10) {
+      await rotate(ledger, random(3) === 0)
+      keys.push(signingKey(where))
       seen.rotated++
+    } else {
+      await appendScoped(ledger, pick(tells))
+      seen.scoped++
     }
   }
   await ledger.close()
+  return keys
+}
+
+/** Hands over to another key, and may report one of those before as stolen, at a size of its time or before. */
+async function rotate(ledger: Ledger, report: boolean): Promise<void> {
+  await ledger.rotate()
+  if (!report) return
+  const { vkey, to } = pick((await ledger.read(keyChainOf)).reigns.filter((key) => key.to !== undefined))
+  await ledger.reportKey({ vkey, last_good_size: random(to! + 1), ...(random(2) === 0 ? { note: 'a laptop was stolen' } : {}) })
+}
+
+/** Content of persons in a session of somebody else, by another stream of it: a list whose elements are of several scopes, and an identity that may be masked. */
+async function appendScoped(ledger: Ledger, { session_id }: Telling): Promise<void> {
+  const tell = new Telling(session_id)
+  const drafts: Draft[] = []
+  for (let n = between(1, 4); n > 0; n--) {
+    const of = randomRef()
+    const persons = Array.from({ length: between(1, 3) }, () => `user-${random(4)}`)
+    const masked = random(4) === 0 ? { masked: ['email'] } : {}
+    drafts.push(
+      tell.draft('subject', { subject: of }, { identity: json(persons.length === 1 ? { subject: persons[0], role: 'subject' } : { subjects: persons, role: 'subject' }, { of, ...masked }) }, { persons }),
+      tell.draft('reasoning', { kind: 'author_stated' }, { text: text('equal words', { of }) }),
+      tell.draft('llm_call', { provider: 'anthropic', model_id: 'claude-opus-4-6' }, { input_messages: { add: [json({ role: 'user', content: 'who is it' }), json({ role: 'user', content: persons.join() }, { of })] } }),
+    )
+  }
+  await appendAll(ledger, drafts)
+}
+
+/** A log of several keys, runs between the rotations, one key or none reported stolen. */
+export async function rotatedLog(where: Place, rotations: number, runs: number): Promise<readonly Signing[]> {
+  const ledger = await openLog(where)
+  const keys: Signing[] = []
+  for (let n = 0; n <= rotations; n++) {
+    if (n > 0) await rotate(ledger, random(2) === 0)
+    keys.push(signingKey(where))
+    for (let run = 0; run < runs; run++) {
+      const tell = new Telling()
+      await appendRun(ledger, tell, { user: `user-${random(3)}`, order: String(n), end: random(3) > 0 })
+      if (random(3) === 0) await appendScoped(ledger, tell)
+    }
+  }
+  await ledger.close()
+  return keys
 }

@@ -1,16 +1,23 @@
 // Where this library and the verifier in Python (test/interop/python) once disagreed, and docs/format.md said that the library was wrong.
 
-import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { archiveEvidence } from '../src/archive/evidence.ts'
 import { archiveFolder, writableFolder } from '../src/archive/folder.ts'
 import { writeArchive } from '../src/archive/write.ts'
 import { archiveSource } from '../src/cli/archive-source.ts'
+import { canonicalJson } from '../src/base/canonical-json.ts'
+import type { Entry } from '../src/event/entry.ts'
+import { exportBundle } from '../src/ledger/bundle.ts'
+import { signCheckpoint } from '../src/log/checkpoint.ts'
+import { emptyRoot } from '../src/log/hash.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
+import { formatBundle, parseBundle } from '../src/verify/bundle-text.ts'
+import { verifyBundle } from '../src/verify/bundle.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
 import { verifyLog } from '../src/verify/verify.ts'
-import { appendRun, copyOf, forge, openKeyring, openLog, originAt, place, sameOrigin, scratch, smallLog, tamper, Telling, verifyAt, type Place } from './sample-log.ts'
+import { appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, signingKey, smallLog, tamper, Telling, verifyAt, type Place, type Writable } from './sample-log.ts'
 
 const tmp = scratch()
 const small = place(join(tmp.folder, 'small'))
@@ -120,6 +127,91 @@ describe('beside an entry of a newer format', () => {
     const path = join(folder, 'tile/entries/000')
     writeFileSync(path, Buffer.from(readFileSync(path).toString('latin1').replace('"v":1', '"v":2'), 'latin1'))
     await expect(verifyFolder(folder)).rejects.toMatchObject({ code: 'newer_format' })
+  })
+})
+
+describe('of a log that changed its key', () => {
+  const where = place(join(tmp.folder, 'turned'))
+  let keys: readonly string[]
+  let rotations: number[]
+  beforeAll(async () => {
+    const ledger = await openLog(where)
+    const vkeys: string[] = []
+    for (let n = 0; n < 3; n++) {
+      await appendRun(ledger, new Telling(), { user: `user-${n}`, order: String(n) })
+      vkeys.push(ledger.keyring.vkey)
+      if (n < 2) await ledger.rotate()
+    }
+    keys = vkeys
+    await ledger.close()
+    rotations = (await verifyAt(where)).keys.slice(1).map(({ from }) => from)
+  })
+  const turned = (): Place => forget(copy(where))
+
+  test('a rotation that is wrong counts also beside a newer entry after it, and a checkpoint of a retired key beside any', async () => {
+    const one = turned()
+    forge(one, (entries) => {
+      const rotation = entries[rotations[0]!]!
+      rotation.facts = { ...rotation.facts, from_size: 3 }
+      Object.assign(entries[rotations[0]! + 4]!, { v: 2 })
+    })
+    expect(told(await verifyAt(one))).toEqual([`key_rotation ${rotations[0]}`])
+    const other = turned()
+    forge(other, (entries) => { Object.assign(entries[2]!, { v: 2 }) })
+    const { signer } = signingKey(other)
+    await expect(verifyAt(other)).rejects.toMatchObject({ code: 'newer_format' })
+    writeFileSync(join(other.home, readdirSync(other.home)[0]!, 'proved'), signCheckpoint({ origin: originAt(other), size: rotations[0]!, root: emptyRoot() }, [signer]), { mode: 0o600 })
+    expect(told(await verifyAt(other))).toEqual(['key_reign -'])
+  })
+
+  test('after a missing entry no root of a rotation is compared', async () => {
+    const one = turned()
+    tamper(one, (sql) => { sql('DELETE FROM entries WHERE idx = 3') })
+    expect(told(await verifyAt(one)).filter((each) => /^(entries_missing|key)/.test(each))).toEqual(['entries_missing 3'])
+  })
+
+  test.each(['gone', 'malformed', 'of another format'])('an entry 0 that is %s says nothing against the rotations, and each key still leads to the newest', async (what) => {
+    for (const vkey of keys) {
+      const one = turned()
+      if (what === 'of another format') forge(one, (entries) => { entries[0]!.facts = { ...entries[0]!.facts, format: 'counterfoil/v9' } })
+      else tamper(one, (sql) => { sql(what === 'gone' ? 'DELETE FROM entries WHERE idx = 0' : `UPDATE entries SET entry = CAST(replace(CAST(entry AS TEXT), '"v":1', '"v":0') AS BLOB) WHERE idx = 0`) })
+      const codes = told(await verifyAt(one, { who: 'none', vkey })).filter((each) => /^(entries_missing|entry_malformed|log_start|key|checkpoint)/.test(each))
+      expect(codes).toEqual([`${{ gone: 'entries_missing', malformed: 'entry_malformed', 'of another format': 'log_start' }[what]!} 0`])
+    }
+  })
+
+  /** The failures of a bundle of the last session, with other words in its entries, but that of the root. */
+  async function ofBundle(edit: (entries: { index: number; entry: Writable<Entry> }[]) => void, key: string): Promise<string[]> {
+    const store = await openSqliteStore(where.db, { readOnly: true })
+    try {
+      const bundle = await store.read(async (view) => {
+        const last = (await view.entries(rotations[1]! + 1, rotations[1]! + 2))[0]!.entry
+        const { session_id } = JSON.parse(Buffer.from(last).toString()) as Entry
+        return parseBundle((await exportBundle(view, openKeyring(originAt(where), where.home), { session_id, disclose: 'none' })).json)
+      })
+      const entries = bundle.entries.map(({ index, entry }) => ({ index, entry: JSON.parse(Buffer.from(entry, 'base64').toString()) as Writable<Entry> }))
+      edit(entries)
+      const json = formatBundle({ ...bundle, entries: entries.sort((one, other) => one.index - other.index).map(({ index, entry }) => ({ index, entry: Buffer.from(canonicalJson(entry as never)).toString('base64') })) })
+      return told(verifyBundle(json, { key }).verdict as never).filter((each) => !each.startsWith('root'))
+    } finally {
+      await store.close()
+    }
+  }
+
+  test('a bundle follows nothing from an entry 0 of another format, and has no `log_start` of another session but that', async () => {
+    expect(await ofBundle(() => {}, keys[0]!)).toEqual([])
+    expect(await ofBundle((entries) => { entries[0]!.entry.facts = { ...entries[0]!.entry.facts, format: 'counterfoil/v9' } }, keys[0]!)).toEqual(['entry_extra 0', ...rotations.map((index) => `entry_extra ${index}`), 'key -'])
+    expect(await ofBundle((entries) => { entries.push({ index: 5, entry: { ...entries[0]!.entry, index: 5 } }) }, keys[0]!)).toEqual(['entry_extra 5'])
+  })
+
+  test('in a bundle, what is wrong before an entry of a newer format counts where only what comes after it decides which of two it was', async () => {
+    const at = rotations[1]! + 4
+    expect(await ofBundle((entries) => {
+      for (const { index, entry } of entries) {
+        if (index === at) entry.prev = entries[0]!.entry.prev
+        if (index === at + 1) Object.assign(entry, { v: 2 })
+      }
+    }, keys[2]!)).toEqual([`prev ${at - 1}`])
   })
 })
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fromHex } from '../src/base/bytes.ts'
 import { makePage } from '../src/page/page.ts'
 import { noPython, type Said } from './interop/python.ts'
-import { openKeyring, originAt, place, scratch, smallLog, tamper, verifyAt, type Place } from './sample-log.ts'
+import { appendRun, forge, openKeyring, openLog, originAt, place, scratch, signingKey, smallLog, strangeKey, tamper, Telling, verifyAt, type Place } from './sample-log.ts'
 import vectors from './vectors/format-v1.json' with { type: 'json' }
 
 const PROGRAM = join(import.meta.dirname, 'interop/python/verify.py')
@@ -74,6 +74,27 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     for (const name of ['bundle.json', 'bundle.html']) expect(run(join(tmp.folder, name), '--key', key)).toMatchObject({ code: 0, said: { whole: true, counts: { entries: 4, payloads: 2, withheld: 2 } } })
     writeFileSync(join(tmp.folder, 'bundle.json'), bundle.text.replace('Be brief.', 'Be broad.'))
     expect(run(join(tmp.folder, 'bundle.json'), '--key', key)).toMatchObject({ code: 1, said: { whole: false, first_bad_index: 1, codes: ['commitment'] } })
+  })
+
+  test('follows the keys of a log, says what rests on a stolen one, and whose signatures lead there', async () => {
+    const where = place(join(tmp.folder, 'turned'))
+    const ledger = await openLog(where)
+    const keys: string[] = []
+    for (let n = 0; n < 3; n++) {
+      if (n > 0) await ledger.rotate()
+      keys.push(ledger.keyring.vkey)
+      await appendRun(ledger, new Telling(), { user: `user-${n}`, order: String(n) })
+    }
+    await ledger.reportKey({ vkey: keys[1]!, last_good_size: 20 })
+    await ledger.close()
+    const reigns = [{ vkey: keys[0], from: 0, to: 12 }, { vkey: keys[1], from: 12, to: 24, last_good_size: 20 }, { vkey: keys[2], from: 24 }]
+    expect(run(where.db, '--keys', keysOf(where))).toMatchObject({ code: 0, said: { whole: true, keys: reigns, doubtful: [[20, 24]], whose: 'proved' } })
+    const whose = (key: string): unknown => [run(where.db, '--key', key).code, run(where.db, '--key', key).said.whose]
+    expect(keys.map(whose)).toEqual([[0, 'asserted'], [0, 'asserted'], [0, 'proved']])
+    expect(run(where.db, '--key', strangeKey(originAt(where)).vkey)).toMatchObject({ code: 1, said: { codes: ['checkpoint', 'log_start'] } })
+    const { signer } = signingKey(where)
+    forge(where, (entries) => { entries[24]!.facts = { ...entries[24]!.facts, from_size: 23 } }, { signer })
+    expect(run(where.db, '--key', keys[0]!)).toMatchObject({ code: 1, said: { first_bad_index: 24, codes: ['key_rotation'] } })
   })
 
   test('refuses what is no evidence, and keys that are not there, with exit code 2', () => {

@@ -4,9 +4,8 @@ import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { appendAll, appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, tamper, Telling, verifyAt, type Place } from './sample-log.ts'
+import { appendAll, appendRun, copyOf, forge, forget, openKeyring, openLog, originAt, place, sameOrigin, scratch, signingKey, strangeKey, tamper, Telling, verifyAt, type Place, type Signing } from './sample-log.ts'
 import { toBase64 } from '../src/base/bytes.ts'
-import { ed25519Key, signEd25519 } from '../src/base/ed25519-key.ts'
 import { encodeEntry, parseEntry } from '../src/event/parse.ts'
 import { archiveEvidence } from '../src/archive/evidence.ts'
 import { archiveFolder, writableFolder } from '../src/archive/folder.ts'
@@ -19,11 +18,10 @@ import { run } from '../src/cli/program.ts'
 import { exportBundle } from '../src/ledger/bundle.ts'
 import { parseTreeHead, signCheckpoint } from '../src/log/checkpoint.ts'
 import { leafHash } from '../src/log/hash.ts'
-import { ED25519, formatVerifierKey, parseNote, verifierKey, type NoteSigner } from '../src/log/note.ts'
+import { parseNote } from '../src/log/note.ts'
 import { parsePolicy, type Policy } from '../src/log/policy.ts'
 import { rotationStatement } from '../src/log/rotation.ts'
 import { TreeEdge } from '../src/log/tree.ts'
-import { parseSigningKey } from '../src/vault/key-text.ts'
 import { keyringFolder } from '../src/vault/keyring.ts'
 import type { StoreView } from '../src/store/contract.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
@@ -39,22 +37,6 @@ let n = 0
 const copied = (of: Place): Place => sameOrigin(of, copyOf(of, join(folder.folder, `copy-${n++}`)))
 const codes = (verdict: Verdict): string[] => [...new Set(verdict.problems.map(({ code }) => code))].sort()
 
-interface Signing { readonly vkey: string; readonly signer: NoteSigner }
-/** The signing key in the folder of a log, before a rotation destroys it. */
-function stolen({ db, home }: Place): Signing {
-  const origin = originAt({ db })
-  const path = keyringFolder(origin, home)
-  const vkey = readFileSync(join(path, 'log.pub'), 'utf8').trim()
-  const file = readdirSync(path).find((name) => name === `log-${vkey.split('+')[1]}.key`) ?? 'log.key'
-  const { pair, verifier } = parseSigningKey(readFileSync(join(path, file), 'utf8'), origin)
-  return { vkey, signer: { name: verifier.name, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) } }
-}
-function strange(origin: string, seed = 7): Signing {
-  const pair = ed25519Key(new Uint8Array(32).fill(seed))
-  const verifier = verifierKey(origin, ED25519, pair.publicKey)
-  return { vkey: formatVerifierKey(verifier), signer: { name: origin, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) } }
-}
-
 /** Runs with three rotations between them; the keys as a thief could have had them, and the heads that each signed last. */
 let log: Place
 const keys: Signing[] = []
@@ -65,7 +47,7 @@ beforeAll(async () => {
   const ledger = await openLog(log)
   for (let i = 0; i < 4; i++) {
     await appendRun(ledger, new Telling(), { user: `user-${i}`, order: String(1_000 + i), end: i % 2 === 0 })
-    keys.push(stolen(log))
+    keys.push(signingKey(log))
     heads.push((await ledger.read((view) => view.head()))!.checkpoint)
     if (i < 3) rotations.push((await ledger.rotate()).index)
   }
@@ -83,7 +65,7 @@ describe('a log with three rotations', () => {
       expect(given).toMatchObject({ whole: true, problems: [], properties: { pinned: { status: 'proved' } } })
       expect(given.properties.pinned.says).toContain(['3 rotations lead', '2 rotations lead', 'it handed over', 'the one that was given'][i])
     }
-    const other = await verifyAt(log, { who: 'none', vkey: strange(originAt(log)).vkey })
+    const other = await verifyAt(log, { who: 'none', vkey: strangeKey(originAt(log)).vkey })
     expect(codes(other)).toEqual(['checkpoint', 'log_start'])
   })
 
@@ -111,7 +93,7 @@ describe('an attacker', () => {
   const both = async (copy: Place): Promise<Verdict[]> => [await verifyAt(copy), await verifyAt(copy, { who: 'none' })]
 
   it('who forges a rotation to a key of his own, signed by himself or with bytes of nobody, is seen', async () => {
-    const stranger = strange(originAt(log))
+    const stranger = strangeKey(originAt(log))
     const last = async (sign: (message: Uint8Array) => Uint8Array, mine: Signing = stranger, { from_size, ...more }: { writer?: string; session_id?: string; from_size?: number } = {}): Promise<void> => {
       const copy = forget(copied(log))
       const at = { index: 0 }
@@ -133,7 +115,7 @@ describe('an attacker', () => {
     await last(keys[3]!.signer.sign, keys[0]) // back to a key that the log had
     await last(keys[3]!.signer.sign, stranger, { writer: 'local' })
     await last(keys[3]!.signer.sign, stranger, { session_id: '0190a2b4-0000-7000-8000-000000000001' })
-    await last(keys[3]!.signer.sign, strange('another.example/log'))
+    await last(keys[3]!.signer.sign, strangeKey('another.example/log'))
     await last(keys[3]!.signer.sign, stranger, { from_size: 7 })
     await last(() => new Uint8Array(64))
     await last(keys[2]!.signer.sign) // a key that was retired before
@@ -182,7 +164,7 @@ describe('an attacker', () => {
       for (const verdict of await both(copy)) expect(codes(verdict)).toEqual(['key_reign'])
     }
     const never = forget(copied(log))
-    forge(never, () => {}, { signer: strange(originAt(log)).signer })
+    forge(never, () => {}, { signer: strangeKey(originAt(log)).signer })
     for (const verdict of await both(never)) expect(codes(verdict)).toEqual(['checkpoint'])
   })
 
@@ -253,7 +235,7 @@ describe('a key reported stolen', () => {
     expect(await ledger.reportKey({ last_good_size: size - 2 })).toMatchObject({ vkey: keys[3]!.vkey, rotated: true })
     await expect(ledger.reportKey({ last_good_size: size - 2 })).rejects.toMatchObject({ code: 'which_key' })
     await expect(ledger.reportKey({ vkey: keys[0]!.vkey, last_good_size: rotations[0]! + 1 })).rejects.toMatchObject({ code: 'bad_size' })
-    await expect(ledger.reportKey({ vkey: strange(originAt(log)).vkey, last_good_size: 1 })).rejects.toMatchObject({ code: 'not_a_key' })
+    await expect(ledger.reportKey({ vkey: strangeKey(originAt(log)).vkey, last_good_size: 1 })).rejects.toMatchObject({ code: 'not_a_key' })
     await ledger.close()
     const verdict = await verifyAt(copy)
     expect(verdict).toMatchObject({ whole: true, problems: [], properties: { unchanged: { status: 'asserted' }, pinned: { status: 'proved' } } })
@@ -261,7 +243,7 @@ describe('a key reported stolen', () => {
   })
 
   it('reported falsely by a holder of the newest key is seen', async () => {
-    for (const facts of [{ vkey: keys[3]!.vkey, last_good_size: 3 }, { vkey: keys[0]!.vkey, last_good_size: rotations[0]! + 1 }, { vkey: strange(originAt(log)).vkey, last_good_size: 3 }]) {
+    for (const facts of [{ vkey: keys[3]!.vkey, last_good_size: 3 }, { vkey: keys[0]!.vkey, last_good_size: rotations[0]! + 1 }, { vkey: strangeKey(originAt(log)).vkey, last_good_size: 3 }]) {
       const copy = forget(copied(stolenLog))
       forge(copy, (entries) => { entries.find(({ event_type }) => event_type === 'key_compromise')!.facts = facts }, { signer: keys[3]!.signer })
       expect(codes(await verifyAt(copy))).toContain('key_compromise')
@@ -286,7 +268,7 @@ describe('what was handed over', () => {
       const json = await bundled(log, session)
       for (const { vkey } of keys) expect(verifyBundle(json, { key: vkey }).verdict).toMatchObject({ whole: true, problems: [], properties: { pinned: { status: 'proved' }, unchanged: { status: 'proved' } }, reigns: [{}, {}, {}, {}] })
       expect(verifyBundle(json).verdict).toMatchObject({ whole: true, properties: { pinned: { status: 'unknown' } } })
-      expect(verifyBundle(json, { key: strange(originAt(log)).vkey }).verdict.problems.map(({ code }) => code)).toEqual(['key'])
+      expect(verifyBundle(json, { key: strangeKey(originAt(log)).vkey }).verdict.problems.map(({ code }) => code)).toEqual(['key'])
     }
   })
 
@@ -297,7 +279,7 @@ describe('what was handed over', () => {
     const { size, root, origin } = parseTreeHead(parseNote(bundle.checkpoint).text)
     const retired = { ...bundle, keys: [keys[1]!.vkey], checkpoint: signCheckpoint({ origin, size, root }, [keys[1]!.signer]) }
     for (const key of [keys[0]!.vkey, keys[1]!.vkey]) expect(verifyBundle(formatBundle(retired), { key }).verdict.problems.map(({ code }) => code)).toEqual(['key_reign'])
-    const stranger = strange(origin)
+    const stranger = strangeKey(origin)
     const foreign = { ...bundle, keys: [stranger.vkey], checkpoint: signCheckpoint({ origin, size, root }, [stranger.signer]) }
     expect(verifyBundle(formatBundle(foreign), { key: keys[0]!.vkey }).verdict.problems.map(({ code }) => code)).toEqual(['key'])
   })
@@ -330,11 +312,11 @@ describe('what was handed over', () => {
       await ledger.rotate()
       await ledger.close()
     }
-    expect((await verifyLog(await archiveEvidence(archiveFolder(to), strange(originAt(where)).vkey))).problems.map(({ code }) => code)).toEqual(expect.arrayContaining(['checkpoint', 'log_start']))
+    expect((await verifyLog(await archiveEvidence(archiveFolder(to), strangeKey(originAt(where)).vkey))).problems.map(({ code }) => code)).toEqual(expect.arrayContaining(['checkpoint', 'log_start']))
     // a retired key signs the archive's last size anew: neither continued nor believed
     const note = readFileSync(join(to, 'checkpoint'), 'utf8')
     const { size, root, origin } = parseTreeHead(parseNote(note).text)
-    writeFileSync(join(to, 'checkpoint'), signCheckpoint({ origin, size, root }, [strange(origin).signer]))
+    writeFileSync(join(to, 'checkpoint'), signCheckpoint({ origin, size, root }, [strangeKey(origin).signer]))
     await expect(inStore(where, async (view) => writeArchive(await writableFolder(to), await archiveSource(view)))).rejects.toMatchObject({ code: 'archive_checkpoint' })
   })
 

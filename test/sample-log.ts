@@ -1,12 +1,13 @@
 // Logs for attacks: small real ones on a disk, made through a ledger without its worker, and their closed files changed by another hand.
 
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { toBase64, utf8 } from '../src/base/bytes.ts'
 import { canonicalJson } from '../src/base/canonical-json.ts'
 import { formatTime } from '../src/base/clock.ts'
+import { ed25519Key, signEd25519 } from '../src/base/ed25519-key.ts'
 import { randomRef, uuidv7 } from '../src/base/ids.ts'
 import type { Draft, DraftPayload } from '../src/event/draft.ts'
 import type { Entry } from '../src/event/entry.ts'
@@ -14,11 +15,12 @@ import { encodeSession, firstPrev, foldSession, type SessionState } from '../src
 import { Ledger } from '../src/ledger/ledger.ts'
 import { evidenceOf } from '../src/ledger/evidence.ts'
 import { signCheckpoint } from '../src/log/checkpoint.ts'
-import { leafHash } from '../src/log/hash.ts'
-import type { NoteSigner } from '../src/log/note.ts'
+import { leafHash, type Hash } from '../src/log/hash.ts'
+import { ED25519, formatVerifierKey, verifierKey, type NoteSigner } from '../src/log/note.ts'
 import { TreeEdge, type FullTile } from '../src/log/tree.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
-import { openKeyring } from '../src/vault/keyring.ts'
+import { parseSigningKey } from '../src/vault/key-text.ts'
+import { keyringFolder, openKeyring } from '../src/vault/keyring.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
 import { verifyLog, type VerifyOptions } from '../src/verify/verify.ts'
 
@@ -191,8 +193,27 @@ export function sameOrigin(original: Place, copy: Place): Place {
   return copy
 }
 
+export interface Signing { readonly vkey: string; readonly signer: NoteSigner }
+
+/** The signing key in the folder of a log, as a thief could have it before a rotation destroys it. */
+export function signingKey({ db, home }: Place): Signing {
+  const origin = originAt({ db })
+  const path = keyringFolder(origin, home)
+  const vkey = readFileSync(join(path, 'log.pub'), 'utf8').trim()
+  const file = readdirSync(path).find((name) => name === `log-${vkey.split('+')[1]}.key`) ?? 'log.key'
+  const { pair, verifier } = parseSigningKey(readFileSync(join(path, file), 'utf8'), origin)
+  return { vkey, signer: { name: verifier.name, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) } }
+}
+
+/** A key of the log's name that the log never had. */
+export function strangeKey(origin: string, seed = 7): Signing {
+  const pair = ed25519Key(new Uint8Array(32).fill(seed))
+  const verifier = verifierKey(origin, ED25519, pair.publicKey)
+  return { vkey: formatVerifierKey(verifier), signer: { name: origin, keyId: verifier.keyId, sign: (message) => signEd25519(pair, message) } }
+}
+
 /** What the key holder could do: the entries changed, then counted, chained, hashed and signed again, with every derived row of the log made new. */
-export function forge(where: Place, edit: (entries: Writable<Entry>[]) => Writable<Entry>[] | void, more: { readonly signer?: NoteSigner; readonly keepOrder?: boolean; /** the log that sessions claim to begin in */ readonly firstPrevOf?: string } = {}): void {
+export function forge(where: Place, edit: (entries: Writable<Entry>[]) => Writable<Entry>[] | void, more: { readonly signer?: NoteSigner; readonly keepOrder?: boolean; /** changes an entry in its place, over the root of those before */ readonly amend?: (entry: Writable<Entry>, before: () => Hash) => void; /** the log that sessions claim to begin in */ readonly firstPrevOf?: string } = {}): void {
   const origin = originAt(where)
   const keyring = openKeyring(origin, where.home)
   tamper(where, (sql) => {
@@ -209,6 +230,7 @@ export function forge(where: Place, edit: (entries: Writable<Entry>[]) => Writab
       const request = renamed.get(entry.facts['request'])
       if (request !== undefined) entry.facts = { ...entry.facts, request }
       if (more.keepOrder !== true) Object.assign(entry, { index, seq: state?.next_seq ?? 0, prev: state?.prev ?? firstPrev(more.firstPrevOf ?? origin, entry.session_id) })
+      more.amend?.(entry, () => edge.root())
       const bytes = utf8(canonicalJson(entry as never))
       const hash = leafHash(bytes)
       renamed.set(hashes.get(entry.event_id), toBase64(hash)) // a decision names its request by hash

@@ -3,7 +3,7 @@
 
 import { fromBase64, toBase64, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, messageOf } from '../base/errors.ts'
-import { ownRefs, type Entry } from '../event/entry.ts'
+import { LOG_FORMAT, ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry } from '../event/parse.ts'
 import { openCheckpoint, type Checkpoint } from '../log/checkpoint.ts'
@@ -20,7 +20,9 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. */
-const SURE: ReadonlySet<string> = new Set(['checkpoint', 'keys', 'key', 'root', 'entry_malformed', 'index', 'commitment'])
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'keys', 'key', 'key_reign', 'root', 'entry_malformed', 'index', 'commitment'])
+/** Failures that hold before the first such entry. */
+const SURE_BEFORE: ReadonlySet<string> = new Set(['key_rotation', 'key_compromise', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 
 export type BundleProperty = Exclude<Property, 'indexes'>
 
@@ -78,6 +80,7 @@ class BundleRun {
   #checkpoint: Checkpoint | undefined
   #chain: KeyChain | undefined
   #newer = 0
+  #firstNewer: number | undefined
   #unknown = 0
   #disclosed = 0
 
@@ -127,8 +130,10 @@ class BundleRun {
       this.#bad('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index)
       return { ...entry, index }
     } catch (error) {
-      if (error instanceof NewerFormatError) this.#newer++
-      else this.#bad('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index)
+      if (error instanceof NewerFormatError) {
+        this.#newer++
+        this.#firstNewer ??= index
+      } else this.#bad('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index)
       return undefined
     }
   }
@@ -139,7 +144,7 @@ class BundleRun {
     const own = new Set([...this.#erasures.ordered].filter(([scope]) => scope.startsWith(`${session_id}/`)).flatMap(([, { erasures }]) => erasures))
     for (const entry of this.#entries) {
       if (entry === undefined || entry.session_id === session_id) continue
-      if (isKeyEntry(entry) && this.#chain !== undefined) continue
+      if (this.#chain !== undefined && (entry.index === 0 || (isKeyEntry(entry) && entry.event_type !== 'log_start'))) continue
       if (entry.event_type !== 'erasure' || entry.writer !== 'ledger' || !own.has(String(entry.facts['erasure']))) this.#bad('unchanged', 'entry_extra', `entry #${entry.index} is of another session and erases nothing of this one`, entry.index)
     }
   }
@@ -223,7 +228,7 @@ class BundleRun {
   }
 
   #bad(property: Property, code: string, message: string, index?: number): void {
-    if (this.#newer > 0 && !SURE.has(code)) return
+    if (this.#newer > 0 && !SURE.has(code) && !(SURE_BEFORE.has(code) && index !== undefined && index < this.#firstNewer!)) return
     const problem: Problem = { property, code, message, ...(index === undefined ? {} : { index }) }
     const known = this.#failed.get(property)
     const worst = known === undefined || (index ?? Infinity) < (known.worst.index ?? Infinity) ? problem : known.worst
@@ -326,7 +331,7 @@ class BundleRun {
 
 function chainOf(origin: string, { event_type, facts }: Entry): KeyChain | undefined {
   try {
-    return event_type === 'log_start' && facts['origin'] === origin ? new KeyChain(origin, String(facts['vkey'])) : undefined
+    return event_type === 'log_start' && facts['format'] === LOG_FORMAT && facts['origin'] === origin ? new KeyChain(origin, String(facts['vkey'])) : undefined
   } catch {
     return undefined
   }

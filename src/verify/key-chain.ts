@@ -26,10 +26,15 @@ export class KeyChain {
   readonly #reigns: Reign[]
   readonly #ids = new Set<number>()
   readonly #verifierOf: (vkey: string) => NoteVerifier
+  readonly #begun: boolean
 
-  /** Begins with the first key. Throws as `logVerifier` for a text that is no key of this log. */
-  constructor(origin: string, vkey: string) {
+  /**
+   * Begins with the first key, or where entry 0 names none (`begun` is false) with the trusted one: then it follows the rotations that this one
+   * leads to, and has nothing to say against the others. Throws as `logVerifier` for a text that is no key of this log.
+   */
+  constructor(origin: string, vkey: string, begun = true) {
     this.origin = origin
+    this.#begun = begun
     this.#verifierOf = (text) => logVerifier(text, origin)
     const verifier = this.#verifierOf(vkey)
     this.#reigns = [{ vkey, from: 0, state: 'in_force', verifier }]
@@ -56,8 +61,9 @@ export class KeyChain {
    */
   add({ event_type, index, writer, facts }: Entry): string | undefined {
     if (event_type !== 'key_rotation' && event_type !== 'key_compromise') return undefined
-    if (writer !== 'ledger') return `it was handed in by ${writer}, and only the ledger writes it`
-    return event_type === 'key_rotation' ? this.#rotate(index, facts) : this.#report(index, facts)
+    if (writer !== 'ledger') return this.#begun ? `it was handed in by ${writer}, and only the ledger writes it` : undefined
+    const wrong = event_type === 'key_rotation' ? this.#rotate(index, facts) : this.#report(index, facts)
+    return this.#begun ? wrong : undefined
   }
 
   #rotate(index: number, { vkey, from_size: size, root, signature }: Entry['facts']): string | undefined {
@@ -69,17 +75,19 @@ export class KeyChain {
       return `it names no key of this log: ${messageOf(error)}`
     }
     if (this.#ids.has(verifier.keyId)) return 'it names a key, or the id of a key, that this log had before'
-    this.#ids.add(verifier.keyId)
-    old.to = index
-    if (old.state === 'in_force') old.state = 'retired'
-    this.#reigns.push({ vkey: String(vkey), from: index, state: 'in_force', verifier })
-    if (size !== index) return `it says that the new key is in force from ${String(size).slice(0, 20)}, and stands at #${index}`
     let right = false
     try {
-      right = checkRotation({ origin: this.origin, size: index, root: fromBase64(String(root)), vkey: String(vkey) }, old.verifier, fromBase64(String(signature)))
+      right = size === index && checkRotation({ origin: this.origin, size: index, root: fromBase64(String(root)), vkey: String(vkey) }, old.verifier, fromBase64(String(signature)))
     } catch {
       // a root or signature that is not even of the form
     }
+    if (right || this.#begun) {
+      this.#ids.add(verifier.keyId)
+      old.to = index
+      if (old.state === 'in_force') old.state = 'retired'
+      this.#reigns.push({ vkey: String(vkey), from: index, state: 'in_force', verifier })
+    }
+    if (size !== index) return `it says that the new key is in force from ${String(size).slice(0, 20)}, and stands at #${index}`
     return right ? undefined : 'it is not signed by the key that was in force'
   }
 

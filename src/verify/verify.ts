@@ -28,9 +28,9 @@ import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 const PAGE = 1_000
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
-const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'restored_backup', 'remembered', 'forked', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root', 'tile', 'tile_missing', 'tiles_extra', 'bundle', 'heads_extra', 'commitment'])
+const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'restored_backup', 'remembered', 'forked', 'key_reign', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root', 'tile', 'tile_missing', 'tiles_extra', 'bundle', 'heads_extra', 'commitment'])
 /** Failures that hold as far as everything before them is of this format. */
-const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
+const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'key_rotation', 'key_compromise', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 /** Store errors that say what is wrong with the file; the others say that it could not be read now. */
 const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_database'])
 
@@ -77,6 +77,8 @@ class Run {
   /** Keys that count: the log's, or where they do not lead to the trusted one, that alone. */
   #trusted: KeyChain | undefined
   #ownSession = ''
+  /** Entry 0 names the first key. */
+  #begun = false
   /** The first entry under a key says what tree was before it; where the stored one differs. */
   readonly #rotatedRoots: number[] = []
   /** The most entries that this machine saw, where they are more than are here. */
@@ -345,15 +347,16 @@ class Run {
     const { origin } = this.#evidence
     this.#ownSession = session_id
     this.#chain = event_type === 'log_start' && facts['format'] === LOG_FORMAT && facts['origin'] === origin ? chainOf(origin, String(facts['vkey'])) : undefined
-    if (this.#chain === undefined) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
+    this.#begun = this.#chain !== undefined
+    if (!this.#begun) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
   }
 
   /** What an entry says of keys. `before` is the root of the entries before it. */
   #checkKeyEntry(entry: Entry, before: Hash | undefined): void {
-    const chain = (this.#chain ??= chainOf(this.#evidence.origin, this.#evidence.vkey.text))
+    const chain = (this.#chain ??= chainOf(this.#evidence.origin, this.#evidence.vkey.text, false))
     const wrong = chain?.add(entry)
-    const own = entry.session_id === this.#ownSession
-    const why = wrong ?? (own ? undefined : "it is not in the ledger's own session")
+    if (!this.#begun) return
+    const why = wrong ?? (entry.session_id === this.#ownSession ? undefined : "it is not in the ledger's own session")
     if (why !== undefined && entry.event_type === 'key_rotation') this.#bad('unchanged', 'key_rotation', `entry #${entry.index} is no rotation of a key: ${why}`, entry.index)
     else if (why !== undefined) this.#bad('unchanged', 'key_compromise', `entry #${entry.index} is no report of a stolen key: ${why}`, entry.index)
     else if (before !== undefined && toBase64(before) !== entry.facts['root']) this.#rotatedRoots.push(entry.index)
@@ -411,12 +414,13 @@ class Run {
   /** Step 3, its end: the root is the one that was signed. Where the change lies, `locateChange` says. */
   checkRoot(): void {
     const checkpoint = this.#checkpoint
-    this.#rootDiffers = checkpoint !== undefined && this.#edge.size === checkpoint.size && !equal(this.#edge.root(), checkpoint.root)
+    const whole = checkpoint !== undefined && this.#edge.size === checkpoint.size
+    this.#rootDiffers = whole && !equal(this.#edge.root(), checkpoint.root)
     this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
-    // where the whole has another root than signed, so have its beginnings: it says nothing more
-    if (checkpoint !== undefined && !this.#rootDiffers) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)
+    // where the whole has another root than signed, or none, so have its beginnings: they say nothing more
+    const signed = whole && !this.#rootDiffers
+    if (signed) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)
     // Entries that are not even those of their own checkpoint were changed. Those that are were signed, as were the ones remembered.
-    const signed = checkpoint !== undefined && !this.#rootDiffers
     for (const { size, what } of this.#strayed) this.#bad('not_truncated', 'forked', signed ? forkOf(this.#total, size, what).message : `the first ${plural(size, 'entry')} are not those that this machine saw before under this key: history was rewritten`)
   }
 
@@ -624,9 +628,9 @@ class Run {
 }
 
 /** The chain that begins with `vkey`, where that may be a key of the log. */
-function chainOf(origin: string, vkey: string): KeyChain | undefined {
+function chainOf(origin: string, vkey: string, begun = true): KeyChain | undefined {
   try {
-    return new KeyChain(origin, vkey)
+    return new KeyChain(origin, vkey, begun)
   } catch {
     return undefined
   }

@@ -22,6 +22,9 @@ export interface Said {
   readonly exit_code: number
   readonly error?: string
   readonly counts?: { readonly [name: string]: number }
+  readonly keys?: readonly { readonly vkey: string; readonly from: number; readonly to?: number; readonly last_good_size?: number }[]
+  readonly doubtful?: readonly (readonly [number, number])[]
+  readonly whose?: 'unknown' | 'proved' | 'asserted'
   readonly problems: readonly { readonly code: string; readonly index: number | null; readonly says: string }[]
 }
 

@@ -61,7 +61,7 @@ it('stand in docs/security.md, each with its row', () => {
 
 it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted, erased, renewed, rotated, of several writers`, async () => {
   const alarms: string[] = []
-  const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0, rotated: 0 }
+  const seen = { events: 0, erased: 0, renewed: 0, reopened: 0, resumed: 0, rotated: 0, scoped: 0 }
   for (let n = 0; n < HONEST; n++) {
     const before = chanceAt()
     const where = place(join(folder, `honest-${n}`))

@@ -1,13 +1,14 @@
 // Two verifiers that share no code, over generated evidence: databases, archives and bundles, honest and tampered with. They must agree on
 // whole or not, on the first bad index and on the codes. SEED repeats a run, CASES scales it.
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { constants, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { archiveEvidence } from '../../src/archive/evidence.ts'
 import { archiveFolder, writableFolder } from '../../src/archive/folder.ts'
+import { bundlePath, listPath } from '../../src/archive/layout.ts'
 import { writeArchive } from '../../src/archive/write.ts'
 import { fromBase64, toBase64, toHex } from '../../src/base/bytes.ts'
 import { canonicalJson } from '../../src/base/canonical-json.ts'
@@ -18,20 +19,25 @@ import { NewerFormatError } from '../../src/event/fault.ts'
 import { parseEntry } from '../../src/event/parse.ts'
 import { VOCABULARY } from '../../src/event/vocabulary.ts'
 import { exportBundle } from '../../src/ledger/bundle.ts'
-import { openCheckpoint } from '../../src/log/checkpoint.ts'
+import { openCheckpoint, parseTreeHead, signCheckpoint } from '../../src/log/checkpoint.ts'
 import { cosignatureSigner } from '../../src/log/cosignature.ts'
-import { addSignature, COSIGNATURE_ED25519, ed25519Verifier, signNote } from '../../src/log/note.ts'
-import { decodeBundle } from '../../src/log/tile.ts'
+import { addSignature, COSIGNATURE_ED25519, ed25519Verifier, parseNote, signNote } from '../../src/log/note.ts'
+import { leafHash, type Hash } from '../../src/log/hash.ts'
+import { rotationStatement } from '../../src/log/rotation.ts'
+import { decodeBundle, encodeBundle, formatTilePath, joinHashes, tileWidth } from '../../src/log/tile.ts'
+import { treeRoot } from '../../src/log/tree.ts'
 import { makePage } from '../../src/page/page.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { bundleIn, formatBundle, parseBundle, type Bundle } from '../../src/verify/bundle-text.ts'
 import { verifyBundle } from '../../src/verify/bundle.ts'
+import type { KeyReign } from '../../src/verify/key-chain.ts'
+import type { AnyVerdict } from '../../src/verify/verdict.ts'
 import { verifyLog } from '../../src/verify/verify.ts'
-import { attacks, chanceAt, honestLog, makeBases, pick, random, type Base } from '../attacks.ts'
+import { attacks, between, chanceAt, honestLog, makeBases, pick, random, rotatedLog, type Base } from '../attacks.ts'
 import acceptedVectors from '../ed25519-accepted.json' with { type: 'json' }
 import { readVectors } from '../ed25519-verdicts.ts'
 import { noPython, Python, type Answer, type Said } from '../interop/python.ts'
-import { copyOf, forge, forget, openKeyring, originAt, place, sameOrigin, tamper, verifyAt, type Place, type Writable } from '../sample-log.ts'
+import { copyOf, forge, forget, openKeyring, originAt, place, sameOrigin, signingKey, strangeKey, tamper, verifyAt, type Place, type Signing, type Writable } from '../sample-log.ts'
 import { testSigner } from '../signer.ts'
 
 const VECTORS = new URL('../../../shared/data/vectors/', import.meta.url)
@@ -44,14 +50,16 @@ const times = (n: number): number[] => Array.from({ length: Math.ceil(n * SCALE)
  */
 const OWN: ReadonlySet<string> = new Set(['database', 'session_row'])
 
-interface Outcome { readonly verdict: 'whole' | 'not whole' | 'newer' | 'cannot run'; readonly bad: number | null; readonly codes: readonly string[] }
-interface Found { readonly whole: boolean; readonly problems: readonly { readonly code: string; readonly index?: number }[]; readonly problem_count: number }
+/** `keys`: of what is whole, the keys with their times, which entries rest on a stolen one, and whether the trusted one leads to the newest. */
+interface Outcome { readonly verdict: 'whole' | 'not whole' | 'newer' | 'cannot run'; readonly bad: number | null; readonly codes: readonly string[]; readonly keys?: unknown }
+type Found = AnyVerdict & { readonly keys: readonly (KeyReign | string)[]; readonly reigns?: readonly KeyReign[] }
 
 async function ours(verify: () => Promise<Found> | Found): Promise<Outcome> {
   try {
-    const { whole, problems, problem_count } = await verify()
+    const found = await verify()
+    const { whole, problems, problem_count } = found
     if (problem_count > problems.length) return { verdict: 'not whole', bad: null, codes: ['…'] }
-    return outcome(whole ? 'whole' : 'not whole', problems)
+    return { ...outcome(whole ? 'whole' : 'not whole', problems), ...(whole ? { keys: keysOf(found) } : {}) }
   } catch (error) {
     if (error instanceof MisuseError) return outcome('cannot run', [])
     if (!(error instanceof CounterfoilError)) throw error
@@ -62,13 +70,18 @@ async function ours(verify: () => Promise<Found> | Found): Promise<Outcome> {
 
 function theirs(answer: Answer<Said>): Outcome {
   if ('refused' in answer) throw new Error(answer.refused)
-  const { whole, newer_format, exit_code, problems } = answer.is
-  return outcome(whole ? 'whole' : newer_format ? 'newer' : exit_code === 2 ? 'cannot run' : 'not whole', problems)
+  const { whole, newer_format, exit_code, problems, keys: reigns, doubtful = [], whose } = answer.is
+  return { ...outcome(whole ? 'whole' : newer_format ? 'newer' : exit_code === 2 ? 'cannot run' : 'not whole', problems), ...(whole ? { keys: { reigns, doubtful: doubtful.length > 0, whose } } : {}) }
 }
 
-function outcome(verdict: Outcome['verdict'], problems: readonly { readonly code: string; readonly index?: number | null | undefined }[]): Outcome {
+function keysOf({ keys, reigns = keys as readonly KeyReign[], properties }: Found): unknown {
+  return { reigns: reigns.map(({ vkey, from, to, last_good_size }) => ({ vkey, from, ...(to === undefined ? {} : { to }), ...(last_good_size === undefined ? {} : { last_good_size }) })), doubtful: properties.unchanged.status === 'asserted', whose: properties.pinned.status }
+}
+
+function outcome(verdict: Outcome['verdict'], problems: readonly { readonly code: string; readonly property?: string; readonly index?: number | null | undefined }[]): Outcome {
   // without an opened checkpoint nothing says how far the log goes: how much of it is read then is up to the verifier
-  if (problems.some(({ code }) => code === 'checkpoint')) return { verdict, bad: null, codes: ['checkpoint'] }
+  const head = problems.find(({ code, property }) => code === 'checkpoint' || (code === 'key_reign' && property !== 'not_truncated'))
+  if (head !== undefined) return { verdict, bad: null, codes: [head.code] }
   const shared = problems.filter(({ code }) => !OWN.has(code))
   const indexes = shared.flatMap(({ index }) => (index === undefined || index === null ? [] : [index]))
   return { verdict, bad: indexes.length === 0 ? null : Math.min(...indexes), codes: [...new Set(shared.map(({ code }) => code))].sort() }
@@ -81,15 +94,27 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
   let python: Python
   let bases: readonly Base[]
   const honest: Place[] = []
+  /** Logs of four keys each, and the keys of all logs by their origin. */
+  const rotated: Place[] = []
+  const keysAt = new Map<string, readonly Signing[]>()
+  const keysFor = (where: Place): readonly Signing[] => keysAt.get(originAt(where))!
 
   beforeAll(async () => {
     python = new Python()
     bases = await makeBases(folder, 6)
     for (let n = 0; n < 14; n++) {
       const where = place(join(folder, `honest-${n}`))
-      await honestLog(where, { erased: 0, renewed: 0, rotated: 0, reopened: 0, resumed: 0 })
+      const keys = await honestLog(where, { erased: 0, renewed: 0, rotated: 0, reopened: 0, resumed: 0, scoped: 0 })
+      keysAt.set(originAt(where), keys)
       honest.push(where)
     }
+    for (let n = 0; n < 4; n++) {
+      const where = place(join(folder, `rotated-${n}`))
+      const keys = await rotatedLog(where, 3, n === 0 ? 7 : 1)
+      keysAt.set(originAt(where), keys)
+      rotated.push(where)
+    }
+    for (const { where } of bases) keysAt.set(originAt(where), [signingKey(where)])
   })
   afterAll(() => {
     python.close()
@@ -106,24 +131,25 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     if (!same) differ.push(`${what}, chance ${before}: ${JSON.stringify(one)} here, ${JSON.stringify(other)} there`)
   }
 
-  const vkeyOf = (where: Place): string => openKeyring(originAt(where), where.home).vkey
+  /** One of the log's keys: the first, the newest or one between; now and then one that it never had. */
+  const vkeyOf = (where: Place): string => (random(12) === 0 ? strangeKey(originAt(where)) : pick(keysFor(where))).vkey
 
   /** How many of a kind were not whole: agreement over nothing would say nothing. */
   const failed = (kind: string): number => [...seen].filter(([what]) => what.startsWith(`${kind}, `) && what.endsWith(': not whole')).reduce((sum, [, n]) => sum + n, 0)
 
-  const keysOf = ({ home }: Place): string => join(home, readdirSync(home)[0]!)
+  const folderOf = ({ home }: Place): string => join(home, readdirSync(home)[0]!)
 
   /** A database as four people see it: with its keys, with the verifier key, with neither. */
   async function database(what: string, where: Place): Promise<void> {
     const vkey = vkeyOf(where)
     const who = random(4)
-    if (who < 2) await compare(`database, ${what}`, { file: where.db, keys: keysOf(where) }, () => verifyAt(where, { who: 'keys' }))
+    if (who < 2) await compare(`database, ${what}`, { file: where.db, keys: folderOf(where) }, () => verifyAt(where, { who: 'keys' }))
     else if (who === 2) await compare(`database, ${what}`, { file: where.db, key: vkey }, () => verifyAt(where, { who: 'none', vkey }))
     else await compare(`database, ${what}`, { file: where.db }, () => verifyAt(where, { who: 'none' }))
   }
 
   const fresh = (from: Place): Place => sameOrigin(from, random(2) === 0 ? forget(copyOf(from, join(folder, 'copy'))) : copyOf(from, join(folder, 'copy')))
-  const anyLog = (): Place => (random(3) === 0 ? pick(honest) : pick(bases).where)
+  const anyLog = (): Place => pick([pick(bases).where, pick(bases).where, pick(honest), pick(rotated)])
 
   /** One bit of an entry, in the file itself: the tables would not have what is no JSON. */
   function flipEntry(where: Place): void {
@@ -183,7 +209,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     }
   }
 
-  test(`says what we say of ${times(400).length} databases`, async () => {
+  test(`says what we say of ${times(540).length} databases`, async () => {
     for (const n of times(60)) await database('honest', n < honest.length ? honest[n]! : anyLog())
     for (const n of times(168)) {
       const [what, attack] = Object.entries(attacks)[n % 14]!
@@ -214,6 +240,13 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
       const where = fresh(anyLog())
       if (signed(where)) await database('reworded and signed', where)
     }
+    for (const n of times(140)) {
+      const where = fresh(pick(rotated))
+      const [what, attack] = Object.entries(keyAttacks)[n % Object.keys(keyAttacks).length]!
+      if (random(3) > 0) forget(where)
+      attack(where, keysFor(where))
+      await database(what, where)
+    }
     expect(differ.splice(0)).toEqual([])
     expect(failed('database')).toBeGreaterThan(times(200).length)
   })
@@ -228,8 +261,40 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     }
   }
 
-  test(`says what we say of ${times(300).length} archives`, async () => {
-    const sources = [bases[0]!.where, ...bases.slice(1, 3).map(({ where }) => where), ...honest.slice(0, 8)]
+  /** An archive of these segments, of the entries and under the checkpoint of a database that the library would not archive. */
+  function retell(archive: string, where: Place): void {
+    const entries = new Map<number, Uint8Array>()
+    let note = ''
+    tamper(where, (sql) => {
+      for (const { idx, entry } of sql('SELECT idx, entry FROM entries ORDER BY idx')) entries.set(Number(idx), entry as Uint8Array)
+      note = String(sql('SELECT checkpoint FROM heads')[0]!['checkpoint'])
+    })
+    const { size } = parseTreeHead(parseNote(note).text)
+    // the first that is not there cuts its bundle
+    const there = Array.from({ length: size }, (_, i) => i).findIndex((i) => !entries.has(i))
+    const bytes = Array.from({ length: there === -1 ? size : there }, (_, i) => entries.get(i)!)
+    const lists = Array.from({ length: Math.ceil(size / 256) }, (_, n) => ['', `.p/${tileWidth(0, n, sizeOf(archive))}`].map((end) => join(archive, `segment/list/${String(n).padStart(3, '0')}${end}`)).find((path) => existsSync(path) && statSync(path).isFile())).map((path) => (path === undefined ? '' : readFileSync(path)))
+    for (const part of ['tile', 'segment/list']) rmSync(join(archive, part), { recursive: true, force: true })
+    const put = (path: string, content: string | Uint8Array): void => {
+      mkdirSync(dirname(join(archive, path)), { recursive: true })
+      writeFileSync(join(archive, path), content)
+    }
+    put('checkpoint', note)
+    const leaves = bytes.map(leafHash)
+    for (const [n, list] of lists.entries()) {
+      const width = tileWidth(0, n, size)
+      const own = bytes.slice(n * 256, n * 256 + width)
+      put(bundlePath(n, width), own.length === 0 ? '' : encodeBundle(own))
+      put(listPath(n, width), list)
+      put(formatTilePath({ level: 0, index: n, width }), joinHashes(leaves.slice(n * 256, n * 256 + width)))
+    }
+    const full = Math.floor(size / 256)
+    if (full > 0) put(formatTilePath({ level: 1, index: 0, width: full }), joinHashes(Array.from({ length: full }, (_, n) => treeRoot(leaves.slice(n * 256, n * 256 + 256)))))
+  }
+  const sizeOf = (archive: string): number => parseTreeHead(parseNote(readFileSync(join(archive, 'checkpoint'), 'utf8')).text).size
+
+  test(`says what we say of ${times(440).length} archives`, async () => {
+    const sources = [bases[0]!.where, ...bases.slice(1, 3).map(({ where }) => where), ...honest.slice(0, 8), ...rotated]
     for (const [i, where] of sources.entries()) await archiveOf(where, join(folder, `archive-${i}`))
     const changed = join(folder, 'changed')
     const check = async (what: string, where: Place): Promise<void> => {
@@ -266,6 +331,16 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
         await check(`${kind} ${n % 4 === 0 ? 'gone' : 'changed'}`, where)
       }
     }
+    for (const n of times(140)) {
+      const i = sources.indexOf(pick(rotated))
+      const where = fresh(sources[i]!)
+      rmSync(changed, { recursive: true, force: true })
+      cpSync(join(folder, `archive-${i}`), changed, { recursive: true })
+      const [what, attack] = Object.entries(keyAttacks)[n % Object.keys(keyAttacks).length]!
+      attack(where, keysFor(where))
+      retell(changed, where)
+      await check(what, where)
+    }
     for (const _ of times(54)) {
       const where = fresh(anyLog())
       try {
@@ -281,9 +356,9 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
     expect(failed('archive')).toBeGreaterThan(times(150).length)
   })
 
-  test(`says what we say of ${times(300).length} bundles`, async () => {
+  test(`says what we say of ${times(380).length} bundles`, async () => {
     const sources: { where: Place; json: string }[] = []
-    for (const where of [bases[0]!.where, bases[1]!.where, ...honest]) {
+    for (const where of [bases[0]!.where, bases[1]!.where, ...honest, ...rotated]) {
       const store = await openSqliteStore(where.db, { readOnly: true })
       try {
         const sessions = await store.read((view) => view.listSessions({ limit: 3 }))
@@ -309,8 +384,8 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
       const made = pick([whole.slice(0, at) + String.fromCharCode(whole.charCodeAt(at) ^ (1 << random(7))) + whole.slice(at + 1), whole.slice(0, at) + whole.slice(at + 1), whole.slice(0, at) + pick(['0', ' ', '"', '<', '\\u0041']) + whole.slice(at)])
       await check('a character', where, made, n % 5 === 0)
     }
-    for (const _ of times(160)) {
-      const { where, json } = pick(sources)
+    for (const n of times(240)) {
+      const { where, json } = pick(n % 3 === 0 ? sources.filter(({ where: one }) => rotated.includes(one)) : sources)
       const bundle = structuredClone(parseBundle(json)) as { -readonly [name in keyof Bundle]: any }
       rearrange(bundle, where)
       await check('rearranged', where, formatBundle(bundle))
@@ -427,7 +502,7 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
   function rearrange(bundle: { -readonly [name in keyof Bundle]: any }, where: Place): void {
     const i = random(bundle.entries.length)
     const j = random(Math.max(1, bundle.payloads.length))
-    switch (random(13)) {
+    switch (random(16)) {
       case 0: bundle.entries.splice(i, 1); if (bundle.entries.length === 0) bundle.entries = [{ entry: '', index: 0 }]; break
       case 1: bundle.entries[i].index += random(3) - 1; bundle.entries.sort((a: { index: number }, b: { index: number }) => a.index - b.index); break
       case 2: {
@@ -462,12 +537,141 @@ describe.skipIf(noPython !== undefined)(`the verifier in Python${noPython === un
         if (random(3) === 0) bundle.keys.reverse()
         break
       }
-      default: bundle.keys = pick([[], [...bundle.keys, ...bundle.keys], [vkeyOf(bases[2]!.where)], ['odd'], [`${bundle.keys[0]}=`]]); void where
+      case 12: case 13: {
+        // signed again, by a key of the log at a size of its time or not, or by a stranger; over the same root
+        const { signer, vkey } = random(6) === 0 ? strangeKey(originAt(where)) : pick(keysFor(where))
+        const { origin, size, root } = parseTreeHead(parseNote(bundle.checkpoint).text)
+        bundle.checkpoint = signCheckpoint({ origin, size: random(3) === 0 ? between(1, size + 1) : size, root }, [signer])
+        bundle.keys = [vkey]
+        break
+      }
+      case 14: {
+        // an entry that speaks of keys left out, put in from another log, or another such word
+        const own = [...bundle.entries.keys()].filter((at) => /"(log_start|key_rotation|key_compromise)"/.test(Buffer.from(bundle.entries[at].entry, 'base64').toString()))
+        if (own.length === 0) break
+        const at = pick(own)
+        if (random(2) === 0) bundle.entries.splice(at, 1)
+        else {
+          const entry = JSON.parse(Buffer.from(bundle.entries[at].entry, 'base64').toString()) as Writable<Entry>
+          reword(entry, keysFor(where))
+          bundle.entries[at].entry = Buffer.from(canonicalJson(entry as never)).toString('base64')
+        }
+        if (bundle.entries.length === 0) bundle.entries = [{ entry: '', index: 0 }]
+        break
+      }
+      default: bundle.keys = pick([[], [...bundle.keys, ...bundle.keys], [vkeyOf(bases[2]!.where)], ['odd'], [`${bundle.keys[0]}=`]])
     }
   }
 })
 
+/** Another word in an entry that speaks of keys. */
+function reword(entry: Writable<Entry>, keys: readonly Signing[]): void {
+  const stranger = strangeKey(String(entry.facts['origin'] ?? keys[0]!.signer.name))
+  const vkeys = [...keys.map(({ vkey }) => vkey), stranger.vkey, strangeKey('another.example/log').vkey, 'odd', `${keys[0]!.vkey}=`, 7, ['a']]
+  const sizes = [entry.index, entry.index - 1, entry.index + 1, 0, 1, -1, 2 ** 53 - 1, String(entry.index), true]
+  const more: { [name: string]: readonly unknown[] } = { vkey: vkeys, last_good_size: sizes, from_size: sizes, root: [HASH, HASH.slice(1), 7], signature: [SIGNATURE, HASH, ''.padEnd(88, 'A')], format: ['counterfoil/v9'], origin: ['another.example/log'] }
+  const name = pick(Object.keys(entry.facts).filter((one) => more[one] !== undefined))
+  const kind = random(8)
+  if (kind === 0) entry.writer = 'local'
+  else if (kind === 1) entry.session_id = ID
+  else if (kind === 2) entry.event_type = pick(['log_start', 'key_rotation', 'key_compromise', 'later_kind'])
+  else if (kind === 3) entry.facts = Object.fromEntries(Object.entries(entry.facts).filter(([one]) => one !== name))
+  else if (name !== undefined) entry.facts = { ...entry.facts, [name]: pick(more[name]!) } as Entry['facts']
+}
+
+const rotations = (entries: readonly Entry[]): number[] => entries.flatMap(({ event_type }, i) => (event_type === 'key_rotation' ? [i] : []))
+
+/** Signs the rotations of a changed log again, each by the key before it, as somebody could who had them all. `change` has the last word on each. */
+function turned(where: Place, keys: readonly Signing[], edit: (entries: Writable<Entry>[]) => Writable<Entry>[] | void, change: (facts: { vkey: string; from_size: number; root: Hash }, by: Signing, n: number) => Signing = (_, by) => by, signer: Signing['signer'] = keys.at(-1)!.signer): void {
+  let n = 0
+  forge(where, edit, { signer, amend: (entry, before) => {
+    if (entry.event_type !== 'key_rotation') return
+    n = Math.min(n + 1, keys.length - 1)
+    const facts = { vkey: keys[n]!.vkey, from_size: entry.index, root: before() }
+    const by = change(facts, keys[n - 1]!, n)
+    const signature = by.signer.sign(rotationStatement({ origin: originAt(where), size: facts.from_size, root: facts.root, vkey: facts.vkey }))
+    entry.facts = { vkey: facts.vkey, from_size: facts.from_size, root: toBase64(facts.root), signature: toBase64(signature) }
+  } })
+}
+
+/** What somebody with retired keys, or with all of them, does to the rotations of a log. */
+const keyAttacks: { readonly [name: string]: (where: Place, keys: readonly Signing[]) => void } = {
+  'rotations signed again': (where, keys) => turned(where, keys, (entries) => { entries[between(1, entries.length)]!.timestamp = '2026-11-20T00:00:00.000Z' }),
+  'a rotation signed by another key': (where, keys) => {
+    const at = between(1, keys.length)
+    turned(where, keys, () => {}, (_, by, n) => (n === at ? pick([...keys, strangeKey(originAt(where))].filter((key) => key !== by)) : by))
+  },
+  'a rotation for another root': (where, keys) => {
+    const at = between(1, keys.length)
+    turned(where, keys, () => {}, (facts, by, n) => {
+      if (n === at) facts.root = fromBase64(HASH)
+      return by
+    })
+  },
+  'a rotation for another place': (where, keys) => {
+    const at = between(1, keys.length)
+    turned(where, keys, () => {}, (facts, by, n) => {
+      if (n === at) facts.from_size = pick([0, facts.from_size - 1, facts.from_size + 1])
+      return by
+    })
+  },
+  'a rotation to another key': (where, keys) => {
+    const at = between(1, keys.length)
+    const to = pick([...keys, strangeKey(originAt(where)), strangeKey('another.example/log')])
+    turned(where, keys, () => {}, (facts, by, n) => {
+      if (n === at) facts.vkey = to.vkey
+      return by
+    }, pick([keys.at(-1)!, to]).signer)
+  },
+  'a rotation removed': (where, keys) => {
+    const gone = (entries: readonly Entry[]): number => pick(rotations(entries))
+    if (random(2) === 0) forge(where, (entries) => { entries.splice(gone(entries), 1) })
+    else turned(where, keys, (entries) => { entries.splice(gone(entries), 1) })
+  },
+  'a rotation moved': (where, keys) => {
+    const move = (entries: Writable<Entry>[]): void => {
+      const [one] = entries.splice(pick(rotations(entries)), 1)
+      entries.splice(between(1, entries.length + 1), 0, one!)
+    }
+    if (random(2) === 0) forge(where, move)
+    else turned(where, keys, move)
+  },
+  'a checkpoint of another key': (where, keys) => forge(where, () => {}, { signer: pick([...keys.slice(0, -1), strangeKey(originAt(where))]).signer }),
+  'cut, and signed by a key before': (where, keys) => {
+    const { signer } = pick(keys)
+    if (random(2) === 0) return forge(where, (entries) => entries.slice(0, between(1, entries.length)), { signer })
+    turned(where, keys, (entries) => entries.slice(0, between(1, entries.length)), undefined, signer)
+  },
+  'an entry of keys reworded': (where, keys) => forge(where, (entries) => reword(pick(entries.filter(({ event_type, index }) => index === 0 || event_type.startsWith('key_'))), keys)),
+  'a report of a key': (where, keys) => forge(where, (entries) => {
+    const own = entries[0]!
+    const facts = { vkey: pick([...keys, strangeKey(own.facts['origin'] as string)]).vkey, last_good_size: random(entries.length + 2) - 1 }
+    const id = own.event_id.replace(/.{4}$/, 'ffff')
+    const at = between(entries.length - 3, entries.length + 1)
+    entries.splice(at, 0, { ...own, event_id: id, event_type: 'key_compromise', facts, payloads: {}, recorded_at: entries[at - 1]!.recorded_at } as never)
+  }),
+  'a newer entry beside rotations': (where, keys) => turned(where, keys, (entries) => { Object.assign(entries[random(entries.length)]!, random(2) === 0 ? { v: 2 } : { later: 1 }) }, (facts, by) => {
+    if (random(4) === 0) facts.from_size = 1
+    return by
+  }, pick([keys.at(-1)!, pick(keys)]).signer),
+  'an entry of keys not there or not read': (where) => tamper(where, (sql) => {
+    const entries = sql('SELECT entry FROM entries ORDER BY idx').map(({ entry }) => JSON.parse(Buffer.from(entry as Uint8Array).toString()) as Entry)
+    const at = pick([0, ...rotations(entries), random(entries.length)])
+    if (random(2) === 0) sql('DELETE FROM entries WHERE idx = ?', at)
+    else sql('UPDATE entries SET entry = ? WHERE idx = ?', Buffer.from(canonicalJson({ ...entries[at], recorded_at: 'odd' } as never)), at)
+  }),
+  'a memory of another key': (where, keys) => {
+    const leaves: Hash[] = []
+    tamper(where, (sql) => { leaves.push(...sql('SELECT entry FROM entries ORDER BY idx').map(({ entry }) => leafHash(entry as Uint8Array))) })
+    const size = between(1, leaves.length + 20)
+    const note = signCheckpoint({ origin: originAt(where), size, root: random(4) === 0 ? fromBase64(HASH) : treeRoot(leaves.slice(0, size)) }, [pick([...keys, strangeKey(originAt(where))]).signer])
+    writeFileSync(join(where.home, readdirSync(where.home)[0]!, pick(['head', 'proved'])), note, { mode: 0o600 })
+    if (random(3) === 0) forge(where, (entries) => entries.slice(0, between(1, entries.length)), { signer: pick(keys).signer })
+  },
+}
+
 const HASH = 'n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg='
+const SIGNATURE = `${'A'.repeat(86)}==`
 const ID = '01a1fd1e-8c00-7324-8f47-a67f6dc0978d'
 const REF = '0c31afa0e071d602df96abb68a5044e5'
 const ref = { c: HASH, m: 'json' }
@@ -476,7 +680,7 @@ const list = { add: [ref], count: 1, root: HASH }
 /** Values at the edges of the forms of docs/format.md §3. */
 const EDGES: readonly unknown[] = [
   0, 1, -1, 65_535, 65_536, 2 ** 53 - 1, -(2 ** 53 - 1), 2 ** 53, 1.5, true, false, null, '', 'a', 'A b', 'é', '~', '.a', 'a.b/c', 'x'.repeat(128), 'x'.repeat(129), 'x'.repeat(70_000),
-  '0.7', '-0', '00.1', '1.', '1'.repeat(32), '1'.repeat(33), HASH, HASH.replace('gg=', 'gh='), HASH.replace('=', ''), ID, ID.toUpperCase(), `${ID}/0`, `${ID}/65535`, `${ID}/65536`, `${ID}/00`, REF, REF.toUpperCase(),
+  '0.7', '-0', '00.1', '1.', '1'.repeat(32), '1'.repeat(33), HASH, HASH.replace('gg=', 'gh='), HASH.replace('=', ''), SIGNATURE, SIGNATURE.replace('A==', 'B=='), SIGNATURE.slice(4), ID, ID.toUpperCase(), `${ID}/0`, `${ID}/65535`, `${ID}/65536`, `${ID}/00`, REF, REF.toUpperCase(),
   '2026-02-29T00:00:00.000Z', '2024-02-29T00:00:00.000Z', '0000-02-29T00:00:00.000Z', '1900-02-29T00:00:00.000Z', '2026-11-21T24:00:00.000Z', '2026-11-21T23:59:60.000Z', '2026-11-21T23:59:59.999Z', '2026-11-21T23:59:59.99Z', '2026-13-01T00:00:00.000Z', '2026-00-01T00:00:00.000Z',
   [], ['a'], ['a', 1], [[]], [''], [ID], Array(64).fill(ID), Array(65).fill(ID), ['x'.repeat(129)], {}, { a: 1 }, { a: -1 }, { '': 1 }, { a: 'b' }, { a: 1.5 }, { [REF]: 3 }, { [REF]: -3 },
   { same: 0 }, { same: 2 }, { same: -1 }, { same: 0, x: 1 }, ref, { ...ref, m: 'html' }, { ...ref, k: 0 }, { ...ref, k: 1 }, { ...ref, k: 65_535 }, { ...ref, k: 65_536 }, { ...ref, masked: [] }, { ...ref, masked: ['email'] }, { ...ref, masked: ['x'.repeat(33)] }, { ...ref, masked: ['a', 'b', 'c', 'd', 'e'] }, { ...ref, x: 1 }, { c: HASH },
@@ -491,7 +695,7 @@ function valueOf(form: string): unknown {
   const several = /^([a-z]+)\[[0-9]+\]$/.exec(bare)?.[1]
   if (several === 'counts') return { [REF]: 3 }
   if (several !== undefined) return [valueOf(several)]
-  return { label: 'abc', uuid: ID, ref: REF, hash: HASH, time: '2026-11-21T23:59:59.999Z', decimal: '0.7', int: 5, bool: true, scope: `${ID}/0` }[bare]
+  return { label: 'abc', uuid: ID, ref: REF, hash: HASH, signature: SIGNATURE, time: '2026-11-21T23:59:59.999Z', decimal: '0.7', int: 5, bool: true, scope: `${ID}/0` }[bare]
 }
 
 /** The bytes of an entry in which one thing was changed. */

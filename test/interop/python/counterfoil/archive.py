@@ -10,7 +10,7 @@ from .crypto import sha256
 from .encoding import SAFE, Malformed, decode_base64, require, utf8
 from .entry import is_scope
 from .erasures import check_ends, read_erasures, scopes_in_use
-from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log, states
+from .log import CannotRun, Evidence, Log, locate, read_key, read_log, states
 from .report import Report
 from .tree import WIDTH, path_number, tiles_of
 
@@ -61,18 +61,17 @@ class _Archive:
                 raise CannotRun("the folder holds no archive")
             report.bad("checkpoint", 0, "no checkpoint")
             return report
-        size = states(note, report)
-        if size is None:
+        stated = states(note, report)
+        if stated is None:
             return report
-        self.size = size
+        self.size = stated.size
         key = read_key(vkey, self._entry(0), report)
         if key is None:
             return report
         evidence = Evidence(key, note, self._entry, self._following, lambda level, n: self.read(f"tile/{level}/{path_number(n)}", TILE))
-        checkpoint = open_head(evidence, report)
-        if checkpoint is None:
+        log = read_log(evidence, stated, report)
+        if log is None:
             return report
-        log = read_log(evidence, checkpoint, report)
         for index, says in self.faults:
             report.bad("bundle", index, says)
         self._partial_tiles(log)

@@ -8,8 +8,9 @@ from typing import Any
 from .encoding import Malformed, canonical, decode_base64, is_int, matches, parse_json, require, utf8
 from .entry import Entry, Ref
 from .erasures import read_erasures
-from .log import CannotRun, read_entry
+from .log import CannotRun, first_key, read_entry
 from .note import LOG, WITNESS, Checkpoint, parse_checkpoint, parse_key, parse_note
+from .reigns import Reign, Reigns
 from .report import Report
 from .sessions import ENDS, Sessions
 from .tree import leaf_hash, node_hash, split
@@ -109,9 +110,12 @@ class _Bundle:
     def verify(self, vkey: str | None) -> None:
         report, bundle = self.report, self.bundle
         report.origin, report.pinned = bundle["origin"], vkey is not None
-        checkpoint = self._open(vkey)
+        checkpoint = self._open()
         hashes = {one["index"]: leaf_hash(decode_base64(one["entry"])) for one in bundle["entries"]}
         entries = self._entries(hashes)
+        reigns = self._read_reigns(entries)
+        self._others(entries, reigns is not None)
+        self._keys(entries, reigns, checkpoint, vkey)
         if checkpoint is not None:
             report.size = checkpoint.size
             try:
@@ -120,11 +124,9 @@ class _Bundle:
                 report.bad("root", report.first_changed(), str(error))
         self._payloads(entries)
 
-    def _open(self, vkey: str | None) -> Checkpoint | None:
-        """Step 2."""
+    def _open(self) -> Checkpoint | None:
+        """Step 2, but whose key it is."""
         bundle, report = self.bundle, self.report
-        if vkey is not None and bundle["keys"][0] != vkey:
-            report.bad("key", None, f"signed under {bundle['keys'][0]}")
         try:
             keys = [parse_key(text) for text in bundle["keys"]]
             require(len(set(bundle["keys"])) == len(keys), "a key twice")
@@ -138,6 +140,32 @@ class _Bundle:
             report.bad("checkpoint", None, str(error))
             return None
         return checkpoint
+
+    def _read_reigns(self, entries: list[Entry | None]) -> Reigns | None:
+        """The keys that led to the one that signed, where the bundle has entry 0 and that names the first."""
+        first = entries[0] if self.bundle["entries"][0]["index"] == 0 else None
+        key = first_key(first, self.bundle["origin"]) if first is not None else None
+        if first is None or key is None:
+            return None
+        reigns = Reigns(self.bundle["origin"], self.report, [Reign(key, 0)], first.session_id)
+        for entry in entries:
+            if entry is not None:
+                reigns.add(entry)
+        return reigns
+
+    def _keys(self, entries: list[Entry | None], reigns: Reigns | None, checkpoint: Checkpoint | None, vkey: str | None) -> None:
+        """Step 2: whose key signed."""
+        report, signer = self.report, self.bundle["keys"][0]
+        texts = [signer, *(one.key.text for one in reigns.line)] if reigns is not None else [signer]
+        if vkey is not None and vkey not in texts:
+            report.bad("key", None, f"signed under {signer}, to which the given key does not lead")
+        if reigns is None or checkpoint is None:
+            return
+        if reigns.at(checkpoint.size).text != signer:
+            report.bad("key_reign" if signer in texts[1:] else "key", None, "signed by another key than the one in force")
+        own = [entry.index for entry in entries if entry is not None and entry.session_id == self.bundle["session_id"]]
+        doubtful = [(start, end) for start, end in reigns.doubtful() if any(start <= index < end for index in own)]
+        report.say_keys(reigns.told(), doubtful, vkey is None or vkey not in texts[1:] or reigns.leads(parse_key(vkey)))
 
     def _root(self, hashes: dict[int, bytes], size: int) -> bytes:
         """§14.2, over the parts of the tree from the left to the right."""
@@ -176,23 +204,25 @@ class _Bundle:
             sessions.settle(session, None)
         else:
             report.bad("session_missing", None, "no entry is of the session")
-        self._others([entry for entry in entries if entry is not None and entry.session_id != session], [entry for entry in entries if entry is not None])
         report.incomplete += sessions.missing()
         if own and own[-1].event_type not in ENDS:
             report.incomplete.append(session)
         return entries
 
-    def _others(self, others: list[Entry], entries: list[Entry]) -> None:
-        """Entries of other sessions account for what was erased of this one, and for nothing else."""
-        own = f"{self.bundle['session_id']}/"
+    def _others(self, entries: list[Entry | None], keys: bool) -> None:
+        """Entries of other sessions account for what was erased of this one, or speak of the log's keys, and do nothing else."""
+        session = self.bundle["session_id"]
+        read = [entry for entry in entries if entry is not None]
 
         def orders(entry: Entry) -> bool:
-            return any(scope.startswith(own) for scope in read_erasures([entry]).ordered)
+            return any(scope.startswith(f"{session}/") for scope in read_erasures([entry]).ordered)
 
-        about = {str(entry.facts.get("erasure")) for entry in entries if orders(entry)}
-        for entry in others:
-            if entry.event_type != "erasure" or entry.writer != "ledger" or str(entry.facts.get("erasure")) not in about:
-                self.report.bad("entry_extra", entry.index, "erases nothing of this session")
+        about = {str(entry.facts.get("erasure")) for entry in read if orders(entry)}
+        for entry in read:
+            erases = entry.event_type == "erasure" and entry.writer == "ledger" and str(entry.facts.get("erasure")) in about
+            speaks = keys and (entry.index == 0 or (entry.event_type in ("key_rotation", "key_compromise") and entry.writer == "ledger"))
+            if entry.session_id != session and not erases and not speaks:
+                self.report.bad("entry_extra", entry.index, "neither erases of this session nor speaks of a key")
 
     def _payloads(self, entries: list[Entry | None]) -> None:
         """Step 5."""

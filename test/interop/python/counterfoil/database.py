@@ -15,7 +15,7 @@ from .crypto import hmac, sha256
 from .encoding import Malformed, decode_base64, parse_json, utf8
 from .entry import Entry, Ref
 from .erasures import Erasures, check_ends, read_erasures, scopes_in_use
-from .log import CannotRun, Evidence, Log, locate, open_head, read_key, read_log, states
+from .log import CannotRun, Evidence, Log, locate, read_key, read_log, states
 from .note import parse_key
 from .report import Report
 from .vault import Frame, Keys, ScopeKeys, check_wrapped, commitment, open_segment, payload_at, places_of, segment_scope, slug, unwrap
@@ -107,18 +107,18 @@ class _Database:
         keys = read_keys(folder, note) if folder is not None else None
         given = vkey if vkey is not None else keys.vkey if keys is not None else None
         report.pinned = given is not None
-        key = read_key(given, self._entry(0), report) if states(note, report) is not None else None
-        if key is None:
+        stated = states(note, report)
+        key = read_key(given, self._entry(0), report) if stated is not None else None
+        if stated is None or key is None:
             return report
         remembered = [one for one in (keys.text("head"), keys.text("proved")) if one is not None] if keys else []
         evidence = Evidence(key, note, self._entry, self._following, self._tile, remembered)
-        checkpoint = open_head(evidence, report)
-        if checkpoint is None:
+        log = read_log(evidence, stated, report)
+        if log is None:
             return report
-        if heads[0][0] != checkpoint.size:
-            report.bad("head_mismatch", min(heads[0][0], checkpoint.size), f"the row says size {heads[0][0]}")
-        log = read_log(evidence, checkpoint, report)
-        self._extra(checkpoint.size, len(heads))
+        if heads[0][0] != stated.size:
+            report.bad("head_mismatch", min(heads[0][0], stated.size), f"the row says size {heads[0][0]}")
+        self._extra(stated.size, len(heads))
         changed_last = self._sessions(log)
         locate(log, report, changed_last)
         _Vault(self, log, keys).verify()
@@ -198,6 +198,8 @@ class _Vault:
         self.subjects = rows("SELECT scope, subject FROM subjects WHERE subject <> zeroblob(32)")
         self.frames: dict[int, list[Frame]] = {}
         self.named: dict[int, _Named] = {}
+        self.masked = 0
+        """persons of whom the content does not say who they are"""
         self.used = scopes_in_use(log.entries)
         self.erasures: Erasures = read_erasures(log.entries)
 
@@ -256,9 +258,13 @@ class _Vault:
                     named.places[at[1]] = key
                     if named.scope != ref.scope:
                         self.report.bad("place", entry.index, f"{ref.slot}/{ref.position} is in a segment of another scope")
-                subject = _subject(content) if content is not None and entry.event_type == "session_start" and ref.slot == "identity" else None
-                if subject is not None and fingerprint is not None:
-                    people[ref.scope, hmac(fingerprint, b"subject\0", subject.encode())] = entry.index
+                if content is None or fingerprint is None or entry.event_type not in ("session_start", "subject") or ref.slot != "identity":
+                    continue
+                for person in _persons(content):
+                    if "masked" in entry.payloads["identity"]:
+                        self.masked += 1
+                    else:
+                        people[ref.scope, hmac(fingerprint, b"subject\0", person.encode())] = entry.index
         read = {entry.index for entry in self.log.entries}
         for index, ordinal in left:
             self.report.bad("place_extra", index if index in read else None, f"a place for payload {ordinal} of #{index}")
@@ -330,8 +336,8 @@ class _Vault:
             scope = self.by_name.get(name)
             if scope is None or (scope.id, subject) not in self.subjects:
                 self.report.bad("subject", index, "a person cannot be found")
-        if len(self.subjects) > len(people):
-            self.report.bad("subject_extra", None, f"{len(self.subjects)} rows, expected {len(people)}")
+        if len(self.subjects) > len(people) + self.masked:
+            self.report.bad("subject_extra", None, f"{len(self.subjects)} rows, expected {len(people) + self.masked}")
 
     def _check_scopes(self) -> None:
         for scope in self.scopes.values():
@@ -358,7 +364,9 @@ def _json(data: bytes) -> Any:
         return None
 
 
-def _subject(content: bytes) -> str | None:
-    value = _json(content)
-    subject = value.get("subject") if isinstance(value, dict) else None
-    return subject if isinstance(subject, str) else None
+def _persons(identity: bytes) -> list[str]:
+    value = _json(identity)
+    if not isinstance(value, dict):
+        return []
+    several = value.get("subjects")
+    return [one for one in [*(several if isinstance(several, list) else []), value.get("subject")] if isinstance(one, str)]

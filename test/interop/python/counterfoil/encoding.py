@@ -133,8 +133,16 @@ def _date_exists(time: str) -> bool:
 
 
 def is_hash(value: object) -> bool:
+    return _is_base64(value, 32)
+
+
+def is_signature(value: object) -> bool:
+    return _is_base64(value, 64)
+
+
+def _is_base64(value: object, length: int) -> bool:
     try:
-        decode_base64(value, 32)
+        decode_base64(value, length)
     except Malformed:
         return False
     return True

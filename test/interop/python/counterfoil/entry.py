@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .encoding import SAFE, Malformed, canonical, is_hash, is_int, matches, parse_json, require, utf8
+from .encoding import SAFE, Malformed, canonical, is_hash, is_int, is_signature, matches, parse_json, require, utf8
 from .vocabulary import VOCABULARY
 
 Slot = dict[str, Any]
@@ -121,6 +121,8 @@ def has_form(form: str, value: object) -> bool:
         return isinstance(value, bool)
     if form == "hash":
         return is_hash(value)
+    if form == "signature":
+        return is_signature(value)
     if form == "scope":
         return is_scope(value)
     if "|" in form:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .encoding import Malformed, encode_base64
+from .encoding import Malformed, encode_base64, require
 from .entry import Entry, parse_entry
-from .note import Checkpoint, Key, open_checkpoint, parse_checkpoint, parse_key, parse_note
+from .note import LOG, Checkpoint, Key, parse_checkpoint, parse_key, parse_note
+from .reigns import OutOfTime, Reign, Reigns
 from .report import Report
 from .sessions import Sessions
 from .tree import WIDTH, leaf_hash, root_of, tiles_of
@@ -24,6 +25,7 @@ class Evidence:
     """What a database or an archive shows of its log."""
 
     key: Key
+    """the one that is trusted: given, else that of entry 0"""
     note: bytes
     entry: Callable[[int], bytes | None]
     """the bytes at an index, None where there are none"""
@@ -41,6 +43,7 @@ class Log:
     entries: list[Entry]
     """those that can be read"""
     sessions: Sessions
+    reigns: Reigns
     tile_leaf: int | None = None
     """the first leaf that is not that of its full tile"""
     untiled: int = 0
@@ -51,10 +54,10 @@ class Log:
         return list(self.hashes.values()) if len(self.hashes) == self.checkpoint.size else None
 
 
-def states(note: bytes, report: Report) -> int | None:
-    """The size that a checkpoint states before anything of it is believed: where to look for entry 0."""
+def states(note: bytes, report: Report) -> Checkpoint | None:
+    """What a checkpoint states before anything of it is believed: the entries up to its size say which key has to have signed it."""
     try:
-        return parse_checkpoint(parse_note(note).text).size
+        return parse_checkpoint(parse_note(note).text)
     except Malformed as error:
         report.bad("checkpoint", 0, str(error))
         return None
@@ -89,21 +92,10 @@ def read_key(given: str | None, first: bytes | None, report: Report) -> Key | No
         return None
 
 
-def open_head(evidence: Evidence, report: Report) -> Checkpoint | None:
-    """Step 1."""
+def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log | None:
+    """Steps 1 to 6, but where a change of the root lies: `locate`. None when the checkpoint does not open."""
     report.origin = evidence.key.name
-    try:
-        checkpoint = open_checkpoint(evidence.note, evidence.key)
-    except Malformed as error:
-        report.bad("checkpoint", None, str(error))
-        return None
-    report.size = checkpoint.size
-    return checkpoint
-
-
-def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log:
-    """Steps 2 to 6, but where a change of the root lies: `locate`."""
-    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report))
+    log = Log(checkpoint, {}, [], Sessions(evidence.key.name, report), Reigns(evidence.key.name, report, [Reign(evidence.key, 0)]))
     time, index = "", 0
     while index < checkpoint.size:
         data = evidence.entry(index)
@@ -115,13 +107,18 @@ def read_log(evidence: Evidence, checkpoint: Checkpoint, report: Report) -> Log:
         report.counts["entries"] += 1
         entry = read_entry(data, index, report)
         if entry is not None:
-            _check_start(entry, index, evidence.key, report)
+            if index == 0:
+                _begin(entry, evidence.key.name, log.reigns, report)
+            log.reigns.add(entry)
             if entry.recorded_at < time and entry.event_type != "clock":
                 report.bad("time", index, "earlier than the entry before it")
             time = entry.recorded_at
             log.sessions.add(entry, index, log.hashes[index])
             log.entries.append(entry)
         index += 1
+    if not _open_head(evidence, log, report):
+        return None
+    _check_rotations(log, report)
     _check_tiles(evidence, log, report)
     _check_memory(evidence, log, report)
     report.incomplete += log.sessions.missing()
@@ -156,10 +153,48 @@ def locate(log: Log, report: Report, changed_last: int | None = None) -> None:
     report.bad("root", min(known, default=log.untiled), f"expected {encode_base64(log.checkpoint.root)}")
 
 
-def _check_start(entry: Entry, index: int, key: Key, report: Report) -> None:
-    begins = entry.event_type == "log_start" and (entry.facts.get("format"), entry.facts.get("origin"), entry.facts.get("vkey")) == (FORMAT, key.name, key.text)
-    if index == 0 and not begins:
+def _begin(entry: Entry, origin: str, reigns: Reigns, report: Report) -> None:
+    """Entry 0 names the first key; where it does not, the trusted one takes its place."""
+    key = first_key(entry, origin)
+    if key is None:
         report.bad("log_start", 0, "begins another log")
+    else:
+        reigns.line, reigns.session = [Reign(key, 0)], entry.session_id
+
+
+def first_key(entry: Entry, origin: str) -> Key | None:
+    """The key that entry 0 names, if it begins the log."""
+    if entry.event_type != "log_start" or (entry.facts.get("format"), entry.facts.get("origin")) != (FORMAT, origin):
+        return None
+    try:
+        key = parse_key(entry.facts.get("vkey"))
+    except Malformed:
+        return None
+    return key if key.type == LOG and key.name == origin else None
+
+
+def _open_head(evidence: Evidence, log: Log, report: Report) -> bool:
+    """Step 1, by the key that the entries say."""
+    if not log.reigns.has(evidence.key):
+        report.bad("log_start", 0, "begins under another key, and no rotation leads to the trusted one")
+        log.reigns = Reigns(log.reigns.origin, report, [Reign(evidence.key, 0)])
+    try:
+        log.reigns.open(evidence.note)
+    except Malformed as error:
+        report.bad("key_reign" if isinstance(error, OutOfTime) else "checkpoint", None, str(error))
+        return False
+    report.size = log.checkpoint.size
+    report.say_keys(log.reigns.told(), log.reigns.doubtful(), log.reigns.leads(evidence.key))
+    return True
+
+
+def _check_rotations(log: Log, report: Report) -> None:
+    """Of a tree that is the signed one, the beginnings that rotations were signed for. (Another tree has other beginnings.)"""
+    leaves = log.leaves
+    if leaves is not None and root_of(leaves) == log.checkpoint.root:
+        for index, root in log.reigns.roots:
+            if root_of(leaves[:index]) != root:
+                report.bad("key_rotation", index, "a rotation for other entries")
 
 
 def _check_tiles(evidence: Evidence, log: Log, report: Report) -> None:
@@ -191,12 +226,22 @@ def _check_memory(evidence: Evidence, log: Log, report: Report) -> None:
     """Step 2."""
     for note in evidence.remembered:
         try:
-            seen = open_checkpoint(note, evidence.key)
+            seen = _open_seen(note, evidence.key, log)
         except Malformed as error:
-            report.bad("remembered", None, str(error))
+            report.bad("key_reign" if isinstance(error, OutOfTime) else "remembered", None, str(error), of_memory=True)
             continue
         leaves = log.leaves
         if seen.size > log.checkpoint.size:
             report.bad("rolled_back", log.checkpoint.size, f"{seen.size} entries were seen before")
         elif leaves is not None and root_of(leaves[: seen.size]) != seen.root:
             report.bad("forked", None, f"the first {seen.size} entries were others before")
+
+
+def _open_seen(note: bytes, trusted: Key, log: Log) -> Checkpoint:
+    """One of a larger log may be under a key that the entries here do not reach: then the trusted one says whose it is."""
+    try:
+        return log.reigns.open(note)
+    except Malformed:
+        if parse_checkpoint(parse_note(note).text).size <= log.checkpoint.size:
+            raise
+        return Reigns(log.reigns.origin, log.reigns.report, [Reign(trusted, 0)]).open(note)

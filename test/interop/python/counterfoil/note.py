@@ -101,13 +101,4 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return checkpoint
 
 
-def open_checkpoint(data: bytes, key: Key) -> Checkpoint:
-    """The checkpoint that `key` signed for the log of its name."""
-    note = parse_note(data)
-    require(key.type == LOG and key in verified_by(note, [key]), "not signed by the log's key")
-    checkpoint = parse_checkpoint(note.text)
-    require(checkpoint.origin == key.name, "a checkpoint of another log")
-    return checkpoint
-
-
-__all__ = ["Checkpoint", "Key", "LOG", "Malformed", "Note", "WITNESS", "open_checkpoint", "parse_checkpoint", "parse_key", "parse_note", "verified_by"]
+__all__ = ["Checkpoint", "Key", "LOG", "Malformed", "Note", "WITNESS", "parse_checkpoint", "parse_key", "parse_note", "verified_by"]

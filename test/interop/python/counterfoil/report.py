@@ -7,13 +7,13 @@ from typing import Any
 
 # What is certain whatever an entry of a newer format says, and what is when it stands before the first of them (§11).
 CERTAIN = {
-    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked", "key",
+    "checkpoint", "head_mismatch", "heads_extra", "remembered", "rolled_back", "forked", "key", "key_reign",
     "entries_missing", "entries_extra", "root", "tile", "tile_missing", "bundle", "tiles_extra", "entry_malformed", "index", "commitment",
 }
-CERTAIN_BEFORE = {"log_start", "time", "seq", "prev", "reference", "approval", "list_root", "stream_count"}
+CERTAIN_BEFORE = {"log_start", "key_rotation", "key_compromise", "time", "seq", "prev", "reference", "approval", "list_root", "stream_count"}
 # What is wrong with the entries themselves: the property `unchanged`.
 UNCHANGED = {
-    "checkpoint", "head_mismatch", "entries_missing", "entries_extra", "root", "entry_malformed", "index", "log_start", "time",
+    "checkpoint", "head_mismatch", "entries_missing", "entries_extra", "root", "entry_malformed", "index", "log_start", "key_rotation", "key_compromise", "key_reign", "time",
     "seq", "prev", "reference", "approval", "list_root", "entry_extra",
 }
 
@@ -23,6 +23,7 @@ class Problem:
     code: str
     index: int | None
     says: str
+    of_memory: bool = False
 
 
 @dataclass
@@ -34,12 +35,20 @@ class Report:
     origin: str | None = None
     pinned: bool = False
     opened: bool = False
+    keys: list[dict[str, object]] = field(default_factory=list)
+    doubtful: list[tuple[int, int]] = field(default_factory=list)
+    """entries that rest on a key which was reported stolen: nothing failed, and nobody may say that they are the owner's (§2.7)"""
+    leads: bool = True
+    """whether the trusted key leads to the newest past no stolen one"""
     incomplete: list[str] = field(default_factory=list)
 
-    def bad(self, code: str, index: int | None, says: str) -> None:
+    def bad(self, code: str, index: int | None, says: str, of_memory: bool = False) -> None:
         before = code in CERTAIN_BEFORE and index is not None and self.newer_from is not None and index < self.newer_from
         if self.newer_from is None or code in CERTAIN or before:
-            self.problems.append(Problem(code, index, says))
+            self.problems.append(Problem(code, index, says, of_memory))
+
+    def say_keys(self, keys: list[dict[str, object]], doubtful: list[tuple[int, int]], leads: bool) -> None:
+        self.keys, self.doubtful, self.leads = keys, doubtful, leads
 
     def met_newer(self, index: int) -> None:
         if self.newer_from is None:
@@ -63,7 +72,10 @@ class Report:
             "pinned": self.pinned,
             "content_opened": self.opened,
             "counts": self.counts,
+            "keys": self.keys,
+            "doubtful": self.doubtful,
+            "whose": "unknown" if not self.pinned else "proved" if self.leads else "asserted",
             "incomplete": sorted(set(self.incomplete)),
-            "problems": [{"code": one.code, "index": one.index, "says": one.says} for one in problems],
+            "problems": [{"code": one.code, "index": one.index, "says": one.says, **({"property": "not_truncated"} if one.of_memory else {})} for one in problems],
             "exit_code": 0 if whole else 2 if newer else 1,
         }

@@ -8,7 +8,7 @@ import sys
 # type: facts, each `name form`, with `?` where optional; then payloads, `one` or `list`.
 VOCABULARY: dict[str, tuple[str, str]] = {
     "session_start": (
-        "agent_id label, agent_version? label, model_id? label, source? label, user? ref, parent_session_id? uuid, root_session_id? uuid, system_prompt_fingerprint? hash, implicit? bool",
+        "agent_id label, agent_version? label, model_id? label, source? label, user? ref, subject? ref, parent_session_id? uuid, root_session_id? uuid, system_prompt_fingerprint? hash, implicit? bool",
         "identity one, user_message one, system_prompt one, tool_definitions list, client_session_id one, tags one, on_behalf_of one",
     ),
     "llm_call": (
@@ -79,6 +79,10 @@ VOCABULARY: dict[str, tuple[str, str]] = {
         "",
         "output one",
     ),
+    "subject": (
+        "subject ref",
+        "identity one",
+    ),
     "session_suspend": (
         "reason? label",
         "",
@@ -132,7 +136,7 @@ VOCABULARY: dict[str, tuple[str, str]] = {
         "",
     ),
     "key_rotation": (
-        "vkey label, from_size? int",
+        "vkey label, from_size int, root hash, signature signature",
         "",
     ),
     "key_compromise": (
