@@ -252,8 +252,8 @@ function count(value: unknown): number | undefined {
 
 // Plain decimals only; 1e-7 and the like stay where they came from.
 function decimal(value: unknown): string | undefined {
-  const text = String(value)
-  return typeof value === 'number' && /^-?\d+(?:\.\d+)?$/.test(text) ? text : undefined
+  const text = typeof value === 'number' ? String(value) : '' // String() of an object may throw
+  return /^-?\d+(?:\.\d+)?$/.test(text) ? text : undefined
 }
 
 function json(text: string): Piece {
