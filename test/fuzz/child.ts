@@ -43,8 +43,7 @@ async function watch(parser: string, seconds: number, seed: number): Promise<voi
     await oneWorker(report, { parser, seconds: left, seed: seed + round })
   }
   report.peakMiB = Math.round(process.resourceUsage().maxRSS / 1024)
-  process.stdout.write(`${JSON.stringify(report)}\n`)
-  process.exit(0)
+  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0)) // into a pipe, what was not read yet would be lost
 }
 
 /** One worker to its end: the time is over, or it was killed by an input, which becomes a finding. */
