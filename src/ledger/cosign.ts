@@ -7,7 +7,7 @@ import { ed25519Verifier, parseNote, type NoteSignature } from '../log/note.ts'
 import { evaluatePolicy, openUnderPolicy, type Policy, type PolicyResult, type PolicyWitness } from '../log/policy.ts'
 import { tileHashReader } from '../log/reader.ts'
 import type { Store } from '../store/contract.ts'
-import type { Keyring } from '../vault/keyring.ts'
+import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import { submitCheckpoint, withCosignatures } from '../witness/client.ts'
 import { openOwn, storeTiles } from './ledger.ts'
 
@@ -43,7 +43,7 @@ export function witnessedNote(keyring: Keyring, policy: Policy): { readonly note
 }
 
 /** The size of the kept checkpoint and its newest cosignature's time, whoever made that: only a policy says whose count. Undefined when there is none of this log. */
-export function cosignedAt(keyring: Keyring): { readonly size: number; readonly at: string } | undefined {
+export function cosignedAt(keyring: KeptKeys): { readonly size: number; readonly at: string } | undefined {
   const note = keyring.readCosigned()
   if (note === undefined) return undefined
   try {

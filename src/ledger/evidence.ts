@@ -39,7 +39,7 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   const restored = kept === undefined ? undefined : restoredBy(kept)
   const text = kept?.vkey ?? given ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, ...(kept === undefined ? {} : { own: kept.vkeys() }), remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)

@@ -18,7 +18,7 @@ import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
-import { forkOf, setbackOf } from './rollback.ts'
+import { forkOf, keysForkOf, retiredOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
 import { idOf, KeyChain } from './key-chain.ts'
 import { SessionCheck } from './session-check.ts'
@@ -79,6 +79,10 @@ class Run {
   #ownSession = ''
   /** The first entry under a key says what tree was before it; where the stored one differs. */
   readonly #rotatedRoots: number[] = []
+  /** The log ends under a key that this machine has retired. */
+  #retired = false
+  /** Its keys went another way than this machine's. */
+  #keysPart = false
   /** The most entries that this machine saw, where they are more than are here. */
   #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
@@ -139,9 +143,18 @@ class Run {
   /** The trusted key is one of the log's: the first, the newest or one between. Otherwise it alone counts. */
   checkKeys(): void {
     const { origin, vkey } = this.#evidence
+    const own = this.#evidence.own ?? []
     const chain = this.#chain
-    if (chain !== undefined && chain.indexOf(vkey.text) !== -1) {
+    const known = chain?.reigns.findLast((reign) => own.includes(reign.vkey))
+    // a key of this machine stands for those that it retired: a log from before a rotation does not know its successor
+    if (chain !== undefined && (chain.indexOf(vkey.text) !== -1 || (known !== undefined && own.includes(vkey.text)))) {
       this.#trusted = chain
+      if (known === undefined || chain.indexOf(own[0]!) !== -1) return
+      if (known.vkey === chain.newest.vkey) this.#retired = true
+      else {
+        this.#keysPart = true
+        this.#bad('not_truncated', 'forked', keysForkOf(chain.newest.vkey).message, chain.newest.from)
+      }
       return
     }
     if (chain !== undefined) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
@@ -176,8 +189,8 @@ class Run {
 
   /** Step 2, its end: a log that is behind what this machine saw. A copy may be. */
   #checkBehind(): void {
-    if (this.#ahead === undefined || this.#evidence.copy !== undefined) return
-    const { code, message } = setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
+    if ((this.#ahead === undefined && !this.#retired) || this.#strayed.length > 0 || this.#keysPart || this.#evidence.copy !== undefined) return
+    const { code, message } = this.#ahead === undefined ? retiredOf(this.#total, this.#evidence.restored) : setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
     this.#bad('not_truncated', code, message, this.#total)
   }
 
@@ -186,14 +199,21 @@ class Run {
     return this.#trusted.open(note, cosigners)
   }
 
-  /** A checkpoint of a larger log may be under a key that the entries here do not reach; the trusted one still says whose it is. */
+  /** A checkpoint of a larger log, or of another history, may be under a key that the entries here do not reach; the trusted one, or one of this machine, still says whose it is. */
   #openSeen(note: string, size: number, cosigners?: Parameters<KeyChain['open']>[1]): Checkpoint {
     try {
       return this.#open(note, cosigners)
     } catch (error) {
-      const pinned = size > this.#total ? chainOf(this.#evidence.origin, this.#evidence.vkey.text) : undefined
-      if (pinned === undefined) throw error
-      return pinned.open(note, cosigners)
+      const { origin, vkey, own = [] } = this.#evidence
+      for (const text of new Set([vkey.text, ...own])) {
+        const pinned = size > this.#total || this.#trusted?.indexOf(text) === -1 ? chainOf(origin, text) : undefined
+        try {
+          if (pinned !== undefined) return pinned.open(note, cosigners)
+        } catch {
+          // another of them
+        }
+      }
+      throw error
     }
   }
 
@@ -566,6 +586,7 @@ class Run {
     if (!pinned) return this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself')
     const what = given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`
     const chain = this.#trusted
+    if (this.#retired && chain!.indexOf(text) === -1) return this.#say('pinned', 'asserted', `it is signed with the key ${idOf(chain!.newest.vkey)}, which this machine has retired: it is from before the rotation, or somebody else had the key; compare with the log (verify --against)`)
     const since = chain === undefined ? 0 : chain.reigns.length - 1 - chain.indexOf(text)
     if (chain === undefined || since === 0) return this.#say('pinned', 'proved', what)
     const led = `${what}, and ${since === 1 ? 'it handed over to the newest one' : `${since} rotations lead from it to the newest one`} (${idOf(chain.newest.vkey)})`
@@ -577,6 +598,7 @@ class Run {
   #notTruncated(): PropertyVerdict {
     const { copy, restored } = this.#evidence
     if (this.#ahead !== undefined) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} has ${plural(this.#total, 'entry')}, and this machine ${this.#ahead.what} ${this.#ahead.size.toLocaleString('en-US')} of the log`)
+    if (this.#retired) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} is from before a rotation to a key that this machine has`)
     if (this.#remembering === undefined) return this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
     const { what, size } = this.#remembering
     const since = restored === undefined || copy !== undefined || (restored.signed ?? 0) >= restored.size ? '' : `; it was restored from ${restored.from === 'archive' ? 'an archive' : 'a backup'} of ${plural(restored.size, 'entry')} at ${restored.at}: what was recorded elsewhere after that is not known here`

@@ -26,7 +26,7 @@ Examples:
       const ctx = context()
       const { restoreTrail } = await import('../restored.ts')
       const [from, path] = [resolve(ctx.cwd, folder), trailPath(ctx)]
-      const done = await restoreTrail(from, path, { progress: progressLine(ctx, 'verifying'), ...(secrets === undefined ? {} : { secrets: resolve(ctx.cwd, secrets) }) })
+      const done = await restoreTrail(from, path, { ctx, progress: progressLine(ctx, 'verifying'), ...(secrets === undefined ? {} : { secrets: resolve(ctx.cwd, secrets) }) })
       ctx.screen.progress('')
       const { origin, size, from: kind, made_at, keys, signed, behind, opened, sealed } = done
       if (ctx.json) return ctx.screen.json({ trail: path, from: kind, origin, size, made_at: made_at ?? null, keys, opened: opened ?? null, sealed: sealed ?? null, signed: signed ?? null, can_append: keys !== 'none' && behind === null })
