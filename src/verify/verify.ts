@@ -574,8 +574,14 @@ class Run {
     }
   }
 
+  /** Nobody but this machine, which has a newer key, says that the one that signed was the log's. */
+  get #restsOnRetired(): boolean {
+    return this.#retired && this.#trusted?.indexOf(this.#evidence.vkey.text) === -1
+  }
+
   /** Which entries rest on a key that was reported stolen, and on nothing else. */
   get #doubt(): string {
+    if (this.#restsOnRetired) return '; but with a key that this machine has retired'
     const ranges = this.#trusted?.doubtful ?? []
     if (ranges.length === 0) return ''
     return `; ${ranges.slice(0, 3).map(({ from, to }) => (to === from + 1 ? `#${from}` : `#${from} to #${to - 1}`)).join(', ')}${ranges.length > 3 ? ', …' : ''} were signed with a key reported stolen`
@@ -586,7 +592,7 @@ class Run {
     if (!pinned) return this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself')
     const what = given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`
     const chain = this.#trusted
-    if (this.#retired && chain!.indexOf(text) === -1) return this.#say('pinned', 'asserted', `it is signed with the key ${idOf(chain!.newest.vkey)}, which this machine has retired: it is from before the rotation, or somebody else had the key; compare with the log (verify --against)`)
+    if (this.#restsOnRetired) return this.#say('pinned', 'asserted', `it is signed with the key ${idOf(chain!.newest.vkey)}, which this machine has retired: it is from before the rotation, or somebody else had the key; compare with the log (verify --against)`)
     const since = chain === undefined ? 0 : chain.reigns.length - 1 - chain.indexOf(text)
     if (chain === undefined || since === 0) return this.#say('pinned', 'proved', what)
     const led = `${what}, and ${since === 1 ? 'it handed over to the newest one' : `${since} rotations lead from it to the newest one`} (${idOf(chain.newest.vkey)})`
