@@ -15,6 +15,7 @@ import { ED25519, formatVerifierKey, verifierKey } from '../src/log/note.ts'
 import type { Signer } from '../src/log/signer.ts'
 import type { Store } from '../src/store/contract.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
+import { isSealed } from '../src/vault/key-text.ts'
 import { keyringFolder, openKept, openKeyring } from '../src/vault/keyring.ts'
 import { CHEAP } from './protect-kill.ts'
 import { appendRun, copyOf, forge, forget, openLog, originAt, place, sameOrigin, scratch, steppingClock, Telling, verifyAt, type Place } from './sample-log.ts'
@@ -280,8 +281,7 @@ describe('two copies of a log', () => {
     const { folder } = await backup(log)
     const other = fresh()
     await restoreBackup(folder, other.db, { home: other.home })
-    await grow(other)
-    await grow(other)
+    for (let runs = 0; runs < 3; runs++) await grow(other)
     await grow(log, {}, rotating)
     const rotated = await grow(log)
     const mine = copyOf(log, path())
@@ -322,6 +322,7 @@ describe('two copies of a log', () => {
     const thief = fresh()
     await restoreBackup(folder, thief.db, { home: thief.home })
     forge(thief, (entries) => entries.map((entry) => (entry.event_type === 'reasoning' ? { ...entry, timestamp: '2026-11-20T00:00:00.000Z' } : entry)))
+    for (const name of ['head', 'restored']) rmSync(join(keysOf(thief), name))
     await grow(thief)
     const archive = path()
     await counterfoil(thief, {}, 'archive', archive)
@@ -407,7 +408,7 @@ describe('keys under a passphrase', () => {
     })
     const before = texts(keysOf(log))
     rmSync(log.db)
-    const given = { ...(here === undefined ? {} : { COUNTERFOIL_PASSPHRASE: here }) }
+    const given: { [name: string]: string } = here === undefined ? {} : { COUNTERFOIL_PASSPHRASE: here }
     const other = then !== undefined
     if (other) {
       const { code, err } = await counterfoil(log, given, 'restore', folder, '--json')
@@ -419,12 +420,11 @@ describe('keys under a passphrase', () => {
     const after = texts(keysOf(log))
     expect(Object.keys(after).sort()).toEqual([...Object.keys(before), 'kek-1', 'restored'].sort())
     for (const name of Object.keys(before)) expect(after[name], name).toBe(before[name])
-    expect(after['kek-1']).toMatch(here === undefined ? /\+AQ?[A-P][^+]*\n$/ : /\+A[g-v][^+]*\n$/)
+    expect(isSealed(after['kek-1']!)).toBe(here !== undefined)
     const keyring = openKeyring(originAt(log), log.home, { passphrase: here })
     const copy = openKeyring(originAt(log), join(folder, 'keys'), { passphrase: then })
     expect(toBase64(keyring.kek(1))).toBe(toBase64(copy.kek(1)))
-    const store = await openSqliteStore(log.db, { readOnly: true })
-    await store.close()
+    await expect(open(log, here === undefined ? {} : { passphrase: here })).rejects.toMatchObject({ code: 'restored_backup' })
   })
 
   test('changed while a restore runs: nothing is added to them', async () => {

@@ -625,7 +625,7 @@ async function reopen(store: Store, head: Head, { home, passphrase, signer }: Ke
   const remembered = rememberedBy(keyring) // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head
-    if (!keyring.follow(now.checkpoint)) await checkNotBehind(view, now.checkpoint, remembered, keyring)
+    if (!keyring.follow(now.checkpoint) || standsBeside(await chainIn(view), now.size, keyring) !== undefined) await checkNotBehind(view, now.checkpoint, remembered, keyring)
     await checkNotRetired(view, keyring)
     await readTip(view, now, keyring)
     await checkNotBehind(view, now.checkpoint, remembered, keyring)
@@ -690,10 +690,11 @@ export async function checkNotBehind(view: StoreView, note: string, remembered: 
   throw new VerifyError(setback.code, `ledger: ${setback.message}`, setback.next, { first_bad_index: head.size })
 }
 
-/** What the keys alone say: the newest of this machine is none of the log's. */
+/** What the keys alone say: the log has one of this machine's, and not the newest. */
 function standsBeside(chain: KeyChain | undefined, size: number, keys: PublicKeys): Setback | undefined {
-  if (chain === undefined || chain.indexOf(keys.vkey) !== -1) return undefined
-  return keys.vkeys().includes(chain.newest.vkey) ? retiredOf(size, restoredBy(keys)) : keysForkOf(chain.newest.vkey)
+  const own = keys.vkeys()
+  if (chain === undefined || chain.indexOf(keys.vkey) !== -1 || !own.some((vkey) => chain.indexOf(vkey) !== -1)) return undefined
+  return own.includes(chain.newest.vkey) ? retiredOf(size, restoredBy(keys)) : keysForkOf(chain.newest.vkey)
 }
 
 /** The keys that the log's entries lead to; undefined where something is wrong with them, which shows elsewhere. */
