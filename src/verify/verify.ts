@@ -20,7 +20,7 @@ import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
 import { forkOf, keysForkOf, retiredOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
-import { idOf, KeyChain } from './key-chain.ts'
+import { idOf, KeyChain, type KeyReign } from './key-chain.ts'
 import { SessionCheck } from './session-check.ts'
 import type { StreamTrack } from './stream-track.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
@@ -81,8 +81,8 @@ class Run {
   readonly #rotatedRoots: number[] = []
   /** The log ends under a key that this machine has retired. */
   #retired = false
-  /** Its keys went another way than this machine's. */
-  #keysPart = false
+  /** The key with which its keys went another way than this machine's: which, and since where. */
+  #keysPart: KeyReign | undefined
   /** The most entries that this machine saw, where they are more than are here. */
   #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
@@ -151,10 +151,7 @@ class Run {
       this.#trusted = chain
       if (known === undefined || chain.indexOf(own[0]!) !== -1) return
       if (known.vkey === chain.newest.vkey) this.#retired = true
-      else {
-        this.#keysPart = true
-        this.#bad('not_truncated', 'forked', keysForkOf(chain.newest.vkey).message, chain.newest.from)
-      }
+      else this.#keysPart = chain.newest
       return
     }
     if (chain !== undefined) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
@@ -189,7 +186,7 @@ class Run {
 
   /** Step 2, its end: a log that is behind what this machine saw. A copy may be. */
   #checkBehind(): void {
-    if ((this.#ahead === undefined && !this.#retired) || this.#strayed.length > 0 || this.#keysPart || this.#evidence.copy !== undefined) return
+    if ((this.#ahead === undefined && !this.#retired) || this.#strayed.length > 0 || this.#keysPart !== undefined || this.#evidence.copy !== undefined) return
     const { code, message } = this.#ahead === undefined ? retiredOf(this.#total, this.#evidence.restored) : setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
     this.#bad('not_truncated', code, message, this.#total)
   }
@@ -435,6 +432,7 @@ class Run {
     this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
     // where the whole has another root than signed, so have its beginnings: it says nothing more
     if (checkpoint !== undefined && !this.#rootDiffers) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)
+    if (this.#keysPart !== undefined && this.#strayed.length === 0) this.#bad('not_truncated', 'forked', keysForkOf(this.#keysPart.vkey).message, this.#keysPart.from)
     // Entries that are not even those of their own checkpoint were changed. Those that are were signed, as were the ones remembered.
     const signed = checkpoint !== undefined && !this.#rootDiffers
     for (const { size, what } of this.#strayed) this.#bad('not_truncated', 'forked', signed ? forkOf(this.#total, size, what).message : `the first ${plural(size, 'entry')} are not those that this machine saw before under this key: history was rewritten`)
