@@ -26,10 +26,9 @@ import type { Keyring, NextKey } from '../vault/keyring.ts'
 import { contentKeyOf, indexKeyOf, newScope, SEALED, saltKeyOf, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import { sealSegment } from '../vault/segment.ts'
 import { sha256 } from '#crypto'
-import { retiredOf } from '../verify/rollback.ts'
 import { ledgerDraft } from './event.ts'
 import { LiveSession, type OpenScope } from './live-session.ts'
-import { restoredBy } from './restored.ts'
+import { followLog } from './restored.ts'
 
 /** A draft on its way in. `writer` is who handed it in; `stream` says which spool feeds the draft's stream. */
 export interface Handed { readonly draft: Draft; readonly writer: string; readonly stream?: { readonly spool: string; readonly owner: string } }
@@ -128,10 +127,7 @@ export class Appender {
     const head = await tx.head()
     if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log`, 'name another path, or begin one with openTrail')
     if (this.#tip !== undefined && this.#tip.head.checkpoint === head.checkpoint) return
-    if (!this.#keyring.follow(head.checkpoint)) { // another file was put in the place of this one
-      const { code, message, next } = retiredOf(head.size, restoredBy(this.#keyring))
-      throw new VerifyError(code, `ledger: ${message}`, next, { first_bad_index: head.size })
-    }
+    followLog(this.#keyring, head.checkpoint) // another file may have been put in the place of this one
     this.#tip = await readTip(tx, head, this.#keyring, this.#tip)
     for (const id of this.#sessions.keys()) this.#stale.add(id)
   }

@@ -36,7 +36,7 @@ export interface BackupOptions {
 }
 
 /** `bytes` is of all files together. */
-export interface BackedUp { readonly origin: string; readonly size: number; readonly checkpoint: string; readonly keys: boolean; readonly files: number; readonly bytes: number }
+export interface BackedUp extends Held { readonly origin: string; readonly size: number; readonly checkpoint: string; readonly keys: boolean; readonly files: number; readonly bytes: number }
 
 /**
  * Writes a backup of the log in `store` into `folder`, which must be empty or not there yet. Other processes go on appending; the copy is the log
@@ -61,7 +61,7 @@ export async function backUp(store: Store, keyring: Keyring | KeptKeys | undefin
     rmSync(join(folder, INCOMPLETE))
     syncFolder(folder)
     syncFolder(dirname(resolve(folder)))
-    return { origin, size, checkpoint, keys, files: files.length + 1, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) }
+    return { origin, size, checkpoint, keys, ...held, files: files.length + 1, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) }
   } catch (error) {
     clear(folder)
     if (made) rmSync(folder, { recursive: true, force: true })

@@ -10,6 +10,7 @@ import type { Store } from '../store/contract.ts'
 import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import { submitCheckpoint, withCosignatures } from '../witness/client.ts'
 import { openOwn, storeTiles } from './ledger.ts'
+import { followLog } from './restored.ts'
 
 /** What one witness did. `alarm`: it saw another history of this log. */
 export interface WitnessReport {
@@ -58,7 +59,7 @@ export function cosignedAt(keyring: KeptKeys): { readonly size: number; readonly
 /** Collects cosignatures under `policy`. MisuseError `policy_log` when the policy is not for this log; what single witnesses do is in the report. */
 export async function cosign(store: Store, keyring: Keyring, policy: Policy, timeoutMs: number): Promise<CosignReport> {
   const note = await newestNote(store)
-  keyring.follow(note) // a rotation that was stopped on its way
+  followLog(keyring, note) // a rotation that was stopped on its way
   checkAskable(policy, keyring)
   const results = await Promise.all(policy.witnesses.map((witness) => ask(store, keyring, witness, note, timeoutMs)))
   const signatures = results.flatMap(({ signatures }) => signatures)

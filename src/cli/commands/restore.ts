@@ -17,7 +17,9 @@ The trail is made at --trail, where nothing may be yet; the keys go to the state
 folder unless this machine has them. Nothing is there before everything was
 verified; a run that was stopped is simply made again. Erasures made after the
 backup are undone by it: make them again. From an archive without --secrets the log
-comes back with its content sealed: proved, and not to be read.
+comes back with its content sealed: proved, and not to be read. For keys under a
+passphrase it asks, or takes $COUNTERFOIL_PASSPHRASE, and for those in the backup,
+if theirs is another, $COUNTERFOIL_BACKUP_PASSPHRASE.
 
 Examples:
   $ counterfoil restore /mnt/backup/2026-11-21 --trail ./agent_audit.db
