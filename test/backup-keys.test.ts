@@ -334,7 +334,7 @@ describe('two copies of a log', () => {
     await grow(thief, {}, rotating)
     const gone = path()
     await counterfoil(thief, {}, 'archive', gone)
-    expect(JSON.parse((await counterfoil(log, {}, 'verify', gone, '--json')).out)).toMatchObject({ whole: false, problems: [{ code: 'forked' }] })
+    expect(JSON.parse((await counterfoil(log, {}, 'verify', gone, '--json')).out)).toMatchObject({ whole: false, problems: [{ code: 'forked' }], properties: { unchanged: { status: 'asserted' }, pinned: { status: 'asserted' } } })
   })
 })
 

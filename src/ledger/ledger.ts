@@ -30,7 +30,7 @@ import { createKeyring, ephemeralKeyring, openKeyring, type KeptKeys, type Keyri
 import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { KeyChain } from '../verify/key-chain.ts'
-import { forkOf, keysForkOf, lateKeysOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
+import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
 import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
 import { rememberedBy } from './evidence.ts'
@@ -648,8 +648,7 @@ export async function checkNotRetired(view: StoreView, keyring: Pick<KeptKeys, '
     throw error
   }
   if (newest === keyring.vkey || held(newest)) return
-  const { code, message, next } = lateKeysOf(newest, keyring.folder, keyring.vkey)
-  throw new StoreError(code, `ledger: ${message}`, next)
+  throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, nextOf('key_retired')!)
 }
 
 /** The ledger's own session, that of entry 0; another one, without an agent too, where the log was restored without the secret of that one's content. */
@@ -687,7 +686,7 @@ export async function checkNotBehind(view: StoreView, note: string, remembered: 
   const beside = standsBeside(chain, head.size, keys)
   const setback = last === undefined || last.size <= head.size || beside?.code === 'forked' ? beside : setbackOf(head.size, last.size, last.what, restoredBy(keys))
   if (setback === undefined) return
-  throw new VerifyError(setback.code, `ledger: ${setback.message}`, setback.next, { first_bad_index: head.size })
+  throw new VerifyError(setback.code, `ledger: ${setback.message}`, setback.next, setback.code === 'forked' ? {} : { first_bad_index: head.size })
 }
 
 /** What the keys alone say: the log has one of this machine's, and not the newest. */

@@ -52,11 +52,6 @@ export function keysForkOf(vkey: string): Setback {
   return { code: 'forked', message: `two copies of this log went different ways: its keys lead to ${idOf(vkey)}, and on this machine another came after the same one`, next: NEXT.forked }
 }
 
-/** The log is signed with `newest`, and the keys in `folder` end with `vkey`, which came before. */
-export function lateKeysOf(newest: string, folder: string, vkey: string): Setback {
-  return { code: 'key_retired', message: `the log is signed by ${newest}, and the newest key in ${folder} is ${vkey}`, next: NEXT.key_retired }
-}
-
 /** The first `seen` of the `size` entries here are not those that this machine signed, proved or restored. */
 export function forkOf(size: number, seen: number, what: string): Setback {
   return {
