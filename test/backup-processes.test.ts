@@ -120,7 +120,7 @@ test('a restore that is killed leaves no trail or the whole one; the next run en
     await appendRun(ledger, new Telling(), { user: 'after', order: '1' })
     await ledger.close()
     expect((await verifyAt(to)).problems, String(i)).toEqual([])
-    if (existsSync(`${to.db}.restoring`)) expect(readdirSync(`${to.db}.restoring`)).toEqual(['log.db'])
+    if (existsSync(`${to.db}.restoring`)) expect(readdirSync(`${to.db}.restoring`), 'no copy of the keys').not.toContain('keys')
   }
   expect(hits).toBeGreaterThan(1)
 })

@@ -86,7 +86,7 @@ describe('an archive with the secrets of a later moment', () => {
     expect([verdict.problems, verdict.checkpoint, verdict.properties.payloads.status]).toEqual([[], (await verifyAt(log)).checkpoint, 'proved'])
     expect(JSON.stringify(await read(to))).toBe(JSON.stringify(await read(log)))
     const ledger = await openLog(to)
-    expect((await ledger.erasable({ user_id: 'early-1' })).sessions).toHaveLength(5)
+    expect((await ledger.erasable({ user_id: 'early-1' })).rows).toHaveLength(5)
     await appendRun(ledger, new Telling(), { user: 'after', order: '1' })
     await ledger.renewKek()
     await ledger.close()

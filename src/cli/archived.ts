@@ -6,12 +6,12 @@ import { listPath, MAX_BYTES, parseList, segmentPath, type ListedSegment } from 
 import { MisuseError, messageOf } from '../base/errors.ts'
 import { rememberedBy } from '../ledger/evidence.ts'
 import type { ArchivedLog } from '../ledger/restore-archive.ts'
-import { localKeyring } from '../ledger/restore.ts'
+import { localKept } from '../ledger/restore.ts'
 import { ed25519Verifier } from '../log/note.ts'
 import type { Policy } from '../log/policy.ts'
 import { TILE_WIDTH } from '../log/tile.ts'
 import { stateHome } from '../vault/paths.ts'
-import type { Keyring } from '../vault/keyring.ts'
+import type { KeptKeys } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { Verdict } from '../verify/verdict.ts'
 import { verifyLog } from '../verify/verify.ts'
@@ -20,21 +20,21 @@ import { verifyLog } from '../verify/verify.ts'
 export async function verifyArchive(folder: string, { key, policy, progress }: { key?: string; policy?: Policy; progress: (done: number, total: number) => void }): Promise<Verdict> {
   const vkey = key?.trim()
   if (vkey !== undefined) checkKey(vkey)
-  const { evidence, keyring } = await remembering(folder, vkey)
+  const { evidence, kept } = await remembering(folder, vkey)
   const verdict = await verifyLog(evidence, { progress, ...(policy === undefined ? {} : { policy }) })
-  if (verdict.whole && verdict.properties.not_truncated.status === 'proved') keyring?.writeProved(verdict.checkpoint)
+  if (verdict.whole && verdict.properties.not_truncated.status === 'proved') kept?.writeProved(verdict.checkpoint)
   return verdict
 }
 
 /** The archive as evidence, with what this machine remembers of its log and, where no key was given, under the key that it keeps for it. */
-export async function remembering(folder: string, vkey?: string): Promise<{ evidence: Evidence; keyring: Keyring | undefined }> {
+export async function remembering(folder: string, vkey?: string): Promise<{ evidence: Evidence; kept: KeptKeys | undefined }> {
   const files = archiveFolder(folder)
   const found = await archiveEvidence(files, vkey)
-  const keyring = localKeyring(found.origin, stateHome())
-  if (keyring === undefined) return { evidence: found, keyring }
-  const evidence = vkey === undefined ? await archiveEvidence(files, keyring.vkey) : found
-  const cosigned = keyring.readCosigned()
-  return { evidence: { ...evidence, vkey: { text: evidence.vkey.text, pinned: true, given: vkey !== undefined }, remembered: rememberedBy(keyring), copy: 'archive', ...(cosigned === undefined ? {} : { cosigned }) }, keyring }
+  const kept = localKept(found.origin, stateHome())
+  if (kept === undefined) return { evidence: found, kept }
+  const evidence = vkey === undefined ? await archiveEvidence(files, kept.vkey) : found
+  const cosigned = kept.readCosigned()
+  return { evidence: { ...evidence, vkey: { text: evidence.vkey.text, pinned: true, given: vkey !== undefined }, own: kept.vkeys(), remembered: rememberedBy(kept), copy: 'archive', ...(cosigned === undefined ? {} : { cosigned }) }, kept }
 }
 
 /** The archive in `folder` to restore from. */

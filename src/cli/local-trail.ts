@@ -44,9 +44,10 @@ export async function openLocalTrail(path: string, mode: OpenMode, home: string 
     return await openWith(path, mode, home, secrets)
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'passphrase_needed' || secrets.ask === undefined) throw error
-    const passphrase = await secrets.ask()
-    if (passphrase === undefined) throw error
-    return openWith(path, mode, home, { ...secrets, passphrase })
+    const { ask, ...given } = secrets
+    const passphrase = await ask()
+    if (passphrase === undefined && mode !== 'read') throw error
+    return openWith(path, mode, home, passphrase === undefined ? given : { ...given, passphrase })
   }
 }
 
@@ -142,10 +143,10 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
       await writing().protectKeys(passphrase)
       return keyReport(store, writing().keyring)
     },
-    status: () => statusOf(path, store, keyring, home),
+    status: () => statusOf(path, store, kept, home),
     async backup(folder, options) {
-      const done = await backUp(store, keyring, folder, options)
-      const { spools } = await statusOf(path, store, keyring, home)
+      const done = await backUp(store, keyring ?? kept, folder, options)
+      const { spools } = await statusOf(path, store, kept, home)
       return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + waiting, 0) }
     },
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
@@ -304,7 +305,7 @@ function remains(keyring: Keyring): string {
   return `copies of the database made before can still be read with this machine's keys until ${new Date(made + KEK_LIFE_MS).toISOString().slice(0, 10)}; counterfoil keys renew ends that now`
 }
 
-async function statusOf(path: string, store: Store, keyring: Keyring | undefined, home: string): Promise<TrailStatus> {
+async function statusOf(path: string, store: Store, keyring: KeptKeys | undefined, home: string): Promise<TrailStatus> {
   const [head, rows] = await store.read(async (view) => [await view.head(), await view.spools()] as const)
   const offsets = new Map(rows.map(({ spool, offset }) => [spool, offset]))
   const key = spoolKeyIn(home)

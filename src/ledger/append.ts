@@ -28,6 +28,7 @@ import { sealSegment } from '../vault/segment.ts'
 import { sha256 } from '#crypto'
 import { ledgerDraft } from './event.ts'
 import { LiveSession, type OpenScope } from './live-session.ts'
+import { followLog } from './restored.ts'
 
 /** A draft on its way in. `writer` is who handed it in; `stream` says which spool feeds the draft's stream. */
 export interface Handed { readonly draft: Draft; readonly writer: string; readonly stream?: { readonly spool: string; readonly owner: string } }
@@ -126,7 +127,7 @@ export class Appender {
     const head = await tx.head()
     if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log`, 'name another path, or begin one with openTrail')
     if (this.#tip !== undefined && this.#tip.head.checkpoint === head.checkpoint) return
-    this.#keyring.follow(head.checkpoint)
+    followLog(this.#keyring, head.checkpoint) // another file may have been put in the place of this one
     this.#tip = await readTip(tx, head, this.#keyring, this.#tip)
     for (const id of this.#sessions.keys()) this.#stale.add(id)
   }
@@ -151,7 +152,7 @@ export class Appender {
 }
 
 /** The tip of the stored log, checked: the checkpoint is signed by our key and its root is the root of what is stored. */
-export async function readTip(view: StoreView, head: Head, keyring: Keyring, before?: Tip): Promise<Tip> {
+export async function readTip(view: StoreView, head: Head, keyring: Pick<Keyring, 'origin' | 'vkey'>, before?: Tip): Promise<Tip> {
   const checkpoint = openCheckpoint(head.checkpoint, [ed25519Verifier(keyring.vkey)], { origin: keyring.origin })
   if (checkpoint.size !== head.size) throw bad('head_mismatch', `the head row says size ${head.size}, its checkpoint ${checkpoint.size}`)
   const edge = before !== undefined && before.head.size <= head.size ? before.edge.clone() : await restoreEdge(view, head.size)

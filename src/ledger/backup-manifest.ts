@@ -24,11 +24,11 @@ const HASH = /^[0-9a-f]{64}$/
 
 export interface BackupFile { readonly path: string; readonly bytes: number; readonly sha256: string }
 
-/** `keys`: whether the log's keys are in it; `sealed`: of which scopes the log lacks the secrets (`verify/rollback.ts`). Files ascend by path. */
-export interface Manifest { readonly made_at: string; readonly origin: string; readonly size: number; readonly keys: boolean; readonly sealed?: readonly [number, number]; readonly files: readonly BackupFile[] }
+/** `keys`: whether the log's keys are in it; `elsewhere`: all but the one that signs, which somebody else keeps; `sealed`: of which scopes the log lacks the secrets (`verify/rollback.ts`). Files ascend by path. */
+export interface Manifest { readonly made_at: string; readonly origin: string; readonly size: number; readonly keys: boolean; readonly elsewhere?: true; readonly sealed?: readonly [number, number]; readonly files: readonly BackupFile[] }
 
-export function formatManifest({ made_at, origin, size, keys, sealed, files }: Manifest): string {
-  const body = { format: BACKUP_FORMAT, made_at, origin, size, keys, ...(sealed === undefined ? {} : { sealed }), files: files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })) }
+export function formatManifest({ made_at, origin, size, keys, elsewhere, sealed, files }: Manifest): string {
+  const body = { format: BACKUP_FORMAT, made_at, origin, size, keys, ...(elsewhere === undefined ? {} : { elsewhere }), ...(sealed === undefined ? {} : { sealed }), files: files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })) }
   const check = createHash('sha256').update(JSON.stringify(body)).digest('hex')
   return `${JSON.stringify({ ...body, check }, undefined, 2)}\n`
 }
@@ -42,12 +42,13 @@ export function parseManifest(text: string): Manifest {
     throw bad(`expected JSON: ${(cause as Error).message}`)
   }
   if (typeof value !== 'object' || value === null) throw bad('expected an object')
-  const { format, made_at, origin, size, keys, sealed, files } = value as { [name: string]: unknown }
+  const { format, made_at, origin, size, keys, elsewhere, sealed, files } = value as { [name: string]: unknown }
   if (typeof format === 'string' && format !== BACKUP_FORMAT && format.startsWith('counterfoil/backup/')) throw new StoreError('newer_format', `backup: expected the format ${BACKUP_FORMAT}, got ${format}`, 'restore it with a newer counterfoil')
   if (format !== BACKUP_FORMAT || typeof made_at !== 'string' || !isTime(made_at) || typeof origin !== 'string' || !isOrigin(origin)) throw bad('expected format, made_at and origin')
   if (!Number.isSafeInteger(size) || (size as number) < 1 || typeof keys !== 'boolean' || !Array.isArray(files) || files.length > MAX_FILES) throw bad(`expected size, keys, and at most ${MAX_FILES} files`)
+  if (elsewhere !== undefined && (elsewhere !== true || !keys)) throw bad('expected elsewhere to be true, and keys')
   if (sealed !== undefined && !isRange(sealed)) throw bad('expected sealed to be two indexes')
-  const manifest: Manifest = { made_at, origin, size: size as number, keys, ...(sealed === undefined ? {} : { sealed }), files: files.map(parseFile) }
+  const manifest: Manifest = { made_at, origin, size: size as number, keys, ...(elsewhere === undefined ? {} : { elsewhere: true as const }), ...(sealed === undefined ? {} : { sealed }), files: files.map(parseFile) }
   for (const [i, { path }] of manifest.files.entries()) if (i > 0 && manifest.files[i - 1]!.path >= path) throw bad('expected files that ascend by path')
   for (const path of [README, CHECKPOINT, DATABASE]) if (!manifest.files.some((file) => file.path === path)) throw bad(`expected the file ${path}`)
   if (keys !== manifest.files.some(({ path }) => path.startsWith(`${KEYS}/`))) throw bad(keys ? 'expected key files' : 'expected no key files')

@@ -2,7 +2,8 @@
 
 import { DATABASE, KEYS, MANIFEST, type Manifest } from './backup-manifest.ts'
 
-export function backupReadme({ origin, size, made_at, keys }: Omit<Manifest, 'files'>): string {
+/** `protected`: the keys are under a passphrase. */
+export function backupReadme({ origin, size, made_at, keys, elsewhere, protected: sealed }: Omit<Manifest, 'files' | 'elsewhere'> & { readonly elsewhere: boolean; readonly protected: boolean }): string {
   return `This folder is a backup of an audit log
 =======================================
 
@@ -17,9 +18,9 @@ What is in it
 
   ${DATABASE}          the log and its encrypted content, one SQLite database
   checkpoint      a signed statement of how many entries the log has, and of their hash
-${keys ? `  ${KEYS}/           the keys that open the content and sign the log\n` : ''}  ${MANIFEST}   every file with its SHA-256
+${keys ? `  ${KEYS}/           the keys that open the content${elsewhere ? '; the one that signs is not here' : ' and sign the log'}${sealed ? ',\n                  under a passphrase' : ''}\n` : ''}  ${MANIFEST}   every file with its SHA-256
 
-${keys ? WITH_KEYS : WITHOUT_KEYS}
+${keys ? [withKeys(elsewhere, sealed), ...(elsewhere ? [ELSEWHERE] : []), ...(sealed ? [PROTECTED] : [])].join('\n\n') : WITHOUT_KEYS}
 
 Erasure
 
@@ -45,9 +46,19 @@ How to check it, and how to restore it
 `
 }
 
-const WITH_KEYS = `Whoever holds this folder can read everything in it, and can sign as this log:
+function withKeys(elsewhere: boolean, sealed: boolean): string {
+  return `Whoever holds this folder${sealed ? ' and the passphrase' : ''} can read everything in it${elsewhere ? '' : ', and can sign as this log'}:
 keep it as you keep passwords, encrypted, apart from other copies, and give it to
 nobody who may not see all of it.`
+}
+
+const ELSEWHERE = `The key that signs is not in it: it is kept elsewhere, and a module asks for its
+signatures. Restored, the log can be read and verified at once; to go on with it,
+name the module: COUNTERFOIL_SIGNER=MODULE.`
+
+const PROTECTED = `The keys are under the passphrase that they had when the backup was made. Verifying
+needs none, but then content is not opened; restoring asks for it, or takes
+COUNTERFOIL_PASSPHRASE. Without it nobody can open the content again.`
 
 const WITHOUT_KEYS = `The keys are not in it (it was made with --no-keys). Without them its content
 cannot be opened, and nothing can be added to the log. What can be read: who

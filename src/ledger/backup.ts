@@ -1,6 +1,6 @@
 // A backup: a folder with a log's database, its keys and its checkpoint, which belong together, taken while other processes write.
 //
-//   INCOMPLETE → log.db, by SQLite itself → keys, read after it and taken again when a KEK was renewed in between → checkpoint → README.txt
+//   INCOMPLETE → log.db, by SQLite itself → keys, read after it and both taken again when a key was renewed or rotated in between → checkpoint → README.txt
 //   → manifest.json → INCOMPLETE goes
 //
 // So a folder that a crash left has no manifest, and says by a file's name that it is not whole. What processes accepted and did not put into
@@ -9,23 +9,24 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { formatTime, type Clock } from '../base/clock.ts'
-import { MisuseError, StoreError } from '../base/errors.ts'
-import { openCheckpoint, parseTreeHead } from '../log/checkpoint.ts'
-import { ed25519Verifier, parseNote } from '../log/note.ts'
+import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { parseTreeHead } from '../log/checkpoint.ts'
+import { parseNote } from '../log/note.ts'
 import type { Store, StoreView } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { createDiskFolder } from '../vault/key-folder.ts'
-import { keyringFolder, openKeyring, type Keyring } from '../vault/keyring.ts'
+import { keyringFolder, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret } from '../vault/scope.ts'
 import { readTip } from './append.ts'
 import { filesUnder, hashFile, keepPrivate, publishFile, syncFolder, writeFile } from './backup-folder.ts'
 import { CHECKPOINT, DATABASE, formatManifest, INCOMPLETE, KEYS, MANIFEST, README } from './backup-manifest.ts'
 import { backupReadme } from './backup-readme.ts'
-import { vkeyInLog } from './evidence.ts'
+import { keyChainOf } from './keys.ts'
+import { checkNotRetired } from './ledger.ts'
 import { restoredBy } from './restored.ts'
 import { checkStanding } from './standing.ts'
 
-/** A renewal takes seconds and happens every 30 days: it does not come twice in a row. */
+/** A renewal takes seconds and happens every 30 days, a rotation less often: neither comes twice in a row. */
 const TRIES = 5
 
 export interface BackupOptions {
@@ -35,31 +36,32 @@ export interface BackupOptions {
 }
 
 /** `bytes` is of all files together. */
-export interface BackedUp { readonly origin: string; readonly size: number; readonly checkpoint: string; readonly keys: boolean; readonly files: number; readonly bytes: number }
+export interface BackedUp extends Held { readonly origin: string; readonly size: number; readonly checkpoint: string; readonly keys: boolean; readonly files: number; readonly bytes: number }
 
 /**
  * Writes a backup of the log in `store` into `folder`, which must be empty or not there yet. Other processes go on appending; the copy is the log
- * at one moment of it. StoreError `keys_missing` where keys are wanted and are not here; VerifyError where the log is behind what this
- * machine signed, or is not what its checkpoint says: a backup of that must not take the place of a good one.
+ * at one moment of it. `keyring` may be closed keys (`openKept`) for a copy without them. StoreError `keys_missing` where keys are wanted and are not
+ * here; VerifyError where the log is behind what this machine signed, or is not what its checkpoint says: a backup of that must not take the
+ * place of a good one.
  */
-export async function backUp(store: Store, keyring: Keyring | undefined, folder: string, { keys, clock = Date.now }: BackupOptions): Promise<BackedUp> {
+export async function backUp(store: Store, keyring: Keyring | KeptKeys | undefined, folder: string, { keys, clock = Date.now }: BackupOptions): Promise<BackedUp> {
+  if (keys && keyring !== undefined && !('texts' in keyring)) throw new StoreError('passphrase_needed', `backup: the keys in ${keyring.folder} are under a passphrase, and each secret is opened before it counts as copied`, 'set COUNTERFOIL_PASSPHRASE, or take a copy without them: --no-keys')
   if (keys && keyring === undefined) throw new StoreError('keys_missing', "backup: this log's keys are not on this machine, and without them the copy could not be read or continued", 'set COUNTERFOIL_HOME to where they are, or take a copy without them: --no-keys')
-  if (keyring !== undefined) await checkStanding(store, keyring)
   const made = claimFolder(folder)
   try {
-    const { origin, size, checkpoint } = await copyTogether(store, keyring, folder, keys)
+    const { origin, size, checkpoint, ...held } = await copyTogether(store, keyring, folder, keys)
     const made_at = formatTime(clock())
     writeFile(join(folder, CHECKPOINT), checkpoint)
-    writeFile(join(folder, README), backupReadme({ origin, size, made_at, keys }))
+    writeFile(join(folder, README), backupReadme({ origin, size, made_at, keys, ...held }))
     const files = filesUnder(folder).filter((path) => path !== INCOMPLETE).map((path) => hashFile(folder, path))
     syncFolder(folder)
     const sealed = keyring === undefined ? undefined : restoredBy(keyring)?.sealed
-    publishFile(join(folder, MANIFEST), formatManifest({ made_at, origin, size, keys, ...(sealed === undefined ? {} : { sealed }), files }))
+    publishFile(join(folder, MANIFEST), formatManifest({ made_at, origin, size, keys, ...(held.elsewhere ? { elsewhere: true } : {}), ...(sealed === undefined ? {} : { sealed }), files }))
     syncFolder(folder)
     rmSync(join(folder, INCOMPLETE))
     syncFolder(folder)
     syncFolder(dirname(resolve(folder)))
-    return { origin, size, checkpoint, keys, files: files.length + 1, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) }
+    return { origin, size, checkpoint, keys, ...held, files: files.length + 1, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) }
   } catch (error) {
     clear(folder)
     if (made) rmSync(folder, { recursive: true, force: true })
@@ -94,20 +96,29 @@ function clear(folder: string): void {
 }
 
 interface Copied { readonly origin: string; readonly size: number; readonly checkpoint: string }
+/** What the keys in it can do: `elsewhere` if another has the one that signs, `protected` if they are under a passphrase. */
+interface Held { readonly elsewhere: boolean; readonly protected: boolean }
+const NONE: Held = { elsewhere: false, protected: false }
 
-/** The database and the keys that open it. A renewal destroys the KEK that the database was copied under: then both are taken again. */
-async function copyTogether(store: Store, keyring: Keyring | undefined, folder: string, keys: boolean): Promise<Copied> {
+/** What two copies that were taken one after the other may show and two others would not. */
+const TORN: ReadonlySet<string> = new Set(['kek_missing', 'key_malformed', 'keys_missing', 'key_retired', 'keys_newer'])
+
+/**
+ * The database and the keys that open it and sign on from its checkpoint. A renewal destroys the KEK that the database was copied under, a rotation the
+ * signing key: then both are taken again.
+ */
+async function copyTogether(store: Store, keyring: Keyring | KeptKeys | undefined, folder: string, keys: boolean): Promise<Copied & Held> {
   for (let tries = 1; ; tries++) {
+    if (keyring !== undefined) await checkStanding(store, keyring)
     await store.copyTo(join(folder, DATABASE))
     keepPrivate(join(folder, DATABASE))
     try {
       return await inCopy(folder, async (view) => {
         const copied = await checkSigned(view, keyring)
-        if (keys) await copyKeys(view, keyring!, folder, copied)
-        return copied
+        return { ...copied, ...(keys ? await copyKeys(view, keyring as Keyring, folder, copied) : NONE) }
       })
     } catch (error) {
-      if (tries === TRIES || !(error instanceof StoreError) || (error.code !== 'kek_missing' && error.code !== 'key_malformed')) throw error
+      if (tries === TRIES || !(error instanceof StoreError) || !TORN.has(error.code)) throw error
       rmSync(join(folder, DATABASE))
       rmSync(join(folder, KEYS), { recursive: true, force: true })
     }
@@ -123,18 +134,19 @@ async function inCopy<T>(folder: string, work: (view: StoreView) => Promise<T>):
   }
 }
 
-/** The copy's checkpoint, which its key signed, and whose root is that of what was copied. */
-async function checkSigned(view: StoreView, keyring: Keyring | undefined): Promise<Copied> {
+/** The copy's checkpoint, which the newest of its keys signed, and whose root is that of what was copied. */
+async function checkSigned(view: StoreView, keyring: Keyring | KeptKeys | undefined): Promise<Copied> {
   const head = await view.head()
   if (head === undefined) throw new StoreError('no_log', 'backup: the database holds no log', 'name another file')
   const { checkpoint, size } = head
   const { origin } = parseTreeHead(parseNote(checkpoint).text)
-  if (keyring === undefined) openCheckpoint(checkpoint, [ed25519Verifier(await vkeyInLog(view))], { origin })
-  else await readTip(view, head, keyring)
+  const chain = await keyChainOf(view)
+  if (keyring !== undefined && !keyring.vkeys().some((vkey) => chain.indexOf(vkey) !== -1)) throw new VerifyError('log_start', `backup: the log's entries do not lead to its key ${keyring.vkey}`, 'run counterfoil verify', { first_bad_index: 0 })
+  await readTip(view, head, { origin: keyring?.origin ?? origin, vkey: chain.newest.vkey })
   return { origin, size, checkpoint }
 }
 
-async function copyKeys(view: StoreView, keyring: Keyring, folder: string, { origin, size }: Copied): Promise<void> {
+async function copyKeys(view: StoreView, keyring: Keyring, folder: string, { origin, size, checkpoint }: Copied): Promise<Held> {
   const texts = keyring.texts()
   const used = await generationsIn(view)
   const newest = Math.max(0, ...[...texts.keys()].map(generationOf))
@@ -145,8 +157,12 @@ async function copyKeys(view: StoreView, keyring: Keyring, folder: string, { ori
   const cosigned = texts.get('cosigned')
   if (cosigned !== undefined && parseTreeHead(parseNote(cosigned).text).size > size) texts.delete('cosigned') // of a newer log than the copy
   const home = join(folder, KEYS)
-  createDiskFolder(keyringFolder(origin, home), texts)
-  await checkSecrets(view, openKeyring(origin, home))
+  const copy = keyring.copied(createDiskFolder(keyringFolder(origin, home), texts))
+  // what a rotation left to do is done in the copy: no retired secret lives on in it
+  if (!copy.follow(checkpoint)) throw new StoreError('keys_newer', `backup: the keys in ${keyring.folder} were rotated after the log of ${size} entries was copied`, 'run it again')
+  await checkNotRetired(view, copy)
+  await checkSecrets(view, copy)
+  return { elsewhere: copy.isElsewhere, protected: copy.isProtected }
 }
 
 /** The KEK generations that secrets in `view` say they are wrapped under. */

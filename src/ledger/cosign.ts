@@ -7,9 +7,10 @@ import { ed25519Verifier, parseNote, type NoteSignature } from '../log/note.ts'
 import { evaluatePolicy, openUnderPolicy, type Policy, type PolicyResult, type PolicyWitness } from '../log/policy.ts'
 import { tileHashReader } from '../log/reader.ts'
 import type { Store } from '../store/contract.ts'
-import type { Keyring } from '../vault/keyring.ts'
+import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import { submitCheckpoint, withCosignatures } from '../witness/client.ts'
 import { openOwn, storeTiles } from './ledger.ts'
+import { followLog } from './restored.ts'
 
 /** What one witness did. `alarm`: it saw another history of this log. */
 export interface WitnessReport {
@@ -43,7 +44,7 @@ export function witnessedNote(keyring: Keyring, policy: Policy): { readonly note
 }
 
 /** The size of the kept checkpoint and its newest cosignature's time, whoever made that: only a policy says whose count. Undefined when there is none of this log. */
-export function cosignedAt(keyring: Keyring): { readonly size: number; readonly at: string } | undefined {
+export function cosignedAt(keyring: KeptKeys): { readonly size: number; readonly at: string } | undefined {
   const note = keyring.readCosigned()
   if (note === undefined) return undefined
   try {
@@ -58,7 +59,7 @@ export function cosignedAt(keyring: Keyring): { readonly size: number; readonly 
 /** Collects cosignatures under `policy`. MisuseError `policy_log` when the policy is not for this log; what single witnesses do is in the report. */
 export async function cosign(store: Store, keyring: Keyring, policy: Policy, timeoutMs: number): Promise<CosignReport> {
   const note = await newestNote(store)
-  keyring.follow(note) // a rotation that was stopped on its way
+  followLog(keyring, note) // a rotation that was stopped on its way
   checkAskable(policy, keyring)
   const results = await Promise.all(policy.witnesses.map((witness) => ask(store, keyring, witness, note, timeoutMs)))
   const signatures = results.flatMap(({ signatures }) => signatures)

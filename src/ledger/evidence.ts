@@ -31,15 +31,16 @@ export function rememberedBy(keyring: Pick<KeptKeys, 'folder' | 'readHead' | 're
  * it is (`pinned: false`), or from `vkey`: one that was given, or what this machine keeps where its secrets are under a passphrase. Payloads are not opened then.
  */
 export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, vkey?: string | { readonly kept: KeptKeys }, remembered: Evidence['remembered'] = rememberedBy(keyring)): Promise<Evidence> {
-  const head = await headOf(view)
   const kept = keyring ?? (typeof vkey === 'object' ? vkey.kept : undefined)
+  const own = kept?.vkeys() // as they were when the snapshot was: this process may rotate meanwhile
+  const head = await headOf(view)
   const given = kept === undefined && typeof vkey === 'string' ? vkey : undefined
   const origin = originOf(head.checkpoint, kept)
   const cosigned = kept?.readCosigned()
   const restored = kept === undefined ? undefined : restoredBy(kept)
-  const text = kept?.vkey ?? given ?? (await vkeyInLog(view))
+  const text = own?.[0] ?? given ?? (await vkeyInLog(view))
   return {
-    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
+    origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, ...(own === undefined ? {} : { own }), remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
     entries: async (from, to) => {
       await turn() // appends take their turn between pages
       return view.entries(from, to)

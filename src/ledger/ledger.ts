@@ -26,10 +26,11 @@ import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
 import { readSpool } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
-import { createKeyring, ephemeralKeyring, openKeyring, type Keyring } from '../vault/keyring.ts'
+import { createKeyring, ephemeralKeyring, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import type { Evidence } from '../verify/evidence.ts'
-import { forkOf, setbackOf } from '../verify/rollback.ts'
+import type { KeyChain } from '../verify/key-chain.ts'
+import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
 import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
 import { ledgerDraft } from './event.ts'
 import { rememberedBy } from './evidence.ts'
@@ -624,10 +625,10 @@ async function reopen(store: Store, head: Head, { home, passphrase, signer }: Ke
   const remembered = rememberedBy(keyring) // before the head it is compared with: another process may append in between
   const own = await store.read(async (view) => {
     const now = (await view.head()) ?? head
-    keyring.follow(now.checkpoint)
+    if (!keyring.follow(now.checkpoint) || standsBeside(await chainIn(view), now.size, keyring) !== undefined) await checkNotBehind(view, now.checkpoint, remembered, keyring)
     await checkNotRetired(view, keyring)
     await readTip(view, now, keyring)
-    await checkNotBehind(view, openOwn(keyring, now.checkpoint), remembered, keyring)
+    await checkNotBehind(view, now.checkpoint, remembered, keyring)
     const first = (await view.entries(0, 1))[0]
     if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
     return ownSession(view, parseEntry(first.entry).entry.session_id, clock)
@@ -635,8 +636,8 @@ async function reopen(store: Store, head: Head, { home, passphrase, signer }: Ke
   return { keyring, appender: new Appender(store, keyring, clock, own) }
 }
 
-/** Refuses keys that are older than the log: they lack the one that signs it now. */
-async function checkNotRetired(view: StoreView, keyring: Keyring): Promise<void> {
+/** Refuses keys that are older than the log: they lack the one that signs it now. `held`: which of those that lie beside the one in force count. */
+export async function checkNotRetired(view: StoreView, keyring: Pick<KeptKeys, 'vkey' | 'folder'>, held: (vkey: string) => boolean = () => false): Promise<void> {
   let newest: string
   try {
     const chain = await keyChainOf(view)
@@ -646,7 +647,8 @@ async function checkNotRetired(view: StoreView, keyring: Keyring): Promise<void>
     if (error instanceof VerifyError) return // as does what is wrong with its entries
     throw error
   }
-  if (newest !== keyring.vkey) throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, 'these keys are an older copy: restore the newest copy of the folder')
+  if (newest === keyring.vkey || held(newest)) return
+  throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, nextOf('key_retired')!)
 }
 
 /** The ledger's own session, that of entry 0; another one, without an agent too, where the log was restored without the secret of that one's content. */
@@ -657,11 +659,13 @@ async function ownSession(view: StoreView, first: string, clock: Clock): Promise
   return uuidv7(clock())
 }
 
-/** Refuses a store that is behind, or beside, what this machine remembers, and says which of the two it is. */
-export async function checkNotBehind(view: StoreView, head: Checkpoint, remembered: Evidence['remembered'], keyring: Keyring): Promise<void> {
+/** Refuses a store that is behind, or beside, what this machine remembers, and says which of the two it is. `note` is its newest checkpoint. */
+export async function checkNotBehind(view: StoreView, note: string, remembered: Evidence['remembered'], keys: PublicKeys): Promise<void> {
+  const chain = await chainIn(view)
+  const head = openOwn(keys, note, chain)
   const seen = remembered.flatMap(({ note, what }) => {
     try {
-      return [{ ...openOwn(keyring, note), what }]
+      return [{ ...openOwn(keys, note, chain), what }]
     } catch (error) {
       if (what === 'signed') throw error
       return [] // `verify` says so; an agent need not stop for it
@@ -679,14 +683,42 @@ export async function checkNotBehind(view: StoreView, head: Checkpoint, remember
     }
   }
   const last = seen[0]
-  if (last === undefined || last.size <= head.size) return
-  const { code, message, next } = setbackOf(head.size, last.size, last.what, restoredBy(keyring))
-  throw new VerifyError(code, `ledger: ${message}`, next, { first_bad_index: head.size })
+  const beside = standsBeside(chain, head.size, keys)
+  const setback = last === undefined || last.size <= head.size || beside?.code === 'forked' ? beside : setbackOf(head.size, last.size, last.what, restoredBy(keys))
+  if (setback === undefined) return
+  throw new VerifyError(setback.code, `ledger: ${setback.message}`, setback.next, setback.code === 'forked' ? {} : { first_bad_index: head.size })
 }
 
-/** A checkpoint note that this log's own key signed, or one of those before it. VerifyError when none did. */
-export function openOwn(keyring: Keyring, note: string): Checkpoint {
-  return openCheckpoint(note, keyring.verifiers(), { origin: keyring.origin })
+/** What the keys alone say: the log has one of this machine's, and not the newest. */
+function standsBeside(chain: KeyChain | undefined, size: number, keys: PublicKeys): Setback | undefined {
+  const own = keys.vkeys()
+  if (chain === undefined || chain.indexOf(keys.vkey) !== -1 || !own.some((vkey) => chain.indexOf(vkey) !== -1)) return undefined
+  return own.includes(chain.newest.vkey) ? retiredOf(size, restoredBy(keys)) : keysForkOf(chain.newest.vkey)
+}
+
+/** The keys that the log's entries lead to; undefined where something is wrong with them, which shows elsewhere. */
+async function chainIn(view: StoreView): Promise<KeyChain | undefined> {
+  try {
+    return await keyChainOf(view)
+  } catch (error) {
+    if (error instanceof VerifyError) return undefined
+    throw error
+  }
+}
+
+type PublicKeys = Pick<KeptKeys, 'origin' | 'folder' | 'vkey' | 'vkeys' | 'verifiers' | 'readRestored'>
+
+/**
+ * A checkpoint note that this log's own key signed, or one of those before it; with `chain` also one that they handed over to. VerifyError when none
+ * did.
+ */
+export function openOwn(keys: Pick<KeptKeys, 'origin' | 'vkeys' | 'verifiers'>, note: string, chain?: KeyChain): Checkpoint {
+  try {
+    return openCheckpoint(note, keys.verifiers(), { origin: keys.origin })
+  } catch (error) {
+    if (chain === undefined || chain.origin !== keys.origin || !keys.vkeys().some((vkey) => chain.indexOf(vkey) !== -1)) throw error
+    return chain.open(note)
+  }
 }
 
 /** The tiles of a stored log of `size`, partial ones made from entries. */

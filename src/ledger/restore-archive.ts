@@ -10,15 +10,13 @@ import { StoreError, VerifyError } from '../base/errors.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
 import { encodeSession, foldSession, type SessionState } from '../event/session.ts'
-import { openCheckpoint } from '../log/checkpoint.ts'
 import { leafHash } from '../log/hash.ts'
-import { ed25519Verifier } from '../log/note.ts'
 import { TreeEdge } from '../log/tree.ts'
 import type { ContentRow, PlaceRow, ScopeRow, SegmentRow, Store, SubjectRow } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { commit, digestOf, saltOf } from '../vault/commitment.ts'
 import { createDiskFolder } from '../vault/key-folder.ts'
-import { keyringFolder, openKeyring, type Keyring } from '../vault/keyring.ts'
+import { keyringFolder, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { contentKeyOf, SEALED, WRAPPED_BYTES } from '../vault/scope.ts'
 import { openSegment, parseSegmentHeader, placesOf, readPayload, type OpenSegment } from '../vault/segment.ts'
 import { Erasures } from '../verify/erasures.ts'
@@ -27,8 +25,10 @@ import { verifyLog } from '../verify/verify.ts'
 import { openScope } from './append.ts'
 import { DATABASE, KEYS } from './backup-manifest.ts'
 import { evidenceOf, rememberedBy } from './evidence.ts'
+import { keyChainOf } from './keys.ts'
+import { openOwn } from './ledger.ts'
 import type { OpenScope } from './live-session.ts'
-import { checkFree, commitKeys, localKeyring, mergeKeys, publish, readManifest, stage, wholeOf, type RestoredLog, type RestoreOptions } from './restore.ts'
+import { checkFree, commitKeys, localKept, localKeyring, mergeKeys, publish, readManifest, stage, wholeOf, type RestoredLog, type RestoreOptions } from './restore.ts'
 
 const AT_ONCE = 256
 /** The row of a segment that was erased stands for its number, which is not given again. */
@@ -45,7 +45,8 @@ export interface ArchivedLog {
 export interface RestoredArchive extends Omit<RestoredLog, 'made_at'> { readonly opened: number; readonly sealed: number }
 
 /** Makes a trail at `path` out of `archive`. `secrets` is a backup folder of the same log, no newer than the archive. */
-export async function restoreArchive(archive: ArchivedLog, path: string, secrets: string | undefined, { home, clock = Date.now, progress }: RestoreOptions): Promise<RestoredArchive> {
+export async function restoreArchive(archive: ArchivedLog, path: string, secrets: string | undefined, options: RestoreOptions): Promise<RestoredArchive> {
+  const { home, clock = Date.now, progress } = options
   checkFree(path)
   const { origin, head } = archive.evidence
   wholeOf(await verifyLog(archive.evidence, progress === undefined ? {} : { progress }), 'archive')
@@ -53,8 +54,7 @@ export async function restoreArchive(archive: ArchivedLog, path: string, secrets
   rmSync(staging, { recursive: true, force: true })
   mkdirSync(staging, { mode: 0o700 })
   try {
-    const keys = secrets === undefined ? stageLocalKeys(origin, staging, home) : await stageBackup(origin, secrets, staging, home)
-    const keyring = keys === 'none' ? undefined : openKeyring(origin, join(staging, KEYS))
+    const { keys, keyring } = secrets === undefined ? stageLocalKeys(origin, staging, options) : await stageBackup(origin, secrets, staging, options)
     const known = secrets === undefined ? undefined : await readSecrets(join(staging, DATABASE), archive.evidence, keyring)
     rmSync(join(staging, DATABASE), { force: true })
     const store = await openSqliteStore(join(staging, 'made.db'))
@@ -65,8 +65,8 @@ export async function restoreArchive(archive: ArchivedLog, path: string, secrets
       await store.close()
     }
     const mark = { at: formatTime(clock()), from: 'archive' as const, checkpoint: head.note, ...(made.sealed === 0 ? {} : { sealed: [known?.size ?? 0, head.size] as const }) }
-    const verdict = await verifyMade(join(staging, 'made.db'), archive.evidence, keyring, localKeyring(origin, home), { ...mark, size: head.size }, progress)
-    const signed = commitKeys(origin, staging, home, keys, mark)
+    const verdict = await verifyMade(join(staging, 'made.db'), archive.evidence, keyring, localKept(origin, home), { ...mark, size: head.size }, progress)
+    const signed = commitKeys(keyring, home, keys, mark)
     rmSync(join(staging, KEYS), { recursive: true, force: true })
     publish(join(staging, 'made.db'), path)
     return { origin, size: head.size, keys, verdict, ...made, ...(signed === undefined ? {} : { signed }) }
@@ -75,20 +75,21 @@ export async function restoreArchive(archive: ArchivedLog, path: string, secrets
   }
 }
 
-function stageLocalKeys(origin: string, staging: string, home: string): RestoredLog['keys'] {
-  const local = localKeyring(origin, home)
-  if (local === undefined) return 'none'
-  createDiskFolder(keyringFolder(origin, join(staging, KEYS)), local.texts())
-  return 'here'
+type Staged = Awaited<ReturnType<typeof mergeKeys>>
+
+function stageLocalKeys(origin: string, staging: string, { home, passphrase }: RestoreOptions): Staged {
+  const local = localKeyring(origin, home, passphrase)
+  if (local === undefined) return { keys: 'none', keyring: undefined }
+  return { keys: 'here', keyring: local.copied(createDiskFolder(keyringFolder(origin, join(staging, KEYS)), local.texts())) }
 }
 
-async function stageBackup(origin: string, secrets: string, staging: string, home: string): Promise<RestoredLog['keys']> {
+async function stageBackup(origin: string, secrets: string, staging: string, options: RestoreOptions): Promise<Staged> {
   const manifest = readManifest(secrets)
   if (manifest.origin !== origin) throw new StoreError('backup_other', `restore: expected a backup of ${origin} for its secrets, got one of ${manifest.origin}`, 'name a backup of this log; nothing was changed')
   stage(secrets, manifest, staging)
-  const keys = await mergeKeys(manifest, staging, home)
-  if (keys === 'none') throw new StoreError('keys_missing', 'restore: the backup for --secrets was written without keys, and this machine has none', 'set COUNTERFOIL_HOME to where they are, or name a backup with keys; nothing was changed')
-  return keys
+  const staged = await mergeKeys(manifest, staging, options)
+  if (staged.keys === 'none') throw new StoreError('keys_missing', 'restore: the backup for --secrets was written without keys, and this machine has none', 'set COUNTERFOIL_HOME to where they are, or name a backup with keys; nothing was changed')
+  return staged
 }
 
 interface Secrets { readonly size: number; readonly scopes: ReadonlyMap<string, ScopeRow> }
@@ -100,7 +101,7 @@ async function readSecrets(database: string, archive: Evidence, keyring: Keyring
     return await store.read(async (view) => {
       const head = await view.head()
       if (head === undefined || keyring === undefined) throw new StoreError('backup_other', 'restore: the backup for --secrets holds no log', 'name a backup of this log')
-      const { size, root } = openCheckpoint(head.checkpoint, [ed25519Verifier(keyring.vkey)], { origin: keyring.origin })
+      const { size, root } = openOwn(keyring, head.checkpoint, await keyChainOf(view)) // its own keys may be older or newer than those here
       if (size > archive.head.size) throw new StoreError('backup_newer', `restore: the backup has ${size} entries, the archive ${archive.head.size}`, 'restore the backup itself: nothing of the archive is missing in it')
       const edge = new TreeEdge()
       while (edge.size < size) {
@@ -122,7 +123,7 @@ async function readSecrets(database: string, archive: Evidence, keyring: Keyring
   }
 }
 
-async function verifyMade(database: string, { head, vkey }: Evidence, keyring: Keyring | undefined, local: Keyring | undefined, restored: NonNullable<Evidence['restored']>, progress: RestoreOptions['progress']): Promise<RestoredLog['verdict']> {
+async function verifyMade(database: string, { head, vkey }: Evidence, keyring: Keyring | undefined, local: KeptKeys | undefined, restored: NonNullable<Evidence['restored']>, progress: RestoreOptions['progress']): Promise<RestoredLog['verdict']> {
   const store = await openSqliteStore(database, { finished: true })
   try {
     return await store.read(async (view) => {

@@ -11,7 +11,7 @@ import type { StoreView } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { createDiskFolder, openDiskFolder } from '../vault/key-folder.ts'
 import { SEALED } from '../vault/scope.ts'
-import { keyringFolder, openKeyring, type Keyring } from '../vault/keyring.ts'
+import { keyringFolder, openKept, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import { verifyLog } from '../verify/verify.ts'
 import type { Verdict } from '../verify/verdict.ts'
@@ -24,6 +24,10 @@ import { formatRestored, restoredBy } from './restored.ts'
 export interface RestoreOptions {
   /** The state folder that the keys go to. */
   readonly home: string
+  /** Opens this machine's keys of the log, where they are under one. */
+  readonly passphrase?: string | undefined
+  /** Opens those in the backup; default `passphrase`. */
+  readonly backupPassphrase?: string | undefined
   readonly clock?: Clock
   readonly progress?: (done: number, total: number) => void
 }
@@ -35,7 +39,8 @@ export interface RestoreOptions {
 export interface RestoredLog { readonly origin: string; readonly size: number; readonly made_at: string; readonly keys: 'restored' | 'here' | 'none'; readonly signed?: number; readonly verdict: Verdict }
 
 /** Restores the backup in `from` to a trail at `path`. StoreErrors `not_a_backup`, `backup_incomplete`, `backup_manifest`, `backup_file`, `backup_other` say what is wrong with it, a VerifyError that it is not whole. */
-export async function restoreBackup(from: string, path: string, { home, clock = Date.now, progress }: RestoreOptions): Promise<RestoredLog> {
+export async function restoreBackup(from: string, path: string, options: RestoreOptions): Promise<RestoredLog> {
+  const { home, clock = Date.now, progress } = options
   checkFree(path)
   const manifest = readManifest(from)
   const staging = `${resolve(path)}.restoring`
@@ -43,9 +48,10 @@ export async function restoreBackup(from: string, path: string, { home, clock = 
   mkdirSync(staging, { mode: 0o700 })
   try {
     stage(from, manifest, staging)
-    const keys = await mergeKeys(manifest, staging, home)
-    const { verdict, checkpoint } = await verifyStaged(staging, manifest, keys, localKeyring(manifest.origin, home), progress)
-    const signed = commitKeys(manifest.origin, staging, home, keys, { at: formatTime(clock()), from: 'backup', checkpoint, ...(manifest.sealed === undefined ? {} : { sealed: manifest.sealed }) })
+    const { keys, keyring } = await mergeKeys(manifest, staging, options)
+    const { verdict, checkpoint } = await verifyCopy(staging, manifest, keyring, localKept(manifest.origin, home), progress)
+    wholeOf(verdict, 'backup')
+    const signed = commitKeys(keyring, home, keys, { at: formatTime(clock()), from: 'backup', checkpoint, ...(manifest.sealed === undefined ? {} : { sealed: manifest.sealed }) })
     rmSync(join(staging, KEYS), { recursive: true, force: true }) // killed from here on, it leaves no copy of them
     publish(join(staging, DATABASE), path)
     return { origin: manifest.origin, size: manifest.size, made_at: manifest.made_at, keys, ...(signed === undefined ? {} : { signed }), verdict }
@@ -54,13 +60,13 @@ export async function restoreBackup(from: string, path: string, { home, clock = 
   }
 }
 
-/** The verdict on a backup folder as it stands, compared with what this machine remembers of the log. Nothing is written. */
-export async function verifyBackup(from: string, { home, progress }: Pick<RestoreOptions, 'home' | 'progress'>): Promise<Verdict> {
+/** The verdict on a backup folder as it stands, compared with what this machine remembers of the log. Nothing is written. Content is opened where it can be, or must be with `open`. */
+export async function verifyBackup(from: string, { home, passphrase, backupPassphrase = passphrase, open = false, progress }: Omit<RestoreOptions, 'clock'> & { readonly open?: boolean }): Promise<Verdict> {
   const manifest = readManifest(from)
   checkFiles(from, manifest)
-  const local = localKeyring(manifest.origin, home)
-  const keyring = manifest.keys ? openKeyring(manifest.origin, join(from, KEYS)) : local
-  const { verdict } = await verifyCopy(from, manifest, keyring, rememberedBy(local), progress)
+  const opened = (): Keyring | undefined => (manifest.keys ? ofBackup(() => openKeyring(manifest.origin, join(from, KEYS), { passphrase: backupPassphrase })) : localKeyring(manifest.origin, home, passphrase))
+  const keyring = open ? opened() : unlessClosed(opened)
+  const { verdict } = await verifyCopy(from, manifest, keyring, localKept(manifest.origin, home), progress)
   return verdict
 }
 
@@ -68,12 +74,12 @@ export async function verifyBackup(from: string, { home, progress }: Pick<Restor
 export async function withBackup<T>(from: string, { home }: Pick<RestoreOptions, 'home'>, work: (evidence: Evidence) => Promise<T>): Promise<T> {
   const manifest = readManifest(from)
   checkFiles(from, manifest)
-  const keyring = localKeyring(manifest.origin, home) ?? (manifest.keys ? openKeyring(manifest.origin, join(from, KEYS)) : undefined)
+  const kept = localKept(manifest.origin, home) ?? (manifest.keys ? openKept(manifest.origin, join(from, KEYS)) : undefined)
   const store = await openSqliteStore(join(from, DATABASE), { finished: true })
   try {
     return await store.read(async (view) => {
       await checkManifest(view, manifest, readText(from, CHECKPOINT, 64 * 1024))
-      return work(await evidenceOf(view, undefined, keyring?.vkey))
+      return work(await evidenceOf(view, undefined, kept === undefined ? undefined : { kept }))
     })
   } finally {
     await store.close()
@@ -132,9 +138,28 @@ export function stage(from: string, manifest: Manifest, staging: string): void {
 }
 
 /** The keys that this machine has for `origin`, if any. */
-export function localKeyring(origin: string, home: string): Keyring | undefined {
+export function localKeyring(origin: string, home: string, passphrase?: string): Keyring | undefined {
+  return unlessMissing(() => openKeyring(origin, home, { passphrase }))
+}
+
+/** What of them can be read without a passphrase. */
+export function localKept(origin: string, home: string): KeptKeys | undefined {
+  return unlessMissing(() => openKept(origin, home))
+}
+
+/** Undefined for keys under a passphrase that was not given: what needs no secret goes on without. */
+function unlessClosed<T>(open: () => T): T | undefined {
   try {
-    return openKeyring(origin, home)
+    return open()
+  } catch (error) {
+    if (error instanceof StoreError && (error.code === 'passphrase_needed' || error.code === 'backup_passphrase_needed')) return undefined
+    throw error
+  }
+}
+
+function unlessMissing<T>(open: () => T): T | undefined {
+  try {
+    return open()
   } catch (error) {
     if (error instanceof StoreError && error.code === 'keys_missing') return undefined
     throw error
@@ -144,21 +169,34 @@ export function localKeyring(origin: string, home: string): Keyring | undefined 
 /**
  * Makes the staged keys those that will be there: this machine's where it has some, with what they lack of the backup's KEKs. Only those that
  * secrets in the backup are under, which verification opens with them: another KEK, put in by somebody, would be the newest, and known to him.
+ * They come under the passphrase that is here, or under none if none is; StoreErrors `passphrase_needed` and those of `ofBackup` where one has to be known.
  */
-export async function mergeKeys({ origin, keys }: Manifest, staging: string, home: string): Promise<RestoredLog['keys']> {
-  const local = localKeyring(origin, home)
-  if (local === undefined) return keys ? 'restored' : 'none'
+export async function mergeKeys({ origin, keys }: Manifest, staging: string, { home, passphrase, backupPassphrase = passphrase }: RestoreOptions): Promise<{ readonly keys: RestoredLog['keys']; readonly keyring: Keyring | undefined }> {
+  const local = localKeyring(origin, home, passphrase)
+  const open = (): Keyring => ofBackup(() => openKeyring(origin, join(staging, KEYS), { passphrase: backupPassphrase }))
+  if (local === undefined) return keys ? { keys: 'restored', keyring: open() } : { keys: 'none', keyring: undefined }
   const folder = keyringFolder(origin, join(staging, KEYS))
   const own = local.texts()
   const added: [string, string][] = []
   if (keys) {
-    const staged = openDiskFolder(folder)
     const used = await usedIn(join(staging, DATABASE))
-    for (const name of staged.list()) if (used.has(generationOf(name)) && !own.has(name)) added.push([name, staged.read(name)!])
+    const lacking = openDiskFolder(folder).list().filter((name) => used.has(generationOf(name)) && !own.has(name))
+    const copy = lacking.length === 0 ? undefined : open()
+    for (const name of lacking) added.push([name, local.kekText(generationOf(name), copy!)])
   }
   rmSync(folder, { recursive: true, force: true })
-  createDiskFolder(folder, new Map([...own, ...added]))
-  return 'here'
+  return { keys: 'here', keyring: local.copied(createDiskFolder(folder, new Map([...own, ...added]))) }
+}
+
+/** What is said of a passphrase is said of the backup's keys, which may be under another one than those here: StoreErrors `backup_passphrase_needed` and `backup_passphrase_wrong`. */
+function ofBackup<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    if (!(error instanceof StoreError) || (error.code !== 'passphrase_needed' && error.code !== 'passphrase_wrong')) throw error
+    const why = error.code === 'passphrase_needed' ? 'and none was given' : 'and not under the one that was given'
+    throw new StoreError(`backup_${error.code}`, `restore: the keys in the backup are under a passphrase, ${why}; nothing was changed`, 'set COUNTERFOIL_PASSPHRASE, or COUNTERFOIL_BACKUP_PASSPHRASE where it is another than that of the keys here', { cause: error })
+  }
 }
 
 async function usedIn(database: string): Promise<Set<number>> {
@@ -172,12 +210,6 @@ async function usedIn(database: string): Promise<Set<number>> {
   }
 }
 
-async function verifyStaged(staging: string, manifest: Manifest, keys: RestoredLog['keys'], local: Keyring | undefined, progress: RestoreOptions['progress']): Promise<{ verdict: Verdict; checkpoint: string }> {
-  const keyring = keys === 'none' ? undefined : openKeyring(manifest.origin, join(staging, KEYS))
-  const { verdict, checkpoint } = await verifyCopy(staging, manifest, keyring, rememberedBy(local), progress)
-  return { verdict: wholeOf(verdict, 'backup'), checkpoint }
-}
-
 /** `verdict`, or a VerifyError `backup_not_whole` or `archive_not_whole` with the first of its problems. */
 export function wholeOf(verdict: Verdict, what: 'backup' | 'archive'): Verdict {
   const [problem] = verdict.problems
@@ -186,13 +218,17 @@ export function wholeOf(verdict: Verdict, what: 'backup' | 'archive'): Verdict {
 }
 
 /** Verifies the database in `folder`, after the manifest was found to speak of it. */
-async function verifyCopy(folder: string, manifest: Manifest, keyring: Keyring | undefined, remembered: Evidence['remembered'], progress: RestoreOptions['progress']): Promise<{ verdict: Verdict; checkpoint: string }> {
+async function verifyCopy(folder: string, manifest: Manifest, keyring: Keyring | undefined, local: KeptKeys | undefined, progress: RestoreOptions['progress']): Promise<{ verdict: Verdict; checkpoint: string }> {
   const store = await openSqliteStore(join(folder, DATABASE), { finished: true })
   try {
     return await store.read(async (view) => {
       const checkpoint = await checkManifest(view, manifest, readText(folder, CHECKPOINT, 64 * 1024))
       const { made_at: at, size, sealed } = manifest
-      const evidence: Evidence = { ...(await evidenceOf(view, keyring, undefined, remembered)), copy: 'backup', restored: { at, from: 'archive', size, ...(sealed === undefined ? {} : { sealed }) } }
+      const kept = keyring === undefined && manifest.keys ? unlessMissing(() => openKept(manifest.origin, join(folder, KEYS))) : keyring ?? local
+      const found = await evidenceOf(view, keyring, kept === undefined ? undefined : { kept }, rememberedBy(local))
+      // whose keys they are, only those of this machine say
+      const pinned = local === undefined ? { vkey: { text: found.vkey.text, pinned: false } } : { vkey: { text: local.vkey, pinned: true }, own: local.vkeys() }
+      const evidence: Evidence = { ...found, ...pinned, copy: 'backup', restored: { at, from: 'archive', size, ...(sealed === undefined ? {} : { sealed }) } }
       return { verdict: await verifyLog(evidence, progress === undefined ? {} : { progress }), checkpoint }
     })
   } finally {
@@ -210,15 +246,12 @@ async function checkManifest(view: StoreView, { origin, size }: Manifest, checkp
 }
 
 /** Keys first, so that the database is never there without them. Returns how many entries this machine had signed of this log. */
-export function commitKeys(origin: string, staging: string, home: string, keys: RestoredLog['keys'], mark: Parameters<typeof formatRestored>[0]): number | undefined {
-  if (keys === 'none') return undefined
-  const staged = openKeyring(origin, join(staging, KEYS)).texts()
-  if (keys === 'restored') createDiskFolder(keyringFolder(origin, home), staged)
-  else {
-    const folder = openDiskFolder(keyringFolder(origin, home))
-    for (const [name, text] of staged) if (generationOf(name) > 0 && folder.read(name) === undefined) folder.create(name, text)
-  }
-  const keyring = openKeyring(origin, home)
+export function commitKeys(staged: Keyring | undefined, home: string, keys: RestoredLog['keys'], mark: Parameters<typeof formatRestored>[0]): number | undefined {
+  if (staged === undefined) return undefined
+  const path = keyringFolder(staged.origin, home)
+  const folder = keys === 'restored' ? createDiskFolder(path, staged.texts()) : openDiskFolder(path)
+  const keyring = staged.copied(folder)
+  if (keys === 'here') for (const [name, text] of staged.texts()) if (generationOf(name) > 0 && folder.read(name) === undefined) folder.create(name, text)
   const signed = keyring.readHead()
   // A run that was killed here noted what there was before it: nothing.
   const again = signed === mark.checkpoint && restoredBy(keyring)?.checkpoint === signed

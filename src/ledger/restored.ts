@@ -4,11 +4,11 @@
 
 import { canonicalJson } from '../base/canonical-json.ts'
 import { isTime } from '../base/clock.ts'
-import { StoreError } from '../base/errors.ts'
+import { StoreError, VerifyError } from '../base/errors.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
-import type { KeptKeys } from '../vault/keyring.ts'
-import type { Restored } from '../verify/rollback.ts'
+import type { KeptKeys, Keyring } from '../vault/keyring.ts'
+import { retiredOf, type Restored } from '../verify/rollback.ts'
 
 export interface RestoredMark extends Restored { readonly checkpoint: string }
 
@@ -43,4 +43,12 @@ export function restoredBy(keyring: Pick<KeptKeys, 'folder' | 'readRestored'>): 
   } catch (cause) {
     throw new StoreError('key_malformed', `ledger: ${keyring.folder}/restored is damaged: ${(cause as Error).message}`, 'restore the backup again, or remove the file: then a restored log is called an older copy', { cause })
   }
+}
+
+/** Has `keyring` follow the log's newest checkpoint; a VerifyError `restored_backup` or `rolled_back` for one of a key that was retired. */
+export function followLog(keyring: Keyring, note: string): void {
+  if (keyring.follow(note)) return
+  const size = sizeOf(note)
+  const { code, message, next } = retiredOf(size, restoredBy(keyring))
+  throw new VerifyError(code, `ledger: ${message}`, next, { first_bad_index: size })
 }

@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { hmacSha256 } from '#crypto'
 import { utf8 } from '../base/bytes.ts'
 import { signEd25519 } from '../base/ed25519-key.ts'
-import { messageOf, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
+import { messageOf, MisuseError, StoreError } from '../base/errors.ts'
 import { ed25519Verifier, formatNote, formatVerifierKey, openNote, parseSignerKey, type NoteSigner, type NoteVerifier } from '../log/note.ts'
 import type { Signer } from '../log/signer.ts'
 import { createDiskFolder, type KeyFolder, memoryFolder, openDiskFolder } from './key-folder.ts'
@@ -45,7 +45,7 @@ export function openKeyring(origin: string, home: string = stateHome(), { passph
 }
 
 /** What of a log's keys is no secret, and can be read where they are under a passphrase. */
-export type KeptKeys = Pick<Keyring, 'origin' | 'folder' | 'vkey' | 'readHead' | 'readProved' | 'readCosigned' | 'readRestored' | 'writeProved'>
+export type KeptKeys = Pick<Keyring, 'origin' | 'folder' | 'vkey' | 'vkeys' | 'verifiers' | 'holds' | 'readHead' | 'readProved' | 'readCosigned' | 'readRestored' | 'writeProved'>
 
 /** StoreErrors as `openKeyring`. */
 export function openKept(origin: string, home: string = stateHome()): KeptKeys {
@@ -53,7 +53,24 @@ export function openKept(origin: string, home: string = stateHome()): KeptKeys {
   const vkey = files.read('log.pub')?.trimEnd()
   if (vkey === undefined) throw missing(files, 'log.pub')
   inFile(files, 'log.pub', () => checkKey(vkey, origin))
-  return { origin, folder: files.name, vkey, readHead: () => files.read('head'), readProved: () => files.read('proved'), readCosigned: () => files.read('cosigned'), readRestored: () => files.read('restored'), writeProved: (note) => files.replace('proved', note) }
+  const vkeys = (): string[] => publicKeys(files, origin, vkey)
+  return { origin, folder: files.name, vkey, vkeys, verifiers: () => vkeys().map((text) => ed25519Verifier(text)), holds: (text) => holdsKey(files, text), readHead: () => files.read('head'), readProved: () => files.read('proved'), readCosigned: () => files.read('cosigned'), readRestored: () => files.read('restored'), writeProved: (note) => files.replace('proved', note) }
+}
+
+/** `vkey`, the key that log.pub names and those that were retired, each once. */
+function publicKeys(files: KeyFolder, origin: string, vkey: string): string[] {
+  const names = ['log.pub', ...files.list().filter((name) => /^log-[0-9a-f]{8}\.pub$/.test(name))]
+  const named = names.flatMap((name) => {
+    const text = files.read(name)?.trimEnd()
+    if (text !== undefined) inFile(files, name, () => checkKey(text, origin))
+    return text ?? []
+  })
+  return [...new Set([vkey, ...named])]
+}
+
+/** Whether a key that a rotation made, or the name of one that is kept elsewhere, lies there: the log may be signed with it already. */
+function holdsKey(files: KeyFolder, vkey: string): boolean {
+  return ['key', 'next'].some((kind) => files.read(`log-${idOf(vkey)}.${kind}`) !== undefined)
 }
 
 function missing(files: KeyFolder, name: string): StoreError {
@@ -157,9 +174,27 @@ export class Keyring {
 
   /** Every key of this log that this machine has had, the newest first. */
   verifiers(): NoteVerifier[] {
-    const names = this.#files.list().filter((name) => /^log-[0-9a-f]{8}\.pub$/.test(name))
-    const vkeys = new Set([this.#vkey, ...names.map((name) => this.#parse(name, (text) => text.trimEnd()))])
-    return [...vkeys].map((vkey) => ed25519Verifier(vkey))
+    return this.vkeys().map((vkey) => ed25519Verifier(vkey))
+  }
+
+  vkeys(): string[] {
+    return publicKeys(this.#files, this.origin, this.#vkey)
+  }
+
+  /** Whether `vkey` is of a key that lies here beside the one in force, as before `follow`. */
+  holds(vkey: string): boolean {
+    return holdsKey(this.#files, vkey)
+  }
+
+  /** The keys in `files`, a copy of these under the same passphrase. StoreErrors as `openKeyring`, and `passphrase_changed`. */
+  copied(files: KeyFolder): Keyring {
+    this.#checkProtection(files)
+    return new Keyring(this.origin, files, this.#protection, this.#elsewhere)
+  }
+
+  /** The file of a KEK that a copy of these keys has and these lack, as it has to lie here: under this passphrase, or none. */
+  kekText(generation: number, copy: Keyring): string {
+    return secretText(`kek-${generation}`, this.origin, copy.kek(generation), this.#protection)
   }
 
   /**
@@ -188,22 +223,20 @@ export class Keyring {
   /**
    * Makes the key that signed `note`, the log's newest checkpoint, the one in force: another process may have rotated, or this one was stopped on its way.
    * What is left to do then is done: the older key's public half is kept, its secret destroyed. Call it inside the append transaction whenever another
-   * process moved the log. A note of a stranger changes nothing: whoever opens it sees that. VerifyError `rolled_back` for one of a key that was retired.
+   * process moved the log. A note of a stranger changes nothing: whoever opens it sees that. False for one of a key that was retired: the log is older than these keys.
    */
-  follow(note: string): void {
+  follow(note: string): boolean {
     if (!isBy(note, ed25519Verifier(this.#vkey))) {
       this.#checkProtection()
       const found = [...this.#secrets(), ...this.#keptElsewhere()].find(({ vkey }) => isBy(note, ed25519Verifier(vkey)))
-      if (found === undefined) {
-        if (!this.verifiers().some((verifier) => isBy(note, verifier))) return
-        throw new VerifyError('rolled_back', `vault: the newest checkpoint of the log is signed by a key that ${this.folder} retired`, 'this is an older copy of the log, or one restored from a backup; put the newest copy back')
-      }
+      if (found === undefined) return !this.verifiers().some((verifier) => isBy(note, verifier))
       this.#vkey = found.vkey
       this.#signing = found.signing
       this.#settled = false
     }
     if (!this.#settled) this.#settle()
     this.#settled = true
+    return true
   }
 
   /** Killed anywhere in here, the next `follow` goes on. Two processes may be at it at once. */
@@ -422,8 +455,8 @@ export class Keyring {
   }
 
   /** What is made under a passphrase that another process took away could never be opened again. */
-  #checkProtection(): void {
-    const text = this.#files.read(PASSPHRASE_FILE)
+  #checkProtection(files: KeyFolder = this.#files): void {
+    const text = files.read(PASSPHRASE_FILE)
     if (text === undefined ? this.#protection === undefined : this.#protection?.isOf(text) === true) return
     throw new StoreError('passphrase_changed', `vault: another process changed whether the keys in ${this.folder} are under a passphrase`, 'close the trail and open it again')
   }

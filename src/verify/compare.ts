@@ -38,7 +38,7 @@ export async function compareLogs(first: Evidence, second: Evidence, progress?: 
 /** Only what it is in itself: what this machine remembers is of neither. */
 async function judge(evidence: Evidence, progress: ((done: number, total: number) => void) | undefined): Promise<Compared> {
   const verdict = await verifyLog({ ...evidence, remembered: [] }, progress === undefined ? {} : { progress })
-  return { origin: verdict.origin, size: verdict.size, signed: verdict.properties.unchanged.status === 'proved', checkpoint: verdict.checkpoint, verdict }
+  return { origin: verdict.origin, size: verdict.size, signed: verdict.properties.unchanged.status !== 'failed', checkpoint: verdict.checkpoint, verdict }
 }
 
 /** An entry that one lacks is a difference. */

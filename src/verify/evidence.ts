@@ -39,6 +39,8 @@ export interface Evidence {
   readonly head: { readonly note: string; readonly size: number }
   /** The log's verifier key (`name+id+base64`), and whether it comes from outside the evidence; `given`: from whoever verifies, not from this machine's keys. */
   readonly vkey: { readonly text: string; readonly pinned: boolean; readonly given?: boolean }
+  /** Every key that this machine has of the log, the one in force first: a copy from before a rotation, and a checkpoint from after it, are opened with them. */
+  readonly own?: readonly string[]
   /** Checkpoints that this machine saw before: the newest that its key signed, the last that it proved, and the one that it restored the log with. */
   readonly remembered: readonly { readonly note: string; readonly what: 'signed' | 'proved' | 'restored' }[]
   /** What this machine noted when it restored the log; unchecked, and only used to say what an older log is. */

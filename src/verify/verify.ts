@@ -18,9 +18,9 @@ import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts
 import { TreeEdge, treeRoot } from '../log/tree.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Disclosed, Evidence } from './evidence.ts'
-import { forkOf, setbackOf } from './rollback.ts'
+import { forkOf, keysForkOf, retiredOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
-import { idOf, KeyChain } from './key-chain.ts'
+import { idOf, KeyChain, type KeyReign } from './key-chain.ts'
 import { SessionCheck } from './session-check.ts'
 import type { StreamTrack } from './stream-track.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
@@ -81,6 +81,10 @@ class Run {
   #begun = false
   /** The first entry under a key says what tree was before it; where the stored one differs. */
   readonly #rotatedRoots: number[] = []
+  /** The newest key of the log that this machine had, and retired: the key after it here is not the one after it there. */
+  #retired: KeyReign | undefined
+  /** The key that its keys lead to, another way than this machine's. */
+  #keysPart: string | undefined
   /** The most entries that this machine saw, where they are more than are here. */
   #ahead: { readonly size: number; readonly what: string } | undefined
   #witnessed: PolicyResult & { readonly size: number } | undefined
@@ -141,9 +145,15 @@ class Run {
   /** The trusted key is one of the log's: the first, the newest or one between. Otherwise it alone counts. */
   checkKeys(): void {
     const { origin, vkey } = this.#evidence
+    const own = this.#evidence.own ?? []
     const chain = this.#chain
-    if (chain !== undefined && chain.indexOf(vkey.text) !== -1) {
+    const known = chain?.reigns.findLast((reign) => own.includes(reign.vkey))
+    // a key of this machine stands for those that it retired: a log from before a rotation does not know its successor
+    if (chain !== undefined && (chain.indexOf(vkey.text) !== -1 || (known !== undefined && own.includes(vkey.text)))) {
       this.#trusted = chain
+      if (known === undefined || chain.indexOf(own[0]!) !== -1) return
+      this.#retired = known
+      if (known.vkey !== chain.newest.vkey) this.#keysPart = chain.newest.vkey
       return
     }
     if (chain !== undefined) this.#bad('unchanged', 'log_start', `entry #0 does not begin the log ${origin} under this key`, 0)
@@ -178,8 +188,8 @@ class Run {
 
   /** Step 2, its end: a log that is behind what this machine saw. A copy may be. */
   #checkBehind(): void {
-    if (this.#ahead === undefined || this.#evidence.copy !== undefined) return
-    const { code, message } = setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
+    if ((this.#ahead === undefined && this.#retired === undefined) || this.#strayed.length > 0 || this.#keysPart !== undefined || this.#evidence.copy !== undefined) return
+    const { code, message } = this.#ahead === undefined ? retiredOf(this.#total, this.#evidence.restored) : setbackOf(this.#total, this.#ahead.size, this.#ahead.what, this.#evidence.restored)
     this.#bad('not_truncated', code, message, this.#total)
   }
 
@@ -188,14 +198,21 @@ class Run {
     return this.#trusted.open(note, cosigners)
   }
 
-  /** A checkpoint of a larger log may be under a key that the entries here do not reach; the trusted one still says whose it is. */
+  /** A checkpoint of a larger log, or of another history, may be under a key that the entries here do not reach; the trusted one, or one of this machine, still says whose it is. */
   #openSeen(note: string, size: number, cosigners?: Parameters<KeyChain['open']>[1]): Checkpoint {
     try {
       return this.#open(note, cosigners)
     } catch (error) {
-      const pinned = size > this.#total ? chainOf(this.#evidence.origin, this.#evidence.vkey.text) : undefined
-      if (pinned === undefined) throw error
-      return pinned.open(note, cosigners)
+      const { origin, vkey, own = [] } = this.#evidence
+      for (const text of new Set([vkey.text, ...own])) {
+        const pinned = (text === vkey.text && size > this.#total) || this.#trusted?.indexOf(text) === -1 ? chainOf(origin, text) : undefined
+        try {
+          if (pinned !== undefined) return pinned.open(note, cosigners)
+        } catch {
+          // another of them
+        }
+      }
+      throw error
     }
   }
 
@@ -420,6 +437,7 @@ class Run {
     // where the whole has another root than signed, or none, so have its beginnings: they say nothing more
     const signed = whole && !this.#rootDiffers
     if (signed) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)
+    if (this.#keysPart !== undefined && this.#strayed.length === 0) this.#bad('not_truncated', 'forked', keysForkOf(this.#keysPart).message)
     // Entries that are not even those of their own checkpoint were changed. Those that are were signed, as were the ones remembered.
     for (const { size, what } of this.#strayed) this.#bad('not_truncated', 'forked', signed ? forkOf(this.#total, size, what).message : `the first ${plural(size, 'entry')} are not those that this machine saw before under this key: history was rewritten`)
   }
@@ -558,8 +576,14 @@ class Run {
     }
   }
 
+  /** Nobody but this machine, which has a newer key, says that the one that signed was the log's. */
+  get #restsOnRetired(): boolean {
+    return this.#retired !== undefined && this.#trusted?.indexOf(this.#evidence.vkey.text) === -1
+  }
+
   /** Which entries rest on a key that was reported stolen, and on nothing else. */
   get #doubt(): string {
+    if (this.#restsOnRetired) return '; but with a key that this machine has retired'
     const ranges = this.#trusted?.doubtful ?? []
     if (ranges.length === 0) return ''
     return `; ${ranges.slice(0, 3).map(({ from, to }) => (to === from + 1 ? `#${from}` : `#${from} to #${to - 1}`)).join(', ')}${ranges.length > 3 ? ', …' : ''} were signed with a key reported stolen`
@@ -570,6 +594,7 @@ class Run {
     if (!pinned) return this.#say('pinned', 'unknown', 'whose key signed: it was found in the log itself')
     const what = given === true ? 'the key is the one that was given' : `the key is the one this machine keeps for ${this.#evidence.origin}`
     const chain = this.#trusted
+    if (this.#restsOnRetired) return this.#say('pinned', 'asserted', `it rests on the key ${idOf(this.#retired!.vkey)}, which this machine has retired: it is from before the rotation, or somebody else had the key; compare with the log (verify --against)`)
     const since = chain === undefined ? 0 : chain.reigns.length - 1 - chain.indexOf(text)
     if (chain === undefined || since === 0) return this.#say('pinned', 'proved', what)
     const led = `${what}, and ${since === 1 ? 'it handed over to the newest one' : `${since} rotations lead from it to the newest one`} (${idOf(chain.newest.vkey)})`
@@ -581,6 +606,7 @@ class Run {
   #notTruncated(): PropertyVerdict {
     const { copy, restored } = this.#evidence
     if (this.#ahead !== undefined) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} has ${plural(this.#total, 'entry')}, and this machine ${this.#ahead.what} ${this.#ahead.size.toLocaleString('en-US')} of the log`)
+    if (this.#retired !== undefined) return this.#say('not_truncated', 'unknown', `whether anything was cut off: this ${copy} is from before a rotation to a key that this machine has`)
     if (this.#remembering === undefined) return this.#say('not_truncated', 'unknown', 'whether anything was rolled back: this machine has not looked at this log before')
     const { what, size } = this.#remembering
     const since = restored === undefined || copy !== undefined || (restored.signed ?? 0) >= restored.size ? '' : `; it was restored from ${restored.from === 'archive' ? 'an archive' : 'a backup'} of ${plural(restored.size, 'entry')} at ${restored.at}: what was recorded elsewhere after that is not known here`

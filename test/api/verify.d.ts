@@ -205,6 +205,8 @@ interface Evidence {
         readonly pinned: boolean;
         readonly given?: boolean;
     };
+    /** Every key that this machine has of the log, the one in force first: a copy from before a rotation, and a checkpoint from after it, are opened with them. */
+    readonly own?: readonly string[];
     /** Checkpoints that this machine saw before: the newest that its key signed, the last that it proved, and the one that it restored the log with. */
     readonly remembered: readonly {
         readonly note: string;

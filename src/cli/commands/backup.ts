@@ -28,7 +28,7 @@ Examples:
         if (ctx.json) return ctx.screen.json({ folder, ...done })
         ctx.screen.line(green('backed up'), ' ', bold(plural(done.size, 'entry', 'entries')), ` to ${folder} · ${plural(done.files, 'file')}, ${bytes(done.bytes)}`)
         if (done.waiting > 0) ctx.screen.line('  ', yellow(`${plural(done.waiting, 'event')} that a running agent has accepted and not put into the log yet ${done.waiting === 1 ? 'is' : 'are'} not in it`))
-        const say = keys ? 'the keys are in it: whoever holds it can read everything and sign as this log' : 'the keys are not in it: without them its content cannot be opened, and nothing can be added'
+        const say = keys ? `the keys are in it${done.elsewhere ? ', but the one that signs, which is kept elsewhere' : ''}: whoever holds it${done.protected ? ' and has the passphrase' : ''} can read everything${done.elsewhere ? '' : ' and sign as this log'}` : 'the keys are not in it: without them its content cannot be opened, and nothing can be added'
         for (const line of wrap(say, ctx.screen.columns - 2)) ctx.screen.line('  ', grey(line))
       })
     })

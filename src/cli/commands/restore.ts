@@ -17,7 +17,9 @@ The trail is made at --trail, where nothing may be yet; the keys go to the state
 folder unless this machine has them. Nothing is there before everything was
 verified; a run that was stopped is simply made again. Erasures made after the
 backup are undone by it: make them again. From an archive without --secrets the log
-comes back with its content sealed: proved, and not to be read.
+comes back with its content sealed: proved, and not to be read. For keys under a
+passphrase it asks, or takes $COUNTERFOIL_PASSPHRASE, and for those in the backup,
+if theirs is another, $COUNTERFOIL_BACKUP_PASSPHRASE.
 
 Examples:
   $ counterfoil restore /mnt/backup/2026-11-21 --trail ./agent_audit.db
@@ -26,7 +28,7 @@ Examples:
       const ctx = context()
       const { restoreTrail } = await import('../restored.ts')
       const [from, path] = [resolve(ctx.cwd, folder), trailPath(ctx)]
-      const done = await restoreTrail(from, path, { progress: progressLine(ctx, 'verifying'), ...(secrets === undefined ? {} : { secrets: resolve(ctx.cwd, secrets) }) })
+      const done = await restoreTrail(from, path, { ctx, progress: progressLine(ctx, 'verifying'), ...(secrets === undefined ? {} : { secrets: resolve(ctx.cwd, secrets) }) })
       ctx.screen.progress('')
       const { origin, size, from: kind, made_at, keys, signed, behind, opened, sealed } = done
       if (ctx.json) return ctx.screen.json({ trail: path, from: kind, origin, size, made_at: made_at ?? null, keys, opened: opened ?? null, sealed: sealed ?? null, signed: signed ?? null, can_append: keys !== 'none' && behind === null })

@@ -52,7 +52,7 @@ Examples:
       if (path !== undefined && kind === 'backup') {
         if (key !== undefined || policy !== undefined) throw new MisuseError('key_for_what', `cli: ${key === undefined ? '--policy' : '--key'} goes with other evidence, got a backup`, 'a backup is verified with the keys in it')
         const { verifyBackupFolder } = await import('../restored.ts')
-        return report(ctx, trailName(path), require, (progress) => verifyBackupFolder(path, { progress }))
+        return report(ctx, trailName(path), require, (progress) => verifyBackupFolder(path, { ctx, progress }))
       }
       if (path !== undefined && kind === 'archive') {
         const { verifyArchive } = await import('../archived.ts')
