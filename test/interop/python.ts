@@ -28,22 +28,27 @@ export interface Said {
   readonly problems: readonly { readonly code: string; readonly index: number | null; readonly says: string }[]
 }
 
+const ended = (): Error => new Error('python3 ended before it answered; what it said stands above')
+
 export type Answer<T> = { readonly is: T } | { readonly refused: string }
 
 /** A Python that answers until it is closed; answers come in the order of the questions. */
 export class Python {
   readonly #child: ChildProcess
   readonly #waiting: { resolve: (line: string) => void; reject: (error: Error) => void }[] = []
+  #gone = false
 
   constructor() {
     this.#child = spawn('python3', ['-B', join(FOLDER, 'compare.py')], { stdio: ['pipe', 'pipe', 'inherit'] })
     createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#waiting.shift()?.resolve(line))
     this.#child.on('exit', () => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error('python3 ended before it answered; what it said stands above'))
+      this.#gone = true
+      for (const { reject } of this.#waiting.splice(0)) reject(ended())
     })
   }
 
   async ask<T>(question: object): Promise<Answer<T>> {
+    if (this.#gone) throw ended()
     const line = await new Promise<string>((resolve, reject) => {
       this.#waiting.push({ resolve, reject })
       this.#child.stdin!.write(`${JSON.stringify(question)}\n`)
