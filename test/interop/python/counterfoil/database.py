@@ -28,7 +28,7 @@ GONE = " " * 10
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A copy, with what its write-ahead log still holds; the file itself is not touched."""
     wal = path.with_name(path.name + "-wal")
-    if not wal.is_file() or wal.stat().st_size == 0:
+    if _length(wal) == 0:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
             yield db
         return
@@ -38,6 +38,13 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         shutil.copyfile(wal, copy.with_name("log.db-wal"))
         with closing(sqlite3.connect(copy)) as db:
             yield db
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # also where somebody who reads at the same time has just removed it
+        return 0
 
 
 def verify_database(path: Path, vkey: str | None, keys: Path | None) -> Report:
