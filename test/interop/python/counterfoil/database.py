@@ -16,7 +16,7 @@ from .encoding import Malformed, decode_base64, parse_json, utf8
 from .entry import Entry, Ref
 from .erasures import Erasures, check_ends, read_erasures, scopes_in_use
 from .log import CannotRun, Evidence, Log, locate, read_key, read_log, states
-from .note import parse_key
+from .note import Key, parse_key
 from .report import Report
 from .vault import Frame, Keys, ScopeKeys, check_wrapped, commitment, open_segment, payload_at, places_of, segment_scope, slug, unwrap
 
@@ -70,6 +70,15 @@ def read_keys(folder: Path, note: bytes) -> Keys:
         raise CannotRun(f"no keys of this log in {folder}") from None
 
 
+def public_keys(keys: Keys) -> list[Key]:
+    """The log's signing keys that this machine has, the newest first, then those that it retired."""
+    names = ["log.pub", *sorted(path.name for path in keys.folder.glob("log-*.pub"))]
+    try:
+        return [parse_key(utf8(keys.text(name) or b"").removesuffix("\n")) for name in names]
+    except Malformed as error:
+        raise CannotRun(f"the public keys in {keys.folder}: {error}") from None
+
+
 @dataclass
 class _Scope:
     id: bytes
@@ -119,7 +128,8 @@ class _Database:
         if stated is None or key is None:
             return report
         remembered = [one for one in (keys.text("head"), keys.text("proved")) if one is not None] if keys else []
-        evidence = Evidence(key, note, self._entry, self._following, self._tile, remembered)
+        own = public_keys(keys) if keys is not None and vkey is None else []
+        evidence = Evidence(key, note, self._entry, self._following, self._tile, remembered, own)
         log = read_log(evidence, stated, report)
         if log is None:
             return report

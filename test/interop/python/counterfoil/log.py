@@ -34,6 +34,8 @@ class Evidence:
     tile: Callable[[int, int], bytes | None]
     """the full tile of a level and a number"""
     remembered: list[bytes] = field(default_factory=list)
+    own: list[Key] = field(default_factory=list)
+    """this machine's keys of the log, the newest first, then those that it retired"""
 
 
 @dataclass
@@ -44,6 +46,10 @@ class Log:
     """those that can be read"""
     sessions: Sessions
     reigns: Reigns
+    retired: bool = False
+    """it ends under keys that this machine has retired, or that it never had"""
+    parted: bool = False
+    """its keys lead from one of this machine's to another than there"""
     tile_leaf: int | None = None
     """the first leaf that is not that of its full tile"""
     untiled: int = 0
@@ -175,7 +181,11 @@ def first_key(entry: Entry, origin: str) -> Key | None:
 
 def _open_head(evidence: Evidence, log: Log, report: Report) -> bool:
     """Step 1, by the key that the entries say."""
-    if not log.reigns.has(evidence.key):
+    known = [one for one in log.reigns.line if one.key in evidence.own]
+    if log.reigns.has(evidence.key) or (known and evidence.key in evidence.own):
+        log.retired = bool(known) and not log.reigns.has(evidence.own[0])
+        log.parted = log.retired and known[-1] is not log.reigns.line[-1]
+    else:
         report.bad("log_start", 0, "begins under another key, and no rotation leads to the trusted one")
         log.reigns = Reigns(log.reigns.origin, report, [Reign(evidence.key, 0)])
     try:
@@ -224,24 +234,34 @@ def _check_tiles(evidence: Evidence, log: Log, report: Report) -> None:
 
 def _check_memory(evidence: Evidence, log: Log, report: Report) -> None:
     """Step 2."""
+    ahead = strayed = False
     for note in evidence.remembered:
         try:
-            seen = _open_seen(note, evidence.key, log)
+            seen = _open_seen(note, evidence, log)
         except Malformed as error:
             report.bad("key_reign" if isinstance(error, OutOfTime) else "remembered", None, str(error), of_memory=True)
             continue
         leaves = log.leaves
         if seen.size > log.checkpoint.size:
-            report.bad("rolled_back", log.checkpoint.size, f"{seen.size} entries were seen before")
+            ahead = True
         elif leaves is not None and root_of(leaves[: seen.size]) != seen.root:
-            report.bad("forked", None, f"the first {seen.size} entries were others before")
+            strayed = True
+    if strayed or log.parted:
+        report.bad("forked", None, "entries, or keys, that are others than this machine's")
+    elif ahead or log.retired:
+        report.bad("rolled_back", log.checkpoint.size, "older than what this machine saw")
 
 
-def _open_seen(note: bytes, trusted: Key, log: Log) -> Checkpoint:
-    """One of a larger log may be under a key that the entries here do not reach: then the trusted one says whose it is."""
+def _open_seen(note: bytes, evidence: Evidence, log: Log) -> Checkpoint:
+    """One of a larger log, or from another side of a rotation, may be under a key that the entries here do not reach: then this machine's say whose it is."""
     try:
         return log.reigns.open(note)
-    except Malformed:
-        if parse_checkpoint(parse_note(note).text).size <= log.checkpoint.size:
-            raise
-        return Reigns(log.reigns.origin, log.reigns.report, [Reign(trusted, 0)]).open(note)
+    except Malformed as error:
+        larger = parse_checkpoint(parse_note(note).text).size > log.checkpoint.size
+        for key in [evidence.key, *evidence.own]:
+            if (key == evidence.key and larger) or not log.reigns.has(key):
+                try:
+                    return Reigns(log.reigns.origin, log.reigns.report, [Reign(key, 0)]).open(note)
+                except Malformed:
+                    continue  # another of them
+        raise error
