@@ -53,14 +53,16 @@ describe.runIf(mountable)('on a full disk', () => {
     const session = await trail.start({})
     session.record('reasoning', { text: 'before' })
     await trail.flush()
-    writeFileSync(join(at, 'ballast'), Buffer.alloc(1024))
-    for (let size = 1024 * 1024; size > 512; size /= 2) {
-      try {
-        for (;;) writeFileSync(join(at, 'ballast'), Buffer.alloc(size), { flag: 'a' })
-      } catch {
-        // no room for this much more
+    const fill = (): void => {
+      for (let size = 1024 * 1024; size > 512; size /= 2) {
+        try {
+          for (;;) writeFileSync(join(at, 'ballast'), Buffer.alloc(size), { flag: 'a' })
+        } catch {
+          // no room for this much more
+        }
       }
     }
+    fill()
     let refused = 0
     for (let i = 0; i < 50; i++) if (session.record('reasoning', { text: `${i} ${'y'.repeat(10_000)}` }).problem !== undefined) refused++
     expect(refused).toBeGreaterThan(40)
@@ -69,6 +71,7 @@ describe.runIf(mountable)('on a full disk', () => {
     const note = trail.tool({ name: 'note', risk: 'low' }, () => 'noted')
     await session.run(async () => {
       await expect(pay({ big: 'z'.repeat(10_000) })).rejects.toMatchObject({ code: 'spool_full' })
+      fill() // the worker may have given some back
       await expect(note({ big: 'z'.repeat(10_000) })).rejects.toMatchObject({ code: 'spool_full' }) // buffer: the spool at least
     })
     rmSync(join(at, 'ballast'))
@@ -78,7 +81,8 @@ describe.runIf(mountable)('on a full disk', () => {
     const gaps = events.filter(({ event_type }) => event_type === 'gap') as unknown as { count: number }[]
     expect(gaps.reduce((sum, { count }) => sum + count, 0)).toBe(trail.status().lost) // the tools' intents too
     expect(events.filter(({ event_type }) => event_type === 'reasoning').at(-1)).toMatchObject({ text: 'after' })
-    expect(reports.every((message) => /room|spool/.test(message))).toBe(true)
+    // 4874 is SQLITE_IOERR_SHMSIZE: no room for the shared memory beside the write-ahead log
+    expect(reports.filter((message) => !/room|spool|SQLite 4874/.test(message))).toEqual([])
     expect(existsSync(db)).toBe(true)
     const verdict = await trail.verify()
     expect([verdict.properties.unchanged.status, verdict.properties.payloads.status]).toEqual(['proved', 'proved'])
