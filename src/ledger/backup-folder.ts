@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fsyncSync, lstatSync, openSync, readdirSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
-import { foldersSync } from '../vault/paths.ts'
 import type { BackupFile } from './backup-manifest.ts'
 
 const PIECE = 1024 * 1024
@@ -33,16 +32,6 @@ export function keepPrivate(path: string): void {
   const fd = openSync(path, 'r+')
   try {
     fchmodSync(fd, 0o600)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-export function syncFolder(path: string): void {
-  if (!foldersSync()) return
-  const fd = openSync(path, 'r')
-  try {
     fsyncSync(fd)
   } finally {
     closeSync(fd)

@@ -222,7 +222,8 @@ function writeWhole(fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
 }
 
-function syncFolder(path: string): void {
+/** What was made, renamed or removed in a folder has reached the disk when this returns. */
+export function syncFolder(path: string): void {
   if (!foldersSync()) return
   const fd = openSync(path, 'r')
   try {
