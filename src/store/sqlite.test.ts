@@ -634,7 +634,7 @@ describe('the views', () => {
 
   test.skipIf(!has('sqlite3'))('are read by the sqlite3 shell while a process writes', async () => {
     const file = await filled()
-    const child = await started(`const store = await openSqliteStore(${JSON.stringify(file)}); console.log('begun'); for (let i = 11; ; i++) await append(store, i)`, 'begun')
+    const child = await started(`const store = await openSqliteStore(${JSON.stringify(file)}); console.log('begun'); for (let i = 11; ; i++) { await append(store, i); await new Promise((go) => setTimeout(go, 5)) }`, 'begun') // without a pause the shell may starve
     for (let i = 0; i < 5; i++) {
       check(JSON.parse(execFileSync('sqlite3', ['-json', file, `SELECT * FROM audit_events WHERE session_id = '${SESSION}' AND step_number <= 10 ORDER BY created_at`], { encoding: 'utf8' })) as Record<string, unknown>[])
       expect(Number(shell(file, 'SELECT count(*) FROM audit_entries'))).toBeGreaterThanOrEqual(11)
