@@ -194,7 +194,7 @@ export interface ParsedEntry {
 export function encodeEntry(entry: Entry): Uint8Array {
   const fault = faultOf(entry) ?? unknownMember(entry)
   if (fault !== undefined) throw internal(fault)
-  const bytes = utf8(canonicalJson(entry as unknown as CanonicalValue))
+  const bytes = utf8(inOrder(entry) ? JSON.stringify(entry) : canonicalJson(entry as unknown as CanonicalValue))
   if (bytes.length > MAX_ENTRY_BYTES) throw internal(`expected at most ${MAX_ENTRY_BYTES} bytes, got ${bytes.length} in ${entry.event_type}`)
   return bytes
 }
@@ -238,7 +238,7 @@ function malformed(fault: string, cause?: unknown): Error {
 /**
  * Whether `text` is the canonical spelling of `value`: duplicate keys, other number forms, escapes, orders and whitespace all come back
  * as another text. An entry without fault holds ASCII strings and integers only; for those `JSON.stringify` is canonical once the keys
- * are in order, and takes half the time.
+ * are in order, and takes half the time. So does writing one.
  */
 function isCanonical(value: object, text: string, faultless: boolean): boolean {
   if (faultless && inOrder(value) && JSON.stringify(value) === text) return true
@@ -249,8 +249,13 @@ function isCanonical(value: object, text: string, faultless: boolean): boolean {
   }
 }
 
+/** Whether all keys are in canonical order. Not of what `JSON.stringify` would change: a hole, an object that is not a plain one. */
 function inOrder(value: object): boolean {
-  if (Array.isArray(value)) return value.every((each) => typeof each !== 'object' || inOrder(each as object))
+  if (Array.isArray(value)) {
+    for (const each of value as unknown[]) if (each === undefined || (typeof each === 'object' && !inOrder(each!))) return false
+    return true
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
   let last = ''
   for (const name of Object.keys(value)) {
     if (name < last) return false

@@ -158,6 +158,8 @@ const SETTINGS: readonly (readonly [name: string, value: string, expected: numbe
   ['synchronous', 'FULL', 2], // in WAL mode a lower one acknowledges before the fsync
   ['fullfsync', 'ON', 1], // macOS: fsync alone does not reach the platter
   ['checkpoint_fullfsync', 'ON', 1],
+  ...(process.env['X_CACHE'] ? [['cache_size', process.env['X_CACHE'], Number(process.env['X_CACHE'])] as const] : []),
+  ...(process.env['X_CKPT'] ? [['wal_autocheckpoint', process.env['X_CKPT'], Number(process.env['X_CKPT'])] as const] : []),
   ['trusted_schema', 'OFF', 0], // a file that was tampered with calls no functions of ours
 ]
 
