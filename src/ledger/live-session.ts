@@ -6,12 +6,10 @@ import { ListIndex } from '../event/list.ts'
 import { foldSession, type SessionState } from '../event/session.ts'
 import type { Hash } from '../log/hash.ts'
 import { ListRoots } from '../verify/list-root.ts'
+import type { OpenScope } from './open-scope.ts'
 
 /** An earlier event of the session, as later ones may refer to it. */
 export interface Known { readonly seq: number; readonly event_type: string; readonly step_number?: number; readonly entry_hash: string; readonly facts: Entry['facts']; readonly payloads: Entry['payloads'] }
-
-/** A scope whose secret is in hand. */
-export interface OpenScope { readonly k: number; readonly id: Uint8Array; readonly secret: Uint8Array; readonly saltKey: Uint8Array; readonly indexKey: Uint8Array }
 
 export class LiveSession {
   readonly session_id: string

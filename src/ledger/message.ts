@@ -2,7 +2,7 @@
 
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { Absent } from '../event/view.ts'
-import type { Placed } from './append.ts'
+import type { Placed } from './batch.ts'
 
 /** What the worker is told at its start. */
 export interface Start {
