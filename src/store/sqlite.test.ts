@@ -651,6 +651,7 @@ describe('query plans', () => {
     override all(sql: string, ...values: Value[]): Row[] { return this.#explain(sql, values), super.all(sql, ...values) }
     override get(sql: string, ...values: Value[]): Row | undefined { return this.#explain(sql, values), super.get(sql, ...values) }
     override run(sql: string, ...values: Value[]): number { return this.#explain(sql, values), super.run(sql, ...values) }
+    override runEach<T>(sql: string, rows: readonly T[], values: (row: T) => Value[]): number { return rows.slice(0, 1).forEach((row) => this.#explain(sql, values(row))), super.runEach(sql, rows, values) }
     #explain(sql: string, values: Value[]): void {
       if (!sql.startsWith('PRAGMA')) this.plans.set(sql, super.all(`EXPLAIN QUERY PLAN ${sql}`, ...values).map(({ detail }) => String(detail)).join('\n'))
     }
