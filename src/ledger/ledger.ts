@@ -193,11 +193,15 @@ export class Ledger {
       const handed: Handed[] = []
       let bytes = 0
       let end = offset
-      for (const record of readSpool(spool.path, { origin: SPOOL_ORIGIN, key }, offset)) {
-        handed.push({ draft: decodeDraft(record.bytes), writer: 'local', stream: { spool: spool.id, owner: JSON.stringify(spool.owner) } })
-        end = record.end
-        bytes += record.bytes.length
-        if (handed.length >= MAX_BATCH_EVENTS || bytes >= MAX_BATCH_BYTES) break
+      try {
+        for (const record of readSpool(spool.path, { origin: SPOOL_ORIGIN, key }, offset)) {
+          handed.push({ draft: decodeDraft(record.bytes), writer: 'local', stream: { spool: spool.id, owner: JSON.stringify(spool.owner) } })
+          end = record.end
+          bytes += record.bytes.length
+          if (handed.length >= MAX_BATCH_EVENTS || bytes >= MAX_BATCH_BYTES) break
+        }
+      } catch (error) {
+        if (handed.length === 0) throw error // else what stands before it comes into the log first: a power cut may have torn what was not synced
       }
       if (handed.length === 0) return offset
       const answers = await this.append(handed, { id: spool.id, offset: end })
