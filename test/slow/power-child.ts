@@ -55,7 +55,7 @@ async function agent(): Promise<void> {
       accept(tell.draft('reasoning', { kind: 'author_stated' }, { text: text(`nobody waits for this: ${i}`) }))
       await durable(tell.draft('final_output', {}, { output: text(`${i} `.repeat(500 * i)) }), tell.draft('reasoning', { kind: 'author_stated' }, { text: text(`step ${i}`) }))
     }
-    {
+    if (round !== 1) { // in one round nothing syncs the folder of spools but what has to
       // while another holds the log, the spool is all that there is
       using busy = new DatabaseSync(db, { timeout: 5_000 })
       busy.exec('BEGIN IMMEDIATE')
@@ -75,7 +75,7 @@ async function agent(): Promise<void> {
     }
     late = new Telling(undefined, now + 3)
     await durable(...run(late, { user: `marta.lindqvist.${round}`, order: '7' }).drafts)
-    await durable(other.draft('session_end', { reason: 'done' }, {}, { outcome: 'success' }))
+    if (round !== 1) await durable(other.draft('session_end', { reason: 'done' }, {}, { outcome: 'success' }))
     await durable(tell.draft('tool_call', { tool_name: 'refund', risk: 'high' }, { tool_input: json({ order: 2045 }) }))
     await sleep(20)
     if (round < 2) await ledger.close()

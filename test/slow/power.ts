@@ -31,8 +31,8 @@ const SPOOLS = 'spools/of/agents'
 /** What a process was promised, and said so. */
 export class Promises {
   readonly durable: Receipt[] = []
-  readonly spooled = new Set<string>()
-  readonly accepted = new Set<string>()
+  readonly spooled: Set<string> = new Set()
+  readonly accepted: Set<string> = new Set()
   readonly erased: Erased[] = []
   readonly gone: string[] = []
   backup: string | undefined
