@@ -409,6 +409,7 @@ export class Batch {
   }
 
   async #endFacts(live: LiveSession): Promise<Record<string, FactValue>> {
+    if (!this.#scopesRead.has(live.session_id)) await this.#readScopes(live) // an end has no content of its own for which they would have been read
     const streams = Object.entries(live.state?.streams ?? {}).map(([stream, { next }]) => [stream, next] as const)
     const scopes = [...live.scopes.values()].filter((scope) => scope !== 'erased').map((scope) => scope.id)
     const stored = scopes.length === 0 ? [] : await this.#tx.segmentIds(scopes)

@@ -237,6 +237,19 @@ test('two ledgers on one file take turns: indexes dense, seqs dense, both see wh
   expect(await one.problems()).toEqual([])
 })
 
+test('an end states all of its session\'s sealed content, also where it comes alone, after another process wrote and a part was read anew', async () => {
+  const at = scratch()
+  const [a, b] = [await bench(at), await bench(at)]
+  const [s, other, forgotten] = [stream(), stream(), stream()]
+  await a.hand(s.next({ payloads: { text: text('sealed first') } }), forgotten.next())
+  await a.ledger.erase({ session_ids: [forgotten.session_id], reason: 'asked for' }) // what is in memory goes
+  await a.hand(s.next({ payloads: { text: text('sealed later') } }))
+  await b.hand(other.next())
+  await a.hand(s.next({ event_type: 'session_end', facts: { reason: 'done' }, payloads: {}, outcome: 'success' }))
+  expect((await a.events(s.session_id)).at(-1)).toMatchObject({ event_type: 'session_end', segment_count: 2 })
+  expect(await a.problems()).toEqual([])
+})
+
 test('a memory of 512 sessions is enough for any number of them', async () => {
   const { hand, problems, events } = await bench()
   const all = Array.from({ length: 600 }, () => stream())

@@ -165,6 +165,39 @@ describe('opening', () => {
     expect(readdirSync(path)).toEqual([])
   })
 
+  test('makes a log where the making of one was cut off by a kill, whatever of it reached the file', async () => {
+    for (const header of ['as it was written', 'zeros', 'noise']) {
+      const file = join(folder(), 'log.db')
+      const { signal } = spawnSync(process.execPath, ['-e', `
+        const db = new (require('node:sqlite').DatabaseSync)(${JSON.stringify(file)})
+        db.exec('PRAGMA cache_size = 1; BEGIN EXCLUSIVE; PRAGMA application_id = ${APPLICATION_ID}; CREATE TABLE logs (x)')
+        for (let i = 0; i < 500; i++) db.prepare('INSERT INTO logs VALUES (zeroblob(4000))').run()
+        process.kill(process.pid, 'SIGKILL')`])
+      expect(signal).toBe('SIGKILL')
+      expect([statSync(file).size > 4096, statSync(`${file}-journal`).size > 0]).toEqual([true, true])
+      const bytes = readFileSync(file)
+      if (header !== 'as it was written') writeFileSync(file, bytes.fill(header === 'zeros' ? 0 : 0x55, 0, 4096))
+      const store = await open(file)
+      await store.append((tx) => tx.insertEntries([row(0)]))
+      expect(await store.read((view) => view.check())).toEqual([])
+      await store.close()
+      expect(readdirSync(join(file, '..'))).toEqual(['log.db'])
+    }
+  })
+
+  test("leaves another program's database alone that was cut off in a transaction", async () => {
+    const file = join(folder(), 'x.db')
+    other(file, 'CREATE TABLE t (x); INSERT INTO t VALUES (1)')
+    spawnSync(process.execPath, ['-e', `
+      const db = new (require('node:sqlite').DatabaseSync)(${JSON.stringify(file)})
+      db.exec('PRAGMA cache_size = 1; BEGIN EXCLUSIVE; UPDATE t SET x = 2')
+      for (let i = 0; i < 500; i++) db.prepare('INSERT INTO t VALUES (zeroblob(4000))').run()
+      process.kill(process.pid, 'SIGKILL')`])
+    const before = [readFileSync(file), readFileSync(`${file}-journal`)]
+    await expect(openSqliteStore(file)).rejects.toEqual(failing('foreign'))
+    expect([readFileSync(file), readFileSync(`${file}-journal`)].map((now, i) => now.equals(before[i]!))).toEqual([true, true])
+  })
+
   test('refuses a log whose file was cut short or overwritten', async () => {
     const path = folder()
     const file = join(path, 'log.db')

@@ -11,7 +11,7 @@ import { randomRef } from '../base/ids.ts'
 import { StoreError } from '../base/errors.ts'
 import { Connection } from './connection.ts'
 import type { Store, StoreCode, StoreTx, StoreView } from './contract.ts'
-import { checkFileSystem, makePrivate, publishCopy, removeCopy } from './file-system.ts'
+import { checkFileSystem, isUnborn, makePrivate, publishCopy, removeCopy } from './file-system.ts'
 import { APPLICATION_ID, expectedSchema, FORMAT, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import { schemaFaults, SqliteTx, SqliteView } from './sqlite-view.ts'
 import { patiently, Turns } from './turns.ts'
@@ -43,6 +43,7 @@ export async function openSqliteStore(path: string, options: SqliteOptions = {})
   }
   const file = locate(path, readOnly, finished)
   const alone = statSync(`${file}-wal`, { throwIfNoEntry: false }) === undefined
+  if (!readOnly && isUnborn(file)) await patiently(path, waitMs, () => takeBack(file))
   const access = finished ? 'immutable' : checkIsOurs(file)
   if (readOnly) {
     const first = openReader(file, access, path)
@@ -109,6 +110,16 @@ function checkIsOurs(file: string): 'read' | 'immutable' {
   // A finished log on a read-only medium: nobody writes it, and SQLite could not create the files that sharing needs.
   const unshared = !isWritable(dirname(file)) && statSync(`${file}-wal`, { throwIfNoEntry: false }) === undefined
   return unshared ? 'immutable' : 'read'
+}
+
+/** Has SQLite undo what it did to a database whose making was cut off; a look that only reads could not. */
+function takeBack(file: string): void {
+  const db = new Connection(file, 'write', file)
+  try {
+    db.get('SELECT 1 FROM sqlite_schema')
+  } finally {
+    db.close()
+  }
 }
 
 function probe(file: string, access: 'read' | 'immutable'): void {
