@@ -2,6 +2,7 @@
 
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { Absent } from '../event/view.ts'
+import type { Drained } from './backlog.ts'
 import type { Placed } from './batch.ts'
 
 /** What the worker is told at its start. */
@@ -16,6 +17,8 @@ export interface Start {
   readonly signer?: string
   /** `own` is the spool that is written now; `left` were given up by this process and hold what is not in the log yet. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string; readonly left: readonly string[] }
+  /** The log was open in this process before: it is never begun anew. */
+  readonly began?: boolean
   /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
   readonly flag: SharedArrayBuffer
   /** The text of the tlog-policy whose witnesses are asked while the log is written. */
@@ -35,13 +38,17 @@ export type ToWorker =
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
 
 export type FromWorker =
-  | { readonly kind: 'open'; readonly origin: string }
-  | { readonly kind: 'failed'; readonly error: ErrorData }
+  /** `left`: the bytes of spools whose process is gone. */
+  | { readonly kind: 'open'; readonly origin: string; readonly left: number }
+  | { readonly kind: 'failed'; readonly error: ErrorData; readonly left: number }
   | { readonly kind: 'placed'; readonly id: number; readonly placed: Placed }
   | { readonly kind: 'refused'; readonly id: number; readonly error: ErrorData }
   | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
-  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly spool: string; readonly drained: number }
+  /** `spools` are those that the worker reads, the last one is written now. */
+  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly spools: readonly Drained[] }
+  /** The spool is not there any more, and was not in the log to its end. */
+  | { readonly kind: 'missing'; readonly spool: string }
   | { readonly kind: 'witnessed'; readonly size: number }
   | { readonly kind: 'report'; readonly error: ErrorData }
 

@@ -176,6 +176,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   /** Runs a model call told by hand: `llm_call` before, `llm_result` after, as `read` sees the result. */
   async llm<R>(call: { readonly [name: string]: unknown }, run: () => Promise<R>, read: (result: Awaited<R>) => { readonly [name: string]: unknown }): Promise<R> {
+    const room = this.room()
+    if (room !== undefined) await room // else it is on record in this tick
     const began = this.#host.clock()
     const opened = this.record('llm_call', call)
     await this.guard(opened, 'low')
@@ -318,11 +320,17 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       return
     }
     try {
-      if (level !== 'accepted') await this.#stream.reach(recorded.event_id, level)
+      if (level === 'accepted' || level === 'spooled') await this.room()
+      if (level !== 'accepted') await this.#stream.reach(recorded.event_id, level, policy.patience)
     } catch (error) {
       if (isRefusal(error) || failure === 'block') throw error
       this.#host.report(error as never)
     }
+  }
+
+  /** While much waits for the log, what can wait does: for its failing too, and no longer than the policy's patience. Undefined when there is room. */
+  room(): Promise<void> | undefined {
+    return this.#host.sink.room(this.#host.policy.patience)
   }
 
   /** Puts an action before a person. Resolves with the answer, whatever it is; the request and the answer are durable then. */

@@ -273,8 +273,8 @@ export class Stream {
   }
 
   /** Whether and how far an event that was accepted has come. */
-  reach(event_id: string, level: Level): Promise<Receipt> {
-    return this.#host.sink.reach(event_id, level)
+  reach(event_id: string, level: Level, patience?: number): Promise<Receipt> {
+    return this.#host.sink.reach(event_id, level, patience)
   }
 }
 

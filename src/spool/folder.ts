@@ -1,7 +1,9 @@
 // The spools beside one database: `<db>.spool/<id>`.
 
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { ownerState, thisOwner } from './owner.ts'
+import { spoolOwner } from './reader.ts'
 
 /** The paths of all spools in `folder`, none if it is not there. Their file names are their ids. */
 export function listSpools(folder: string): string[] {
@@ -13,6 +15,27 @@ export function listSpools(folder: string): string[] {
     throw error
   }
   return names.filter((name) => /^[0-9a-f]{32}$/.test(name)).sort().map((name) => join(folder, name))
+}
+
+/** The bytes of the spools in `folder` whose process is proved gone. What does not read, or is removed meanwhile, counts for nothing. */
+export function deadBytes(folder: string): number {
+  const self = thisOwner()
+  return spoolsIn(folder).reduce((sum, path) => {
+    try {
+      const owner = spoolOwner(path)
+      return owner !== undefined && ownerState(owner, self) === 'dead' ? sum + statSync(path).size : sum
+    } catch {
+      return sum // the ledger says what is wrong with it when it drains it
+    }
+  }, 0)
+}
+
+function spoolsIn(folder: string): string[] {
+  try {
+    return listSpools(folder)
+  } catch {
+    return []
+  }
 }
 
 /**

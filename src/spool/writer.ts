@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { chmodSync, closeSync, constants, fdatasync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, constants, fdatasync, fstatSync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { toHex } from '../base/bytes.ts'
 import { StoreError } from '../base/errors.ts'
@@ -51,6 +51,11 @@ export class SpoolWriter {
   /** The offset after the last record: what a ledger must have drained before everything is in the log. 0 while there is no file. */
   get end(): number {
     return this.#end
+  }
+
+  /** Whether the file was deleted: what is in it ends with this process. */
+  get deleted(): boolean {
+    return this.#fd !== undefined && fstatSync(this.#fd).nlink === 0
   }
 
   /**
