@@ -178,11 +178,11 @@ export class LocalLedger {
     }
   }
 
-  /** Takes an encoded draft: one synchronous append to the spool. Throws a StoreError when it cannot be taken. */
+  /** Takes an encoded draft, and copies what it keeps: one synchronous append to the spool. Throws a StoreError when it cannot be taken. */
   accept(_event_id: string, draft: Uint8Array): void {
     if (this.closing) throw closedError()
     if (this.#spool === undefined) {
-      this.#tell({ kind: 'draft', draft })
+      this.#tell({ kind: 'draft', draft: draft.slice() })
       this.#accepted++
       return
     }
