@@ -216,12 +216,12 @@ export class LocalLedger {
     }
   }
 
-  /** Takes an encoded draft: one synchronous append to the spool. Throws a StoreError when it cannot be taken: `spool_full` at the bound too. */
+  /** Takes an encoded draft, and copies what it keeps: one synchronous append to the spool. Throws a StoreError when it cannot be taken: `spool_full` at the bound too. */
   accept(_event_id: string, draft: Uint8Array): void {
     if (this.closing) throw closedError()
     if (this.#backlog.bytes + this.#left >= this.backlog) this.#checkBound()
     if (this.#spool === undefined) {
-      this.#tell({ kind: 'draft', draft })
+      this.#tell({ kind: 'draft', draft: draft.slice() })
       this.#accepted++
       this.#backlog.took((this.#posted += draft.length))
       return

@@ -10,7 +10,7 @@ export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
 export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
 
 export interface Sink {
-  /** Takes an encoded draft. When it returns, the event is accepted; it throws a StoreError when it cannot be. Synchronous, no callback. */
+  /** Takes an encoded draft, whose bytes are the caller's again after that. When it returns, the event is accepted; it throws a StoreError when it cannot be. Synchronous, no callback. */
   accept(event_id: string, draft: Uint8Array): void
   /**
    * Resolves when the event has reached `level`; rejects when it was refused or the store failed, and with a StoreError `stalled` when nothing
