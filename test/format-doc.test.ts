@@ -173,6 +173,7 @@ function evidenceOf(entries: readonly Uint8Array[]): Evidence {
       follow: async (page_: readonly Entry[]) => page_.map(({ index }) => payloads.filter(({ entry }) => entry === index).map(({ text, salt }) => ({ bytes: utf8(text), salt: fromHex(salt) }))),
       scopes: async () => new Set([`${scope.session_id}/${scope.k}`]),
       segmentHashes: async () => segments.map(({ sha256 }) => fromHex(sha256)),
+      findings: async () => ({ faults: [], counts: {} }),
       faults: async () => [],
     },
   }

@@ -5,7 +5,16 @@ import { concat } from './bytes.ts'
 
 /** SHA-256 (FIPS 180-4) of `parts` in order, 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  return bytesOf(hash('sha256', parts.length === 1 ? parts[0]! : concat(...parts), 'buffer'))
+  const digest = hash('sha256', parts.length === 1 ? parts[0]! : concat(...parts), 'binary')
+  // measured: half the time of a Buffer, whose memory lies outside the heap
+  const bytes = new Uint8Array(32)
+  for (let i = 0; i < 32; i++) bytes[i] = digest.charCodeAt(i)
+  return bytes
+}
+
+/** SHA-256 of a text's UTF-8 bytes, as padded base64. */
+export function sha256Base64(text: string): string {
+  return hash('sha256', text, 'base64')
 }
 
 // Measured: 10.5 µs with the bytes of a key, 1.8 µs with its KeyObject.

@@ -45,6 +45,10 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
       await turn() // appends take their turn between pages
       return view.entries(from, to)
     },
+    texts: async (from, to) => {
+      await turn()
+      return view.entryTexts(from, to)
+    },
     next: async (from) => (await view.events({ from, limit: 1 }))[0]?.index,
     extra: (size) => extraRows(view, size),
     tile: (level, n) => view.tile(level, n),
