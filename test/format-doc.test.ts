@@ -48,13 +48,13 @@ describe('the vocabulary of docs/format.md', () => {
 })
 
 describe('the failures of docs/format.md', () => {
-  const verifier = source('src/verify/verify.ts') + source('src/verify/session-check.ts')
+  const verifier = ['verify', 'part', 'session-check'].map((name) => source(`src/verify/${name}.ts`)).join('')
   const evidence = source('src/ledger/evidence.ts') + source('src/ledger/vault-evidence.ts') + source('src/archive/evidence.ts') + source('src/verify/rollback.ts')
 
   test('are those that the code can find', () => {
     const named = rowsBetween(/^## 10/m, /^## 11/m).flatMap(([first]) => (first!.startsWith('`') ? [first!.replaceAll('`', '')] : []))
     const found = new Set([
-      ...[...verifier.matchAll(/#bad\('[a-z_]+', '([a-z_]+)'/g)].map(([, code]) => code!),
+      ...[...verifier.matchAll(/(?:#bad|\bproblem)\('[a-z_]+', '([a-z_]+)'/g)].map(([, code]) => code!),
       ...[...verifier.matchAll(/#bad\(property, '([a-z_]+)'/g)].map(([, code]) => code!),
       ...[...evidence.matchAll(/(?:code: |\bbad\()'([a-z_]+)'/g)].map(([, code]) => code!),
     ])
@@ -63,7 +63,7 @@ describe('the failures of docs/format.md', () => {
 
   test('stand with the property that they fail', () => {
     const rows = new Map(rowsBetween(/^## 10/m, /^## 11/m).map(([code, property]) => [code!.replaceAll('`', ''), property!]))
-    for (const [, property, code] of verifier.matchAll(/#bad\('([a-z_]+)', '([a-z_]+)'/g)) expect([code, rows.get(code!)], code).toEqual([code, expect.stringContaining(property!)])
+    for (const [, property, code] of verifier.matchAll(/(?:#bad|\bproblem)\('([a-z_]+)', '([a-z_]+)'/g)) expect([code, rows.get(code!)], code).toEqual([code, expect.stringContaining(property!)])
   })
 })
 

@@ -65,9 +65,9 @@ export interface Evidence {
   next(from: number): Promise<number | undefined>
   /**
    * Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. `partialTile` gives what the last
-   * tile of a level must be; absent where entries are missing, so that there is no tree.
+   * tile of a level must be; absent where entries are missing, so that there is no tree. `database`: what the database found wrong with itself, where it was asked elsewhere.
    */
-  extra(size: number, partialTile?: (level: number) => Uint8Array): Promise<readonly Fault[]>
+  extra(size: number, partialTile?: (level: number) => Uint8Array, database?: Promise<readonly string[]>): Promise<readonly Fault[]>
   /** A stored full tile. Absent where the evidence keeps none. */
   readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>
   /** The derived session rows, by session id. Absent where the evidence keeps none. */

@@ -140,7 +140,7 @@ export class Part implements PartReading {
   }
 
   #missingEntries(from: number, to: number): Problem {
-    return { property: 'unchanged', code: 'entries_missing', message: to === from + 1 ? `entry #${from} is not there` : `entries #${from} to #${to - 1} are not there`, index: from }
+    return problem('unchanged', 'entries_missing', to === from + 1 ? `entry #${from} is not there` : `entries #${from} to #${to - 1} are not there`, from)
   }
 
   /** A page of entries; where the evidence breaks within it, one by one, so that the break has an index. */
@@ -187,13 +187,13 @@ export class Part implements PartReading {
     } catch (error) {
       page.times.push('')
       if (error instanceof NewerFormatError) page.notes.push({ kind: 'newer', index })
-      else page.notes.push({ kind: 'problem', index, problem: { property: 'unchanged', code: 'entry_malformed', message: `entry #${index}: ${messageOf(error)}`, index } })
+      else page.notes.push({ kind: 'problem', index, problem: problem('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index) })
       return undefined
     }
     if (read.unknown.length > 0) page.unknown++
     let { entry } = read
     if (entry.index !== index) {
-      page.notes.push({ kind: 'problem', index, problem: { property: 'unchanged', code: 'index', message: `entry #${index} says that it is #${entry.index}`, index } })
+      page.notes.push({ kind: 'problem', index, problem: problem('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index) })
       entry = { ...entry, index } // what else is wrong with it is said of where it stands
     }
     const { event_type, capture, recorded_at, session_id } = entry
@@ -228,7 +228,7 @@ export class Part implements PartReading {
     } catch (error) {
       checkUnreadable(error)
       if (to === from + 1) {
-        if (entries.length > 0) page.after.push({ property: 'payloads', code: 'unreadable', message: `the content of #${from} cannot be read: ${messageOf(error)}`, index: from })
+        if (entries.length > 0) page.after.push(problem('payloads', 'unreadable', `the content of #${from} cannot be read: ${messageOf(error)}`, from))
       } else for (let index = from; index < to; index++) if (own.has(index)) await this.#checkPayloads(entries.filter((entry) => entry.index === index), index, index + 1, own)
       return
     }
@@ -240,9 +240,9 @@ export class Part implements PartReading {
         const scope = `${entry.session_id}/${ref.k ?? 0}`
         if ('bytes' in got) {
           if (toBase64(commit(got.salt, digestOf(got.bytes))) === ref.c) page.payloads++
-          else page.after.push({ property: 'payloads', code: 'commitment', message: `the content of ${slot} of #${entry.index} is not what the entry commits to`, index: entry.index })
+          else page.after.push(problem('payloads', 'commitment', `the content of ${slot} of #${entry.index} is not what the entry commits to`, entry.index))
         } else if (got.absent === 'sealed') this.#checkSealed(entry, slot, ref.k ?? 0)
-        else if (got.absent === 'damaged') page.after.push({ property: 'payloads', code: 'damaged', message: `the content of ${slot} of #${entry.index}: ${got.why}`, index: entry.index })
+        else if (got.absent === 'damaged') page.after.push(problem('payloads', 'damaged', `the content of ${slot} of #${entry.index}: ${got.why}`, entry.index))
         else page.missing.push({ index: entry.index, scope, slot, late: got.absent === 'no_scope' })
       }
     }
@@ -253,7 +253,7 @@ export class Part implements PartReading {
     const { restored } = this.#evidence
     const first = this.#sessions.get(session_id)?.scopes.get(k)
     if (first !== undefined && restored?.sealed !== undefined && first >= restored.sealed[0] && first < restored.sealed[1]) this.#page.sealed++
-    else this.#page.after.push({ property: 'payloads', code: 'sealed', message: `the secret of the content of ${slot} of #${index} is not there, and this machine did not restore the log without it`, index })
+    else this.#page.after.push(problem('payloads', 'sealed', `the secret of the content of ${slot} of #${index} is not there, and this machine did not restore the log without it`, index))
   }
 
   async end(progress: (done: number) => void): Promise<PartEnd> {
@@ -336,6 +336,10 @@ const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_dat
 /** Throws `error` again unless it says that the evidence itself is broken. */
 export function checkUnreadable(error: unknown): void {
   if (error instanceof MisuseError || (error instanceof StoreError && !UNREADABLE.has(error.code))) throw error
+}
+
+function problem(property: Problem['property'], code: string, message: string, index: number): Problem {
+  return { property, code, message, index }
 }
 
 /** What cannot be read, as a problem. */

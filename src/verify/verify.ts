@@ -254,12 +254,22 @@ class Run {
       await this.#readPage(pages)
       this.#options.progress?.(pages[0]!.to, total)
     }
-    const extra = await this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined))
+    // both read much that is not entries; in threads they do so at the same time
+    const [extra, ends] = await Promise.all([
+      this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined)),
+      Promise.all(this.#parts.map((part, i) => part.end((done) => this.#sealedProgress(i, done)))),
+    ])
     for (const { code, message, index } of extra ?? []) this.#bad(code === 'entries_extra' ? 'unchanged' : 'indexes', code, message, index)
-    for (const part of this.#parts) this.#ends.push(await part.end((done) => this.#options.progress?.(total, total + done)))
-    const sessions = this.#ends.flatMap((end) => end.sessions)
-    if (this.#ends.length > 1) sessions.sort((a, b) => a.first - b.first)
+    this.#ends.push(...ends)
+    const sessions = ends.flatMap((end) => end.sessions)
+    if (ends.length > 1) sessions.sort((a, b) => a.first - b.first)
     for (const session of sessions) this.#sessions.set(session.session_id, session)
+  }
+
+  readonly #sealedDone: number[] = []
+  #sealedProgress(part: number, done: number): void {
+    this.#sealedDone[part] = done
+    this.#options.progress?.(this.#total, this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0))
   }
 
   /** What the parts say of one page, in the order of the log. */
