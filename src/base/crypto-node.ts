@@ -14,6 +14,11 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return digest(parts.length === 1 ? parts[0]! : join(undefined, parts))
 }
 
+/** SHA-256 of a text's UTF-8 bytes, as padded base64. */
+export function sha256Base64(text: string): string {
+  return hash('sha256', text, 'base64')
+}
+
 /** One character a byte: measured, 0.5 µs less than a Buffer of its own for each hash. */
 function digest(data: Uint8Array): Uint8Array {
   const text = hash('sha256', data, 'binary')

@@ -64,6 +64,16 @@ export class SqliteView implements StoreView {
     return rowsOf(ENTRY, this.db, `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`, this.logId, from, to)
   }
 
+  async entryTexts(from: number, to: number): Promise<{ index: number; entry: string }[] | undefined> {
+    const sql = `SELECT idx AS "index", CAST(entry AS TEXT) AS entry, CASE typeof(entry) WHEN 'blob' THEN length(entry) END AS bytes FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`
+    const rows = this.db.all(sql, this.logId, from, to)
+    for (const { index, entry, bytes } of rows) {
+      // as long as its bytes, and nothing in it stands for bytes that are no UTF-8: then each byte is a character
+      if (!Number.isSafeInteger(index) || typeof entry !== 'string' || entry.length !== bytes || entry.includes('\ufffd')) return undefined
+    }
+    return rows as unknown as { index: number; entry: string }[]
+  }
+
   async sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]> {
     const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND session_id = ? AND seq >= ? ORDER BY seq LIMIT ?`
     return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, limit)
