@@ -13,7 +13,7 @@ export interface At {
 
 export interface Contender {
   readonly name: string
-  /** In tables, at most 26 characters. */
+  /** In tables, at most 24 characters. */
   readonly title: string
   /** `sends`: to a server; `keeps`: in files; `neither`: the floor of the measurement. */
   readonly kind: 'keeps' | 'sends' | 'neither'

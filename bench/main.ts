@@ -1,6 +1,7 @@
 // `npm run bench`: what recording costs and what is lost, beside others, on the same events in the same run. Prints one page, and keeps
 // the figures as JSON, into which parts that are measured by themselves are put together.
 
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Contender } from './contender.ts'
@@ -9,19 +10,22 @@ import { pythonVersion } from './contenders/classic.ts'
 import { page } from './page.ts'
 import { allParts, type Options, type Part } from './part.ts'
 import { installPeers } from './peers.ts'
-import { keepPart, readReading, theseVersions, thisCommit, thisMachine } from './reading.ts'
+import { callerPlot } from './plot.ts'
+import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './reading.ts'
+import { soakPlot } from './soak-plot.ts'
 
 const USAGE = `npm run bench -- [part…] [options]
 
   --quick          a few rounds of little: shows that it works, not how fast
   --rounds N       rounds of each part; 5
-  --minutes M      no new round after this time, for each part
+  --minutes M      no new round of a part after this time; of the soak, how long it takes
   --only A,B       these contenders only
   --peers none     only those that need no package; default: all, installed into bench/peers when missing
+  --rate R         of the soak: acts a second; half of what is measured before
   --out FILE       where the figures are kept as JSON; bench/reading.json
 
 npm run bench -- page            the page of what was measured before
-npm run bench -- keep            puts that page, its plot and its figures into docs/
+npm run bench -- keep            puts that page, its plots and its figures into docs/
 
 parts (all of them, when none is named; about 25 minutes):`
 
@@ -29,7 +33,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false }, rounds: { type: 'string' }, minutes: { type: 'string' }, only: { type: 'string' }, peers: { type: 'string' },
-    out: { type: 'string' }, help: { type: 'boolean', default: false },
+    out: { type: 'string' }, rate: { type: 'string' }, help: { type: 'boolean', default: false },
   },
 })
 
@@ -39,13 +43,14 @@ async function main(): Promise<number> {
   const [verb] = positionals
   if (values.help) return say(`${USAGE}\n${[...parts].map(([name, { about }]) => `  ${name.padEnd(10)} ${about}\n`).join('')}`)
   if (verb === 'page') return say(page(readReading(out), parts))
+  if (verb === 'keep') return keepReading(readReading(out), parts)
   const unknown = positionals.filter((name) => !parts.has(name))
   if (unknown.length > 0) throw new RangeError(`bench: expected parts (${[...parts.keys()].join(', ')}), got ${unknown.join(', ')}; --help says what they are`)
   const { taking, absent } = takingPart()
   const rounds = count('rounds') ?? (values.quick ? 1 : 5)
   let failed = 0
   for (const [name, part] of parts) {
-    if (positionals.length > 0 && !positionals.includes(name)) continue
+    if (positionals.length > 0 ? !positionals.includes(name) : part.alone) continue
     failed += await measurePart(name, part, { rounds, quick: values.quick, contenders: taking }, absent, out)
   }
   say(page(readReading(out), parts))
@@ -57,9 +62,9 @@ async function measurePart(name: string, part: Part, options: Omit<Options, 'unt
   process.stderr.write(`${name}: ${part.about}\n`)
   const began = performance.now()
   const about = { at: new Date().toISOString(), quick: options.quick, commit: thisCommit(), machine: thisMachine(), versions: theseVersions(), absent }
-  const minutes = count('minutes')
+  const [minutes, rate] = [count('minutes'), count('rate')]
   try {
-    await part.run({ ...options, until: minutes === undefined ? Number.POSITIVE_INFINITY : began + minutes * 60_000 }, (data, rounds) => {
+    await part.run({ ...options, ...(minutes === undefined ? {} : { minutes }), ...(rate === undefined ? {} : { rate }), until: minutes === undefined ? Number.POSITIVE_INFINITY : began + minutes * 60_000 }, (data, rounds) => {
       keepPart(out, name, { ...about, seconds: (performance.now() - began) / 1_000, rounds, data })
     })
     return 0
@@ -84,12 +89,26 @@ function takingPart(): { taking: Contender[]; absent: { [name: string]: string }
   return { taking, absent }
 }
 
-function count(name: 'rounds' | 'minutes'): number | undefined {
+function count(name: 'rounds' | 'minutes' | 'rate'): number | undefined {
   const text = values[name]
   if (text === undefined) return undefined
   const value = Number(text)
   if (!(value > 0) || (name === 'rounds' && !Number.isInteger(value))) throw new RangeError(`bench: expected --${name} to be a number above 0, got ${JSON.stringify(text)}`)
   return value
+}
+
+/** Into docs/: the page between its marks, the plots, and the figures that they were made of. */
+function keepReading(reading: Reading, parts: ReadonlyMap<string, Part>): 0 {
+  const docs = join(import.meta.dirname, '../docs')
+  const file = join(docs, 'benchmarks.md')
+  const text = readFileSync(file, 'utf8')
+  const [begin, end] = ['<!-- reading -->\n', '<!-- /reading -->']
+  const [before, after] = [text.indexOf(begin), text.indexOf(end)]
+  if (before === -1 || after < before) throw new RangeError(`bench: expected ${begin.trim()} and ${end} in ${file}; put them where the page shall stand`)
+  writeFileSync(file, `${text.slice(0, before + begin.length)}\n\`\`\`\n${page(reading, parts)}\`\`\`\n\n${text.slice(after)}`)
+  writeFileSync(join(docs, 'benchmarks.json'), `${JSON.stringify(reading)}\n`)
+  for (const [name, plot] of [['benchmarks.svg', callerPlot(reading)], ['soak.svg', soakPlot(reading)]] as const) if (plot !== undefined) writeFileSync(join(docs, name), plot)
+  return say(`docs/benchmarks.md, .json and the plots are those of ${Object.keys(reading.parts).length} parts\n`)
 }
 
 function say(text: string): 0 {

@@ -1,14 +1,16 @@
 // The reading as one page of text.
 
-import { contenderNamed } from './contenders/all.ts'
 import type { CallerData } from './callers.ts'
-import type { DurableData } from './parts/durable.ts'
-import type { GrowingData } from './parts/growing.ts'
+import { contenderNamed } from './contenders/all.ts'
 import { keepers } from './keepers.ts'
 import type { Part } from './part.ts'
+import type { DurableData } from './parts/durable.ts'
+import type { GrowingData } from './parts/growing.ts'
 import type { Measured, Reading } from './reading.ts'
 import { median, ratio } from './statistics.ts'
 import { figure, tableText, type Table } from './table.ts'
+
+const WIDTH = 110
 
 export function page(reading: Reading, parts: ReadonlyMap<string, Part>): string {
   const measured = [...parts].flatMap(([name, part]) => (reading.parts[name] === undefined ? [] : [{ name, part, of: reading.parts[name] }]))
@@ -20,66 +22,66 @@ export function page(reading: Reading, parts: ReadonlyMap<string, Part>): string
 }
 
 function header(all: readonly Measured[]): string[] {
-  const one = <T>(of: (measured: Measured) => T): T[] => [...new Map(all.map((measured) => [JSON.stringify(of(measured)), of(measured)])).values()]
-  const versions = Object.assign({}, ...all.map(({ versions }) => versions)) as Measured['versions']
-  const days = one(({ at }) => at.slice(0, 10))
+  const versions = Object.assign({}, ...all.map((measured) => measured.versions)) as Measured['versions']
+  const { node, sqlite, python, ...peers } = versions
+  const took = new Set(all.flatMap(({ data }) => Object.keys((data as Partial<CallerData>).figures ?? {})).flatMap((name) => contenderNamed(name).packages ?? []))
   return [
-    `Counterfoil's benchmark · ${days.join(', ')} · commit ${one(({ commit }) => commit).join(', ')}`,
-    ...one(({ machine }) => machine).map(({ cpu, cores, memory, system, disk }) => `${cores} × ${cpu}, ${memory} GB, ${disk}, ${system} · Node ${versions['node']}, SQLite ${versions['sqlite']}${versions['python'] === undefined ? '' : `, Python ${versions['python']}`}`),
-    ...wrapped(Object.entries(versions).filter(([name]) => !['node', 'sqlite', 'python'].includes(name)).map(([name, version]) => `${name} ${version}`)),
-    'Medians of rounds, ± half of their range. An act is a call and its result: two events, one span.',
+    `Counterfoil's benchmark · ${distinct(all, ({ at }) => at.slice(0, 10)).join(', ')} · commit ${distinct(all, ({ commit }) => commit).join(', ')}`,
+    ...distinct(all, ({ machine }) => machine).map(({ cpu, cores, memory, system, disk }) => `${cores} × ${cpu}, ${memory} GB, ${disk}, ${system}`),
+    ...list('', [`Node ${node}`, `SQLite ${sqlite}`, ...(python === undefined ? [] : [`Python ${python}`]), ...Object.entries(peers).filter(([name]) => took.has(name)).map((entry) => entry.join(' '))]),
+    'Medians of rounds, ± half of their range. An act is a call and its result: two events of ours, one span of theirs.',
   ]
 }
 
-function wrapped(words: readonly string[]): string[] {
-  const lines: string[] = []
-  for (const word of words) {
-    const last = lines.at(-1)
-    if (last !== undefined && last.length + word.length < 96) lines[lines.length - 1] = `${last}, ${word}`
-    else lines.push(word)
-  }
-  return lines
-}
-
-/** What we hold ourselves to, from the same run. */
+/** What we hold ourselves to, as ratios within rounds. */
 function summary(reading: Reading): string[] {
-  const caller = (reading.parts['caller']?.data as CallerData | undefined)?.figures
-  const durable = (reading.parts['durable']?.data as DurableData | undefined)?.figures
-  const grown = (reading.parts['growing']?.data as GrowingData | undefined)?.figures['counterfoil']
+  const { caller: asked, durable: fsynced, growing } = reading.parts
+  const caller = (asked?.data as CallerData | undefined)?.figures
+  const durable = (fsynced?.data as DurableData | undefined)?.figures
+  const grown = (growing?.data as GrowingData | undefined)?.figures['counterfoil']
   const kept = keepers(reading)
   const lines: string[] = []
   const ours = caller?.['counterfoil']
   if (ours !== undefined) {
-    const against = (name: string): string => {
-      const other = caller![name]!
-      return `${contenderNamed(name).title} ${figure(ratio(ours.p50, other.p50))}× / ${figure(ratio(ours.p99, other.p99))}×`
-    }
-    const others = kept === undefined ? [] : [...kept].filter((name) => name !== 'counterfoil' && caller![name] !== undefined)
-    if (others.length > 0) lines.push(...wrapped(["counterfoil's caller, p50 / p99, against who keeps all:", ...others.map(against)]).map((line) => line.replace(':,', ':')))
-    if (kept === undefined) lines.push('who keeps its events is not known: part "loss" was not measured')
-    if (caller!['pino-sync'] !== undefined && !others.includes('pino-sync')) lines.push(`against ${against('pino-sync')}`)
+    const against = (name: string): string => `${contenderNamed(name).title} ${figure(ratio(ours.p50, caller![name]!.p50))}× and ${figure(ratio(ours.p99, caller![name]!.p99))}×`
+    const others = Object.keys(caller!).filter((name) => name !== 'counterfoil' && contenderNamed(name).kind !== 'neither')
+    const keeping = others.filter((name) => kept?.has(name))
+    const losing = others.filter((name) => kept !== undefined && !kept.has(name))
+    if (kept === undefined) lines.push('Who keeps its events is not known: part loss was not measured.')
+    if (keeping.length > 0) lines.push(...list('counterfoil\'s caller, p50 and p99, against who keeps everything: ', keeping.map(against)))
+    if (losing.length > 0) lines.push(...list('and against who loses some: ', losing.map(against)))
   }
   const mine = durable?.['counterfoil']?.perSecond
-  if (mine !== undefined) lines.push(`durable events a second against: ${Object.entries(durable!).filter(([name]) => name !== 'counterfoil').map(([name, { perSecond }]) => `${contenderNamed(name).title} ${figure(ratio(mine, perSecond))}×`).join(', ')}`)
-  if (grown !== undefined) lines.push(`growing conversation: 1/${figure(median(grown.smaller))} of the bytes, ${figure(median(grown.stringify))}× one JSON.stringify of each request`)
-  return lines.length === 0 ? [] : [...wrappedLines(lines), '']
-}
-
-function wrappedLines(lines: readonly string[]): string[] {
-  return lines.flatMap((line) => (line.length <= 110 ? [line] : wrapped(line.split(', '))))
+  if (mine !== undefined) lines.push(...list('Its durable events a second, against: ', Object.entries(durable!).filter(([name]) => name !== 'counterfoil').map(([name, { perSecond }]) => `${contenderNamed(name).title} ${figure(ratio(mine, perSecond))}×`)))
+  if (grown !== undefined) lines.push(`A growing conversation: 1/${figure(median(grown.smaller))} of the bytes; ${figure(median(grown.stringify))}× one JSON.stringify of each request.`)
+  return lines.length === 0 ? [] : [...lines, '']
 }
 
 /** What a reader must know before comparing anything above. */
 function caveats(measured: readonly { readonly name: string; readonly of: Measured }[]): string[] {
   const all = measured.map(({ of }) => of)
-  const absent = Object.entries(Object.assign({}, ...all.map(({ absent }) => absent)) as Measured['absent'])
-  const distinct = (of: (measured: Measured) => unknown): number => new Set(all.map((one) => JSON.stringify(of(one)))).size
+  const absent = Object.entries(Object.assign({}, ...all.map((one) => one.absent)) as Measured['absent'])
+  const differing: readonly (readonly [how: string, of: (one: Measured) => unknown])[] = [['on different days', ({ at }) => at.slice(0, 10)], ['on different machines', ({ machine }) => machine], ['at different commits', ({ commit }) => commit]]
+  const apart = differing.filter(([, of]) => distinct(all, of).length > 1).map(([how]) => how)
   return [
-    ...absent.map(([name, why]) => `${contenderNamed(name).title} did not take part: ${why}`),
-    `parts: ${measured.map(({ name, of }) => `${name} ${of.at.slice(11, 16)} (${Math.round(of.seconds)} s, ${of.rounds} round${of.rounds === 1 ? '' : 's'})`).join(', ')}`,
-    ...(all.some(({ quick }) => quick) ? ['quick: shows that it works, not how fast.'] : []),
-    ...(distinct(({ at }) => at.slice(0, 10)) > 1 ? ['parts were measured on different days: compare within a part only.'] : []),
-    ...(distinct(({ machine }) => machine) > 1 ? ['parts were measured on different machines: compare within a part only.'] : []),
-    ...(distinct(({ commit }) => commit) > 1 ? ['parts were measured at different commits: compare within a part only.'] : []),
-  ].flatMap((line) => (line.length <= 110 ? [line] : wrapped(line.split(', '))))
+    ...distinct(absent, ([, why]) => why).flatMap((why) => list(`Did not take part (${why}): `, absent.filter(([, reason]) => reason === why).map(([name]) => contenderNamed(name).title))),
+    ...list('Measured: ', measured.map(({ name, of }) => `${name} ${of.at.slice(11, 16)} (${Math.round(of.seconds)} s, ${of.rounds} round${of.rounds === 1 ? '' : 's'})`)),
+    ...(all.some(({ quick }) => quick) ? ['Quick: shows that it works, not how fast.'] : []),
+    ...(apart.length === 0 ? [] : [`Parts were measured ${apart.join(', ')}: compare within a part only.`]),
+  ]
+}
+
+/** Items after a heading, on as many lines as they need. */
+function list(head: string, items: readonly string[]): string[] {
+  const lines = [head]
+  for (const [i, item] of items.entries()) {
+    const text = i === items.length - 1 ? item : `${item}, `
+    if (lines.at(-1)!.length + text.length > WIDTH) lines.push('  ')
+    lines[lines.length - 1] += text
+  }
+  return lines.map((line) => line.trimEnd())
+}
+
+function distinct<A, B>(all: readonly A[], of: (one: A) => B): B[] {
+  return [...new Map(all.map((one) => [JSON.stringify(of(one)), of(one)])).values()]
 }

@@ -15,6 +15,9 @@ export interface Options {
   readonly contenders: readonly Contender[]
   /** No new round, and no new cell of a table, begins after this moment (`performance.now()`). */
   readonly until: number
+  /** As given on the command line, for parts to which they mean something else. */
+  readonly minutes?: number
+  readonly rate?: number
 }
 
 export interface Part {
@@ -22,6 +25,8 @@ export interface Part {
   readonly order: number
   /** What it measures, in a line of help. */
   readonly about: string
+  /** Measured only when it is named. */
+  readonly alone?: true
   /** Measures, and hands over everything that it has after each round: a part that is stopped has what it had. */
   readonly run: (options: Options, keep: (data: unknown, rounds: number) => void) => Promise<void>
   /** The lines of the page. Without it the data is a Table. `reading` has what the other parts measured. */

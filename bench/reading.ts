@@ -35,8 +35,13 @@ export function readReading(file: string): Reading {
 /** Puts a part into the file, in the place of an older one. */
 export function keepPart(file: string, name: string, measured: Measured): void {
   const { parts } = readReading(file)
-  writeFileSync(`${file}.new`, `${JSON.stringify({ parts: { ...parts, [name]: measured } })}\n`)
+  writeFileSync(`${file}.new`, `${JSON.stringify({ parts: { ...parts, [name]: measured } }, fiveDigits)}\n`)
   renameSync(`${file}.new`, file)
+}
+
+/** More digits than a measurement has only fill the file. */
+function fiveDigits(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value
 }
 
 export function thisMachine(): Machine {

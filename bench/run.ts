@@ -99,8 +99,8 @@ interface Child { readonly process: ChildProcess; readonly done: Promise<'done'>
 
 function start(contender: Contender, spec: Spec): Child {
   const script = join(import.meta.dirname, 'child.ts')
-  const [command, ...args] = contender.program ?? [process.execPath, '--expose-gc', '--disable-warning=ExperimentalWarning', script]
-  const child = spawn(command!, [...args, JSON.stringify(spec)], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: environment() })
+  const [command, ...args] = contender.program ?? ([process.execPath, '--expose-gc', '--disable-warning=ExperimentalWarning', script] as const)
+  const child = spawn(command, [...args, JSON.stringify(spec)], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: environment() })
   let [said, stderr] = ['', '']
   const result = child.stdio[3] as Readable
   const done = new Promise<'done'>((resolve) => {

@@ -8,7 +8,7 @@ import type { Contender } from '../contender.ts'
 import { findMarks, noMarks } from '../load.ts'
 
 export const chained: Contender = {
-  name: 'chained', title: 'SHA-256 chain, group fsync', kind: 'keeps', durable: true,
+  name: 'chained', title: 'SHA-256 chained JSONL', kind: 'keeps', durable: true,
   async open({ folder }) {
     const file = openSync(join(folder, 'chain.jsonl'), 'a', 0o600)
     let [previous, written, synced] = ['', 0, 0]

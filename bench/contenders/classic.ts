@@ -18,7 +18,7 @@ const find: Contender['find'] = async (folder) => {
 }
 
 export const classicNode: Contender = {
-  name: 'classic-node', title: 'classic table, Node', kind: 'keeps', durable: true, slow: true, find,
+  name: 'classic-node', title: 'classic table in Node', kind: 'keeps', durable: true, slow: true, find,
   async open({ folder }) {
     const path = join(folder, 'classic.db')
     const once = new DatabaseSync(path)
@@ -43,7 +43,7 @@ export const classicNode: Contender = {
 
 /** Measures itself: `classic.py` beside this file. */
 export const classicPython: Contender = {
-  name: 'classic-python', title: 'classic table, Python', kind: 'keeps', durable: true, slow: true, find, program: ['python3', join(import.meta.dirname, 'classic.py')],
+  name: 'classic-python', title: 'classic table in Python', kind: 'keeps', durable: true, slow: true, find, program: ['python3', join(import.meta.dirname, 'classic.py')],
 }
 
 /** Python's version; undefined where there is none. */

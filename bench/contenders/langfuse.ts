@@ -5,10 +5,13 @@ import { peer } from '../peers.ts'
 import type { SdkTrace, TracerProvider } from './opentelemetry.ts'
 
 interface Observation { update(fields: object): Observation; end(): void }
-interface Tracing { setLangfuseTracerProvider(provider: TracerProvider): void; startObservation(name: string, fields: object, options: { asType: 'generation' | 'tool' }): Observation }
+interface Tracing {
+  readonly setLangfuseTracerProvider: (provider: TracerProvider) => void
+  readonly startObservation: (name: string, fields: object, options: { asType: 'generation' | 'tool' }) => Observation
+}
 
 export const langfuse: Contender = {
-  name: 'langfuse', title: 'Langfuse, batched', kind: 'sends', packages: ['@langfuse/otel', '@langfuse/tracing'],
+  name: 'langfuse', title: 'Langfuse', kind: 'sends', packages: ['@langfuse/otel', '@langfuse/tracing'],
   async open({ sink }) {
     const { BasicTracerProvider } = await peer<SdkTrace>('@opentelemetry/sdk-trace-base')
     const { LangfuseSpanProcessor } = await peer<{ LangfuseSpanProcessor: new (options: object) => unknown }>('@langfuse/otel')

@@ -9,7 +9,7 @@ export interface TracerProvider { getTracer(name: string): { startSpan(name: str
 export interface SdkTrace { BasicTracerProvider: new (options: { spanProcessors: readonly unknown[] }) => TracerProvider; BatchSpanProcessor: new (exporter: unknown) => unknown }
 
 export const openTelemetry: Contender = {
-  name: 'otel', title: 'OpenTelemetry, batch, OTLP', kind: 'sends', packages: ['@opentelemetry/sdk-trace-base', '@opentelemetry/exporter-trace-otlp-http'],
+  name: 'otel', title: 'OpenTelemetry OTLP', kind: 'sends', packages: ['@opentelemetry/sdk-trace-base', '@opentelemetry/exporter-trace-otlp-http'],
   async open({ sink }) {
     const { BasicTracerProvider, BatchSpanProcessor } = await peer<SdkTrace>('@opentelemetry/sdk-trace-base')
     const { OTLPTraceExporter } = await peer<{ OTLPTraceExporter: new (options: object) => unknown }>('@opentelemetry/exporter-trace-otlp-http')

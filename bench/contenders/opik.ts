@@ -5,7 +5,7 @@ import { peer } from '../peers.ts'
 
 interface Span { end(): void }
 interface Trace { span(fields: object): Span; end(): void }
-interface Opik { Opik: new (options: object) => { trace(fields: object): Trace; flush(options?: { silent: boolean }): Promise<void> }; setLoggerLevel(level: string): void }
+interface Opik { Opik: new (options: object) => { trace(fields: object): Trace; flush(options?: { silent: boolean }): Promise<void> }; readonly setLoggerLevel: (level: string) => void }
 
 export const opik: Contender = {
   name: 'opik', title: 'Opik', kind: 'sends', packages: ['opik'],

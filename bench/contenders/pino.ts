@@ -34,5 +34,5 @@ function pinoTo(name: string, title: string, sync: boolean): Contender {
   }
 }
 
-export const pinoSync: Contender = pinoTo('pino-sync', 'pino, sync file', true)
-export const pinoAsync: Contender = pinoTo('pino-async', 'pino, async file', false)
+export const pinoSync: Contender = pinoTo('pino-sync', 'pino synchronous', true)
+export const pinoAsync: Contender = pinoTo('pino-async', 'pino buffered', false)

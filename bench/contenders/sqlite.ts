@@ -8,7 +8,7 @@ import { findMarks, noMarks } from '../load.ts'
 const BATCH = 1_000
 
 export const bareSqlite: Contender = {
-  name: 'sqlite', title: 'node:sqlite, 1,000 a batch', kind: 'keeps', durable: true,
+  name: 'sqlite', title: 'node:sqlite in batches', kind: 'keeps', durable: true,
   async open({ folder, sessions }) {
     const db = new DatabaseSync(join(folder, 'bare.db'))
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE e (id INTEGER PRIMARY KEY, body TEXT)')

@@ -10,32 +10,32 @@ import { peer } from '../peers.ts'
 import { marksInFile } from './lines.ts'
 
 interface Logger { info(message: string, fields: object): void; end(): void }
-interface Winston { createLogger(options: object): Logger; transports: { File: new (options: object) => EventEmitter }; format: { json(): unknown } }
+interface Winston { readonly createLogger: (options: object) => Logger; transports: { File: new (options: object) => EventEmitter }; format: { json(): unknown } }
 
 /** Where winston keeps an event's formatted line. */
 const MESSAGE = Symbol.for('message')
 
 export const winston: Contender = {
-  name: 'winston', title: 'winston, file', kind: 'keeps', packages: ['winston'],
+  name: 'winston', title: 'winston', kind: 'keeps', packages: ['winston'],
   async open({ folder }) {
     const { createLogger, transports, format } = await peer<Winston>('winston')
     const path = join(folder, 'log.jsonl')
     const file = new transports.File({ filename: path })
     const logger = createLogger({ format: format.json(), transports: [file] })
     const finished = new Promise<void>((resolve) => file.once('finish', resolve))
-    let [given, logged, bytes] = [0, 0, 0]
+    const counts = { given: 0, logged: 0, bytes: 0 }
     file.on('logged', (event: { [MESSAGE]: string }) => {
-      logged++
-      bytes += Buffer.byteLength(event[MESSAGE]) + 1
+      counts.logged++
+      counts.bytes += Buffer.byteLength(event[MESSAGE]) + 1
     })
     return {
       record({ kind, call, result }, session) {
-        given += 2
+        counts.given += 2
         logger.info(`${kind}_call`, { session, ...call })
         logger.info(`${kind}_result`, { session, ...result })
       },
       async settle() {
-        while (logged < given || statSync(path).size < bytes) await sleep(2)
+        while (counts.logged < counts.given || statSync(path).size < counts.bytes) await sleep(2)
       },
       async close() {
         logger.end()

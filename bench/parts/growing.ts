@@ -50,7 +50,7 @@ export const part: Part = {
       const grown = figures[name]
       return [
         contenderNamed(name).title, ...others.flatMap((other) => pair(other?.[name])), ...pair(grown),
-        ...(grown === undefined ? ['', ''] : [`${figure(median(grown.stringify))} ±${figure(spread(grown.stringify))}`, `${Number.isFinite(median(grown.smaller)) ? `1/${figure(median(grown.smaller))}` : '–'}`]),
+        ...(grown === undefined ? ['', ''] : [`${figure(median(grown.stringify))} ±${figure(spread(grown.stringify))}`, Number.isFinite(median(grown.smaller)) ? `1/${figure(median(grown.smaller))}` : '–']),
       ]
     })
     return tableText({
