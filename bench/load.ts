@@ -1,38 +1,76 @@
-// The events that every contender records: an LLM call and its result, 5 KB together, in words from a seeded generator so that they
-// compress like text and differ from one another.
+// What every contender records: acts, each a call and its result. The text has words as often as prose has them, so that it compresses
+// no better than prose, and each act carries its number in both halves, by which it is found again wherever it arrived.
 
-/** A call and its result, as an agent would log them. */
-export interface Pair {
-  readonly call: { provider: string; model_id: string; input_messages: { role: string; content: string }[]; parameters: { max_tokens: number; temperature: number } }
-  readonly result: { output_text: string; stop_reason: string; input_tokens: number; output_tokens: number }
+import { seeded, writer } from '../test/growing.ts'
+
+export interface Message { readonly role: string; readonly content: string }
+export interface ModelAct {
+  readonly kind: 'model'
+  readonly call: { readonly provider: string; readonly model_id: string; readonly input_messages: readonly Message[]; readonly parameters: { readonly max_tokens: number; readonly temperature: number } }
+  readonly result: { readonly output_text: string; readonly stop_reason: string; readonly input_tokens: number; readonly output_tokens: number }
+}
+export interface ToolAct {
+  readonly kind: 'tool'
+  readonly call: { readonly tool_name: string; readonly tool_input: { readonly order_id: string; readonly note: string } }
+  readonly result: { readonly outcome: 'success'; readonly tool_output: { readonly status: string; readonly amount: number; readonly text: string } }
+}
+export type Act = ModelAct | ToolAct
+
+export type LoadName = 'model' | 'tool' | 'context'
+
+/** Bytes of text in the call and in its result. */
+const SIZES: { readonly [name in LoadName]: readonly [call: number, result: number] } = { model: [3_900, 900], tool: [280, 560], context: [200_000, 4_000] }
+
+/** `count` acts, numbered from `first`; the same seed gives the same ones. */
+export function acts(name: LoadName, count: number, seed: number, first = 0): Act[] {
+  const write = writer(seed)
+  const random = seeded(seed + 1)
+  const text = (length: number): string => flat(write(length))
+  const [asked, answered] = SIZES[name]
+  return Array.from({ length: count }, (_, i): Act => {
+    const [question, answer] = [mark(first + i, 'asked'), mark(first + i, 'answered')]
+    if (name === 'tool') {
+      return {
+        kind: 'tool',
+        call: { tool_name: 'lookup_order', tool_input: { order_id: `${Math.floor(random() * 1e8)}`, note: flat(`${question} ${text(asked)}`) } },
+        result: { outcome: 'success', tool_output: { status: 'returned', amount: Math.floor(random() * 1e5), text: flat(`${answer} ${text(answered)}`) } },
+      }
+    }
+    return modelAct([
+      { role: 'user', content: flat(`${question} ${text(asked * 0.4)}`) }, { role: 'assistant', content: text(asked * 0.25) }, { role: 'user', content: text(asked * 0.35) },
+    ], flat(`${answer} ${text(answered)}`))
+  })
 }
 
-const WORDS = 'order refund customer policy shipping address invoice return delay please check the status of my parcel and let me know when it will arrive because I need it before Friday thank you agent tool answer amount euro card bank transfer approval manager warehouse stock item number damaged photo letter'.split(' ')
-
-/** `count` pairs of about `bytes` bytes of text each. The same seed gives the same pairs. */
-export function pairs(count: number, bytes = 5_000, seed = 1): Pair[] {
-  const random = mulberry32(seed)
-  const text = (length: number): string => {
-    let out = ''
-    while (out.length < length) out += `${WORDS[Math.floor(random() * WORDS.length)]!}${random() < 0.08 ? ` ${Math.floor(random() * 1e6)}` : ''} `
-    return out
+export function modelAct(input_messages: readonly Message[], output_text: string): ModelAct {
+  return {
+    kind: 'model',
+    call: { provider: 'anthropic', model_id: 'claude-opus-4-6', input_messages, parameters: { max_tokens: 4096, temperature: 0.2 } },
+    result: { output_text, stop_reason: 'end_turn', input_tokens: 1_204, output_tokens: 288 },
   }
-  return Array.from({ length: count }, () => ({
-    call: {
-      provider: 'anthropic', model_id: 'claude-opus-4-6', parameters: { max_tokens: 4096, temperature: 0.2 },
-      input_messages: [{ role: 'user', content: text(bytes * 0.3) }, { role: 'assistant', content: text(bytes * 0.2) }, { role: 'user', content: text(bytes * 0.25) }],
-    },
-    result: { output_text: text(bytes * 0.2), stop_reason: 'end_turn', input_tokens: 1_204, output_tokens: 88 },
-  }))
 }
 
-/** Numbers in [0, 1), the same for the same seed, with a period of 2^32: in a shorter one texts come back, and are stored once. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
+/** Strings glued together are flattened by whoever reads them first; an agent's come out of a parser, flat, so nobody here is charged for that. */
+export function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
+}
+
+function mark(number: number, half: 'asked' | 'answered'): string {
+  return `act_${String(number).padStart(6, '0')}_${half}`
+}
+
+/** Which acts are in the text, by half. */
+export function findMarks(text: string, found: Marks): void {
+  for (const [, number, half] of text.matchAll(/act_(\d{6})_(asked|answered)/g)) found[half as keyof Marks].add(Number(number))
+}
+
+export interface Marks { readonly asked: Set<number>; readonly answered: Set<number> }
+
+export function noMarks(): Marks {
+  return { asked: new Set(), answered: new Set() }
+}
+
+/** How many of the acts 0 to `count` - 1 are there with both halves. */
+export function delivered({ asked, answered }: Marks, count: number): number {
+  return [...asked].filter((number) => number < count && answered.has(number)).length
 }

@@ -1,108 +1,119 @@
-// `npm run bench`: what recording costs the caller, and how many events a second become durable, beside others on the same events in the
-// same run. Contenders take turns; medians of the rounds, with their spread. Ratios carry over to other machines, figures do not.
+// `npm run bench`: what recording costs and what is lost, beside others, on the same events in the same run. Prints one page, and keeps
+// the figures as JSON, into which parts that are measured by themselves are put together.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { bareSqlite, classic, counterfoil, pinoAsync, pinoSync, type Contender } from './contenders.ts'
-import { pairs } from './load.ts'
+import { parseArgs } from 'node:util'
+import type { Contender } from './contender.ts'
+import { contenders } from './contenders/all.ts'
+import { pythonVersion } from './contenders/classic.ts'
+import { page } from './page.ts'
+import { allParts, type Options, type Part } from './part.ts'
+import { installPeers } from './peers.ts'
+import { callerPlot } from './plot.ts'
+import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './reading.ts'
+import { soakPlot } from './soak-plot.ts'
 
-const rounds = Number(process.env['BENCH_ROUNDS'] ?? 5)
-const paced = { contenders: [counterfoil, pinoSync, pinoAsync, classic], count: 400, everyMs: 2 }
-const burst = { contenders: [counterfoil, bareSqlite, classic], count: 5_000, classicCount: 300 }
+const USAGE = `npm run bench -- [part…] [options]
 
-interface Reading { readonly name: string; readonly keeps: string; readonly p50: number[]; readonly p99: number[]; readonly eventsPerSecond: number[] }
+  --quick          a few rounds of little: shows that it works, not how fast
+  --rounds N       rounds of each part; 5
+  --minutes M      no new round of a part after this time; of the soak, how long it takes
+  --only A,B       these contenders only
+  --peers none     only those that need no package; default: all, installed into bench/peers when missing
+  --rate R         of the soak: acts a second; half of what is measured before
+  --out FILE       where the figures are kept as JSON; bench/reading.json
 
-async function main(): Promise<void> {
-  const readings = new Map<string, Reading>()
-  const of = ({ name, keeps }: Contender): Reading => readings.get(name) ?? readings.set(name, { name, keeps, p50: [], p99: [], eventsPerSecond: [] }).get(name)!
-  for (let round = 0; round < rounds; round++) {
-    for (const contender of rotate(paced.contenders, round)) await measureCaller(contender, of(contender), round)
-    for (const contender of rotate(burst.contenders, round)) await measureDurable(contender, of(contender), round)
+npm run bench -- page            the page of what was measured before
+npm run bench -- keep            puts that page, its plots and its figures into docs/
+
+parts (all of them, when none is named; about 25 minutes):`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false }, rounds: { type: 'string' }, minutes: { type: 'string' }, only: { type: 'string' }, peers: { type: 'string' },
+    out: { type: 'string' }, rate: { type: 'string' }, help: { type: 'boolean', default: false },
+  },
+})
+
+async function main(): Promise<number> {
+  const parts = await allParts()
+  const out = values.out ?? join(import.meta.dirname, 'reading.json')
+  const [verb] = positionals
+  if (values.help) return say(`${USAGE}\n${[...parts].map(([name, { about }]) => `  ${name.padEnd(10)} ${about}\n`).join('')}`)
+  if (verb === 'page') return say(page(readReading(out), parts))
+  if (verb === 'keep') return keepReading(readReading(out), parts)
+  const unknown = positionals.filter((name) => !parts.has(name))
+  if (unknown.length > 0) throw new RangeError(`bench: expected parts (${[...parts.keys()].join(', ')}), got ${unknown.join(', ')}; --help says what they are`)
+  const { taking, absent } = takingPart()
+  const rounds = count('rounds') ?? (values.quick ? 1 : 5)
+  let failed = 0
+  for (const [name, part] of parts) {
+    if (positionals.length > 0 ? !positionals.includes(name) : part.alone) continue
+    failed += await measurePart(name, part, { rounds, quick: values.quick, contenders: taking }, absent, out)
   }
-  report([...readings.values()])
+  say(page(readReading(out), parts))
+  return failed
 }
 
-/** A pair every 2 ms, as an agent that works; only the caller's own time is counted. */
-async function measureCaller(contender: Contender, reading: Reading, round: number): Promise<void> {
-  const load = pairs(paced.count + 50, 5_000, round + 1)
-  await inFolder(async (folder) => {
-    const recorder = await contender.open(folder)
-    const times: number[] = []
-    for (const [i, pair] of load.entries()) {
-      const began = performance.now()
-      recorder.record(pair)
-      if (i >= 50) times.push((performance.now() - began) * 1_000)
-      await new Promise((resolve) => setTimeout(resolve, paced.everyMs))
-    }
-    await recorder.durable()
-    await recorder.close()
-    reading.p50.push(quantile(times, 0.5))
-    reading.p99.push(quantile(times, 0.99))
-  })
-}
-
-/** As fast as it goes, until all of it is durable. */
-async function measureDurable(contender: Contender, reading: Reading, round: number): Promise<void> {
-  const load = pairs(contender === classic ? burst.classicCount : burst.count, 5_000, round + 101)
-  await inFolder(async (folder) => {
-    const recorder = await contender.open(folder)
-    for (const pair of pairs(50, 5_000, 7)) recorder.record(pair)
-    await recorder.durable()
-    const began = performance.now()
-    for (const pair of load) recorder.record(pair)
-    await recorder.durable()
-    reading.eventsPerSecond.push((2 * load.length) / ((performance.now() - began) / 1_000))
-    await recorder.close()
-  })
-}
-
-function report(readings: readonly Reading[]): void {
-  const ours = readings.find(({ name }) => name === counterfoil.name)!
-  const bare = readings.find(({ name }) => name === bareSqlite.name)!
-  const rows = readings.map(({ name, keeps, p50, p99, eventsPerSecond }) => [
-    name, micros(p50), micros(p99), eventsPerSecond.length === 0 ? '' : `${Math.round(median(eventsPerSecond)).toLocaleString('en-US')} ±${spread(eventsPerSecond)}`, keeps,
-  ])
-  const head = ['', 'caller p50 µs', 'caller p99 µs', 'durable events/s', 'what survives']
-  console.log(`A 5 KB LLM call and result; ${rounds} rounds, medians, ± half the range. Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}.\n`)
-  for (const row of [head, ...rows]) console.log(row.map((cell, i) => (i === 0 ? cell.padEnd(36) : i === 4 ? cell : cell.padStart(18))).join('  '))
-  const ratio = (a: number[], b: number[]): string => (median(a) / median(b)).toFixed(2)
-  const classicReading = readings.find(({ name }) => name === classic.name)!
-  const pinoReading = readings.find(({ name }) => name === pinoSync.name)!
-  console.log(`\ncaller p50 against pino sync ${ratio(ours.p50, pinoReading.p50)}×, p99 ${ratio(ours.p99, pinoReading.p99)}×`)
-  console.log(`durable events/s against bare node:sqlite ${ratio(ours.eventsPerSecond, bare.eventsPerSecond)}×, against the classic design ${ratio(ours.eventsPerSecond, classicReading.eventsPerSecond)}×`)
-  const out = process.env['BENCH_JSON']
-  if (out !== undefined) writeFileSync(out, `${JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, rounds, readings }, null, 2)}\n`)
-}
-
-async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'counterfoil-bench-'))
+/** Measures one part and keeps what it has after each round. 1 when it could not go on; the other parts do. */
+async function measurePart(name: string, part: Part, options: Omit<Options, 'until'>, absent: { readonly [name: string]: string }, out: string): Promise<number> {
+  process.stderr.write(`${name}: ${part.about}\n`)
+  const began = performance.now()
+  const about = { at: new Date().toISOString(), quick: options.quick, commit: thisCommit(), machine: thisMachine(), versions: theseVersions(), absent }
+  const [minutes, rate] = [count('minutes'), count('rate')]
   try {
-    await run(folder)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
+    await part.run({ ...options, ...(minutes === undefined ? {} : { minutes }), ...(rate === undefined ? {} : { rate }), until: minutes === undefined ? Number.POSITIVE_INFINITY : began + minutes * 60_000 }, (data, rounds) => {
+      keepPart(out, name, { ...about, seconds: (performance.now() - began) / 1_000, rounds, data })
+    })
+    return 0
+  } catch (error) {
+    process.stderr.write(`${name} failed: ${(error as Error).stack ?? String(error)}\n`)
+    return 1
   }
 }
 
-function rotate<T>(items: readonly T[], by: number): T[] {
-  return items.map((_, i) => items[(i + by) % items.length]!)
+function takingPart(): { taking: Contender[]; absent: { [name: string]: string } } {
+  const absent: { [name: string]: string } = {}
+  const asked = values.only === undefined ? contenders : contenders.filter(({ name }) => values.only!.split(',').includes(name))
+  if (asked.length === 0) throw new RangeError(`bench: expected --only to name contenders (${contenders.map(({ name }) => name).join(', ')}), got ${values.only}`)
+  const needed = asked.some(({ packages }) => packages !== undefined)
+  const noPeers = !needed ? undefined : values.peers === 'none' ? 'not asked for (--peers none)' : installPeers()
+  const noPython = pythonVersion() === undefined ? 'there is no python3 here' : undefined
+  const taking = asked.filter(({ name, packages, program }) => {
+    const why = (packages === undefined ? undefined : noPeers) ?? (program === undefined ? undefined : noPython)
+    if (why !== undefined) absent[name] = why
+    return why === undefined
+  })
+  return { taking, absent }
 }
 
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
+function count(name: 'rounds' | 'minutes' | 'rate'): number | undefined {
+  const text = values[name]
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!(value > 0) || (name === 'rounds' && !Number.isInteger(value))) throw new RangeError(`bench: expected --${name} to be a number above 0, got ${JSON.stringify(text)}`)
+  return value
 }
 
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5)
+/** Into docs/: the page between its marks, the plots, and the figures that they were made of. */
+function keepReading(reading: Reading, parts: ReadonlyMap<string, Part>): 0 {
+  const docs = join(import.meta.dirname, '../docs')
+  const file = join(docs, 'benchmarks.md')
+  const text = readFileSync(file, 'utf8')
+  const [begin, end] = ['<!-- reading -->\n', '<!-- /reading -->']
+  const [before, after] = [text.indexOf(begin), text.indexOf(end)]
+  if (before === -1 || after < before) throw new RangeError(`bench: expected ${begin.trim()} and ${end} in ${file}; put them where the page shall stand`)
+  writeFileSync(file, `${text.slice(0, before + begin.length)}\n\`\`\`\n${page(reading, parts)}\`\`\`\n\n${text.slice(after)}`)
+  writeFileSync(join(docs, 'benchmarks.json'), `${JSON.stringify(reading)}\n`)
+  for (const [name, plot] of [['benchmarks.svg', callerPlot(reading)], ['soak.svg', soakPlot(reading)]] as const) if (plot !== undefined) writeFileSync(join(docs, name), plot)
+  return say(`docs/benchmarks.md, .json and the plots are those of ${Object.keys(reading.parts).length} parts\n`)
 }
 
-function spread(values: readonly number[]): string {
-  return Math.round((Math.max(...values) - Math.min(...values)) / 2).toLocaleString('en-US')
+function say(text: string): 0 {
+  process.stdout.write(text)
+  return 0
 }
 
-function micros(values: readonly number[]): string {
-  return values.length === 0 ? '' : `${median(values).toFixed(0)} ±${((Math.max(...values) - Math.min(...values)) / 2).toFixed(0)}`
-}
-
-await main()
+process.exitCode = await main()
