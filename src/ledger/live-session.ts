@@ -1,7 +1,7 @@
 // What a ledger keeps in memory of a session that is being written: enough to resolve "the payload of that earlier event" and
 // "the list as it was then" without reading. Everything here can be read again from the store, and is when another process moved the log.
 
-import { isListChange, isSameRef, ownRefs, type Entry, type Ref } from '../event/entry.ts'
+import { isListChange, isSameRef, type Entry, type Ref } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { foldSession, type SessionState } from '../event/session.ts'
 import type { Hash } from '../log/hash.ts'
@@ -42,7 +42,7 @@ export class LiveSession {
   follow(entry: Entry, entryHash: string): void {
     this.state = foldSession(this.state, entry, entryHash)
     this.#lists.add(entry)
-    for (const { ref } of ownRefs(entry)) this.seenScopes.add(ref.k ?? 0)
+    this.#see(entry.payloads)
     const { identity } = entry.payloads
     if (entry.event_type === 'subject' && typeof entry.facts['subject'] === 'string' && identity !== undefined && 'c' in identity) this.subjects.set(entry.facts['subject'], identity.k ?? 0)
     const known: Known = {
@@ -53,6 +53,15 @@ export class LiveSession {
     this.#bySeq.set(entry.seq, known)
     if (entry.event_type === 'approval_request') this.#requests.set(entryHash, entry.seq)
     if (entry.event_type === 'tool_call' && typeof entry.facts['approval'] === 'number') this.usedApprovals.add(entry.facts['approval'])
+  }
+
+  /** The scopes that new content went into. */
+  #see(payloads: Entry['payloads']): void {
+    for (const name in payloads) {
+      const slot = payloads[name]!
+      if (isListChange(slot)) for (const { k = 0 } of slot.add) this.seenScopes.add(k)
+      else if (!isSameRef(slot)) this.seenScopes.add(slot.k ?? 0)
+    }
   }
 
   known(event_id: string): Known | undefined {
