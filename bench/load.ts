@@ -11,7 +11,8 @@ const WORDS = 'order refund customer policy shipping address invoice return dela
 
 /** `count` pairs of about `bytes` bytes of text each. The same seed gives the same pairs. */
 export function pairs(count: number, bytes = 5_000, seed = 1): Pair[] {
-  const random = mulberry32(seed)
+  let state = seed
+  const random = (): number => ((state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31)
   const text = (length: number): string => {
     let out = ''
     while (out.length < length) out += `${WORDS[Math.floor(random() * WORDS.length)]!}${random() < 0.08 ? ` ${Math.floor(random() * 1e6)}` : ''} `
@@ -24,15 +25,4 @@ export function pairs(count: number, bytes = 5_000, seed = 1): Pair[] {
     },
     result: { output_text: text(bytes * 0.2), stop_reason: 'end_turn', input_tokens: 1_204, output_tokens: 88 },
   }))
-}
-
-/** Numbers in [0, 1), the same for the same seed, with a period of 2^32: in a shorter one texts come back, and are stored once. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
