@@ -20,8 +20,8 @@ import { Batch, type AppendOptions, type Handed, type Placed, type Refused, type
 import { LiveSession } from './live-session.ts'
 import { followLog } from './restored.ts'
 
-/** Sessions kept in memory. */
-const SESSIONS_KEPT = 512
+/** What is kept in memory: so many sessions, and so many events in all of them, some 700 bytes each. A session that is longer stays while it is written. */
+const KEPT = { sessions: 512, events: 100_000 }
 
 export class Appender {
   readonly #store: Store
@@ -30,15 +30,17 @@ export class Appender {
   readonly #sessions = new Map<string, LiveSession>()
   /** The ledger's own session: the one of `log_start`. */
   #own: string
+  readonly #kept: { readonly sessions: number; readonly events: number }
   #tip: Tip | undefined
   /** Sessions whose cache may be older than the store. */
   #stale = new Set<string>()
 
-  constructor(store: Store, keyring: Keyring, clock: Clock, ownSession: string) {
+  constructor(store: Store, keyring: Keyring, clock: Clock, ownSession: string, kept: { readonly sessions: number; readonly events: number } = KEPT) {
     this.#store = store
     this.#keyring = keyring
     this.#clock = clock
     this.#own = ownSession
+    this.#kept = kept
   }
 
   get ownSession(): string {
@@ -58,15 +60,38 @@ export class Appender {
       })
       this.#tip = done.tip
       if (options.next !== undefined) this.#keyring.follow(done.tip.head.checkpoint)
-      for (const id of this.#sessions.keys()) {
-        if (this.#sessions.size <= SESSIONS_KEPT) break
-        if (id !== this.#own) this.#sessions.delete(id)
-      }
+      this.#keepFew(new Set(batch.map(({ draft }) => draft.session_id)))
       return done.answers
     } catch (error) {
       this.forget()
       throw error
     }
+  }
+
+  /** Drops the sessions that were not written for longest; what is dropped is read again when it is written next. */
+  #keepFew(written: ReadonlySet<string>): void {
+    for (const id of written) {
+      const live = this.#sessions.get(id)
+      if (live === undefined) continue
+      this.#sessions.delete(id)
+      this.#sessions.set(id, live) // the last of the map
+    }
+    let { events } = this.remembered
+    for (const [id, live] of this.#sessions) {
+      const many = this.#sessions.size > this.#kept.sessions
+      if (!many && events <= this.#kept.events) return
+      if (id === this.#own || (!many && written.has(id))) continue
+      this.#sessions.delete(id)
+      this.#stale.delete(id)
+      events -= live.events
+    }
+  }
+
+  /** How many sessions are kept in memory, and how many of their events. */
+  get remembered(): { sessions: number; events: number } {
+    let events = 0
+    for (const live of this.#sessions.values()) events += live.events
+    return { sessions: this.#sessions.size, events }
   }
 
   /** Drops everything that was read or guessed; the next append reads it again. */

@@ -395,15 +395,14 @@ export class Batch {
     if (link === undefined) return undefined
     const no = (code: string, why: string): Refused => ({ refused: { code, message: `ledger: ${why}`, next: 'ask for a new approval' } })
     const decision = live.known(link)
-    if (decision?.event_type !== 'approval_decision' || decision.facts['decision'] !== 'approved') return no('approval_missing', `event ${link} is no approval on record in this session`)
+    if (decision?.event_type !== 'approval_decision' || decision.approval?.['decision'] !== 'approved') return no('approval_missing', `event ${link} is no approval on record in this session`)
     if (live.usedApprovals.has(decision.seq)) return no('approval_used', `the approval at seq ${decision.seq} was used already`)
-    const request = live.requestOf(String(decision.facts['request']))
+    const asked = live.requestOf(String(decision.approval['request']))
     const input = draft.payloads['tool_input']
-    const asked = request === undefined ? undefined : live.bySeq(request)
     const same = input !== undefined && isSame(input) ? live.known(input.same)?.seq : undefined
-    if (asked === undefined || same !== request) return no('approval_other_input', 'the approval is for another input than the one of this call')
-    if (asked.facts['tool_name'] !== draft.facts['tool_name']) return no('approval_other_tool', `the approval is for ${String(asked.facts['tool_name'])}, not ${String(draft.facts['tool_name'])}`)
-    const expires = asked.facts['expires_at']
+    if (asked === undefined || same !== asked.seq) return no('approval_other_input', 'the approval is for another input than the one of this call')
+    if (asked.approval?.['tool_name'] !== draft.facts['tool_name']) return no('approval_other_tool', `the approval is for ${String(asked.approval?.['tool_name'])}, not ${String(draft.facts['tool_name'])}`)
+    const expires = asked.approval?.['expires_at']
     if (typeof expires === 'string' && Date.parse(expires) < this.#now) return no('approval_expired', `the approval expired at ${expires}`)
     return undefined
   }
