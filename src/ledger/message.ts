@@ -66,7 +66,9 @@ export function errorData(error: unknown): ErrorData {
       ...(error instanceof VerifyError && error.first_bad_index !== undefined ? { first_bad_index: error.first_bad_index } : {}),
     }
   }
-  const other = error as Error
+  const other = error as NodeJS.ErrnoException
+  // a disk that fails is no defect of ours
+  if (other?.syscall !== undefined) return { type: 'store', code: 'disk_failed', message: `ledger: ${other.message}`, next: 'see to the disk; what was accepted goes into the log when it answers again', retry: true }
   return { type: 'other', code: 'internal', message: String(other?.message ?? error), next: 'this is a defect of Counterfoil: please report it', ...(other?.stack === undefined ? {} : { stack: other.stack }) }
 }
 
