@@ -6,6 +6,9 @@ import { performance } from 'node:perf_hooks'
 /** How far one spool is in the log: `drained` is an offset, `events` how many this worker has put there out of it. A trail in memory has one, with the id ''. */
 export interface Drained { readonly id: string; readonly drained: number; readonly events: number }
 
+/** What may wait for the log, unless `openTrail` says otherwise: at this many bytes nothing more is accepted. */
+export const BACKLOG_BYTES: number = 1024 * 1024 * 1024
+
 /** A stretch gets a time of its own after this long. */
 const STRETCH_MS = 50
 /** Stretches kept; beyond it two become one, and a stretch twice as long. */

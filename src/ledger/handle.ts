@@ -10,7 +10,7 @@ import { deadBytes, removeSpool } from '../spool/folder.ts'
 import { createSpool, type SpoolWriter } from '../spool/writer.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
-import { Backlog } from './backlog.ts'
+import { Backlog, BACKLOG_BYTES } from './backlog.ts'
 import { checkNotGone } from './gone.ts'
 import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { readPolicyText } from './policy-file.ts'
@@ -27,8 +27,6 @@ export interface LedgerStatus {
 
 /** A spool this long is left to be drained and removed, and a new one begun: a process that runs for a year must not keep everything twice. */
 const SPOOL_BYTES: number = 64 * 1024 * 1024
-/** What may wait for the log, unless `openTrail` says otherwise: at this many bytes nothing more is accepted. */
-export const BACKLOG_BYTES: number = 1024 * 1024 * 1024
 /** What processes that are gone left is looked at again this often, while it keeps events from being accepted. */
 const LEFT_MS = 1_000
 /** How long nothing may move before that is reported, while somebody waits. */
