@@ -124,7 +124,7 @@ export function checkBacklog({ spools }: Pick<TrailStatus, 'spools'>, now: numbe
 function checkWaiting({ path, owner, pid, waiting, waiting_bytes, oldest }: SpoolReport, now: number): Check {
   const age = oldest === null ? undefined : Math.max(0, now - Date.parse(oldest))
   const what = `${waiting === null ? 'an unknown number of events' : plural(waiting, 'event')}, ${bytes(waiting_bytes)}${age === undefined ? '' : `, the oldest for ${duration(age)}`}`
-  if (waiting === 0) return { name: 'spool', status: 'warn', says: `${path} has ${bytes(waiting_bytes)} that do not read`, next: 'keep the file: the process that opens the trail next says what is wrong with it' }
+  if (waiting === 0 && owner !== 'alive' && owner !== 'self') return { name: 'spool', status: 'warn', says: `${bytes(waiting_bytes)} that do not read here, of process ${pid}: damaged, or under another key of spools: ${path}`, next: "keep the file, and run this as the user of that agent, with its COUNTERFOIL_HOME" }
   switch (owner) {
     case 'self':
     case 'alive':

@@ -117,7 +117,7 @@ export class Backlog {
   #stretch(from: number, at: number): void {
     this.#last = at
     const first = this.#parts.find(({ end, drained }) => end > drained)
-    if (first === undefined) this.#stretches = []
+    if (first === undefined) [this.#stretches, this.#stretchMs] = [[], STRETCH_MS]
     else this.#forget(first.base + first.drained)
     this.#stretches.push({ from, at })
     if (this.#stretches.length <= STRETCHES_KEPT) return
