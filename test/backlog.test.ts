@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { openTrail, type CounterfoilError, type Trail, type TrailOptions } from '../src/index.ts'
+import { MODEL_CALLS, type ModelCallSink } from '../src/event/model-call.ts'
 import { startChild } from './child.ts'
 import { root } from './built-package.ts'
 import { makeDisk, noDisk } from './disk.ts'
@@ -113,15 +114,19 @@ test('acts that need not be durable wait while half of the bound waits, a burst 
   expect(order).toEqual(['act'])
   for (let i = 0; i < 120; i++) expect(session.record('reasoning', { text: text(10) }).problem).toBeUndefined()
   expect(trail.status().spooled).toBeGreaterThan(MIB)
+  const sink = (session as unknown as { [MODEL_CALLS](): ModelCallSink })[MODEL_CALLS]()
+  const calling = sink.call({ provider: 'p', model_id: 'm', streaming: false, attempt: 1, endpoint: 'messages', parameters: {}, input_messages: [], tool_definitions: [] }).ready().then(() => order.push('call'))
+  const { waiting } = trail.status()
   const acting = act({})
   const asking = session.llm({ provider: 'p', model_id: 'm', input_messages: [] }, async () => { order.push('llm') }, () => ({ output_text: '' }))
   await sleep(300)
   expect(order).toEqual(['act'])
+  expect(trail.status().waiting).toBe(waiting) // neither is there yet: what waits does not add to it
   order.push('released')
   await release()
-  await Promise.all([acting, asking])
+  await Promise.all([acting, asking, calling])
   expect(order.slice(0, 2)).toEqual(['act', 'released'])
-  expect(order.slice(2).sort()).toEqual(['act', 'llm'])
+  expect(order.slice(2).sort()).toEqual(['act', 'call', 'llm'])
 })
 
 test('an act waits no longer than its patience for a log that does not move, and then its policy decides', async () => {
@@ -208,7 +213,8 @@ test('a trail whose folder is deleted counts what is lost with it, and refuses w
   await trail.flush().catch(() => undefined)
   expect(session.record('reasoning', { text: 'refused' }).problem).toMatchObject({ code: 'trail_gone' })
   expect(trail.status()).toMatchObject({ lost: 2, waiting: 0 })
-  expect(problems.map(({ code }) => code)).toContain('spool_missing')
+  await trail.close().catch(() => undefined)
+  expect(problems.map(({ code, message }) => (code === 'events_lost' ? message : code))).toEqual(expect.arrayContaining(['spool_missing', expect.stringContaining('2 events are not on record')]))
   expect(existsSync(dirname(join(folder, 'audit.db')))).toBe(false)
 })
 
