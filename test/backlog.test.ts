@@ -1,13 +1,17 @@
 // What waits for the log has a bound, is told, and slows what can wait. The ledger is held up for real: another process keeps the database's write lock.
 
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { openTrail, type CounterfoilError, type Trail, type TrailOptions } from '../src/index.ts'
+import { MODEL_CALLS, type ModelCallSink } from '../src/event/model-call.ts'
 import { startChild } from './child.ts'
 import { root } from './built-package.ts'
+import { makeDisk, noDisk } from './disk.ts'
+import { parseReadme } from './readme.ts'
 import { scratch, type Scratch } from './scratch.ts'
 
 const MIB = 1024 * 1024
@@ -110,15 +114,19 @@ test('acts that need not be durable wait while half of the bound waits, a burst 
   expect(order).toEqual(['act'])
   for (let i = 0; i < 120; i++) expect(session.record('reasoning', { text: text(10) }).problem).toBeUndefined()
   expect(trail.status().spooled).toBeGreaterThan(MIB)
+  const sink = (session as unknown as { [MODEL_CALLS](): ModelCallSink })[MODEL_CALLS]()
+  const calling = sink.call({ provider: 'p', model_id: 'm', streaming: false, attempt: 1, endpoint: 'messages', parameters: {}, input_messages: [], tool_definitions: [] }).ready().then(() => order.push('call'))
+  const { waiting } = trail.status()
   const acting = act({})
   const asking = session.llm({ provider: 'p', model_id: 'm', input_messages: [] }, async () => { order.push('llm') }, () => ({ output_text: '' }))
   await sleep(300)
   expect(order).toEqual(['act'])
+  expect(trail.status().waiting).toBe(waiting) // neither is there yet: what waits does not add to it
   order.push('released')
   await release()
-  await Promise.all([acting, asking])
+  await Promise.all([acting, asking, calling])
   expect(order.slice(0, 2)).toEqual(['act', 'released'])
-  expect(order.slice(2).sort()).toEqual(['act', 'llm'])
+  expect(order.slice(2).sort()).toEqual(['act', 'call', 'llm'])
 })
 
 test('an act waits no longer than its patience for a log that does not move, and then its policy decides', async () => {
@@ -205,7 +213,8 @@ test('a trail whose folder is deleted counts what is lost with it, and refuses w
   await trail.flush().catch(() => undefined)
   expect(session.record('reasoning', { text: 'refused' }).problem).toMatchObject({ code: 'trail_gone' })
   expect(trail.status()).toMatchObject({ lost: 2, waiting: 0 })
-  expect(problems.map(({ code }) => code)).toContain('spool_missing')
+  await trail.close().catch(() => undefined)
+  expect(problems.map(({ code, message }) => (code === 'events_lost' ? message : code))).toEqual(expect.arrayContaining(['spool_missing', expect.stringContaining('2 events are not on record')]))
   expect(existsSync(dirname(join(folder, 'audit.db')))).toBe(false)
 })
 
@@ -218,4 +227,43 @@ test('options that make no sense are refused', () => {
   const trail = openTrail(db, { backlog: 2 * MIB })
   onTestFinished(() => trail.close().catch(() => undefined))
   expect(() => openTrail(db, { backlog: 3 * MIB })).toThrow(/with a backlog of 2097152 bytes/)
+})
+
+test('the example for Prometheus in the docs answers with what status() says', async () => {
+  const { folder, home } = scratch()
+  const snippet = parseReadme(readFileSync(join(root, 'docs/recording.md'), 'utf8')).snippets.find(({ file }) => file === 'metrics.ts')!
+  const source = snippet.text.replace("'counterfoil'", JSON.stringify(join(root, 'src/index.ts'))).replace('./agent_audit.db', join(folder, 'audit.db')).replace('listen(9464)', "listen(0, '127.0.0.1')")
+  expect(source).toContain("listen(0, '127.0.0.1')")
+  const { child, said, ended } = startChild(`${source}
+await trail.session({}, async (session) => { session.record('reasoning', { text: 'one' }) })
+process.stdout.write(String(metrics.address().port) + '\\n')`, [], { COUNTERFOIL_HOME: home })
+  onTestFinished(async () => { child.kill('SIGKILL'); await ended })
+  while (!said().endsWith('\n')) await sleep(10)
+  const answer = await fetch(`http://127.0.0.1:${said().trim()}/metrics`)
+  const values = Object.fromEntries((await answer.text()).trimEnd().split('\n').map((line) => /^(counterfoil_[a-z_]+) (\d+(?:\.\d+)?)$/.exec(line)!.slice(1)))
+  expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4')
+  expect(values).toEqual({ counterfoil_size: '4', counterfoil_accepted_total: '3', counterfoil_waiting: '0', counterfoil_waiting_bytes: '0', counterfoil_oldest_seconds: '0', counterfoil_backlog_bytes: String(2 ** 30), counterfoil_lost_total: '0' })
+})
+
+test('a disk that is read-only for a while keeps its spool: what was refused is counted, and the same file goes on', async ({ skip }) => {
+  const missing = noDisk()
+  if (missing !== undefined) skip(missing)
+  const at = scratch()
+  const disk = makeDisk(at.folder, 24)
+  onTestFinished(() => disk.remove())
+  const { trail, problems } = opened({}, { ...at, db: join(disk.at, 'audit.db') })
+  onTestFinished(() => trail.close().catch(() => undefined))
+  const session = await trail.start({})
+  await session.record('reasoning', { text: 'before' }).durable()
+  const spools = (): string[] => readdirSync(join(disk.at, 'audit.db.spool')).filter((name) => !name.startsWith('.'))
+  const [spool] = spools()
+  const immutable = (sign: '+' | '-'): void => void execFileSync('chattr', [`${sign}i`, join(disk.at, 'audit.db.spool', spool!), join(disk.at, 'audit.db.spool')])
+  immutable('+')
+  expect([1, 2, 3].map(() => session.record('reasoning', { text: 'refused' }).problem)).toMatchObject([1, 2, 3].map(() => ({ code: 'spool_failed', retry: true })))
+  immutable('-')
+  await session.record('reasoning', { text: 'after' }).durable()
+  expect(spools()).toEqual([spool])
+  expect((await trail.events({ event_type: 'gap' }).all()).map(({ count }) => count)).toEqual([3])
+  expect(problems.map(({ code }) => code)).toEqual(['spool_failed'])
+  await session.end()
 })

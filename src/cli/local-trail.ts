@@ -1,6 +1,6 @@
 // A trail in a file, as the commands use it: read without being changed, or opened as a ledger where a command writes.
 
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
@@ -31,7 +31,7 @@ import { openSpoolKey } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
 import { archiveSource } from './archive-source.ts'
 import type { CliTrail, EraseTarget, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
-import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
+import { deadSpoolsOf, reportSpools } from './spools.ts'
 
 const PAGE = 500
 
@@ -147,7 +147,7 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
     async backup(folder, options) {
       const done = await backUp(store, keyring ?? kept, folder, options)
       const { spools } = await statusOf(path, store, kept, home)
-      return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + waiting, 0) }
+      return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + (waiting ?? 0), 0) }
     },
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
     archive: (folder, options) => store.read(async (view) => writeArchive(await writableFolder(folder), await archiveSource(view, keyring?.vkey), options)),
@@ -308,10 +308,9 @@ function remains(keyring: Keyring): string {
 async function statusOf(path: string, store: Store, keyring: KeptKeys | undefined, home: string): Promise<TrailStatus> {
   const [head, rows] = await store.read(async (view) => [await view.head(), await view.spools()] as const)
   const offsets = new Map(rows.map(({ spool, offset }) => [spool, offset]))
-  const key = spoolKeyIn(home)
   return {
     origin: head === undefined ? '' : parseTreeHead(parseNote(head.checkpoint).text).origin, size: head?.size ?? 0, keys: keyring?.folder ?? home,
-    spools: spoolsOf(path).map((spool) => ({ path: spool.path, bytes: statSync(spool.path).size, waiting: key === undefined ? 0 : waitingIn(spool, key, offsets.get(spool.id) ?? 0) })),
-    lost: 0, witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null, setback: keyring === undefined ? null : (await setbackIn(store, keyring)) ?? null,
+    spools: reportSpools(path, home, offsets),
+    witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null, setback: keyring === undefined ? null : (await setbackIn(store, keyring)) ?? null,
   }
 }

@@ -6,6 +6,9 @@ import { performance } from 'node:perf_hooks'
 /** How far one spool is in the log: `drained` is an offset, `events` how many this worker has put there out of it. A trail in memory has one, with the id ''. */
 export interface Drained { readonly id: string; readonly drained: number; readonly events: number }
 
+/** What may wait for the log, unless `openTrail` says otherwise: at this many bytes nothing more is accepted. */
+export const BACKLOG_BYTES: number = 1024 * 1024 * 1024
+
 /** A stretch gets a time of its own after this long. */
 const STRETCH_MS = 50
 /** Stretches kept; beyond it two become one, and a stretch twice as long. */
@@ -23,19 +26,21 @@ export class Backlog {
   #stretches: { readonly from: number; readonly at: number }[] = []
   #stretchMs = STRETCH_MS
   #last = -Infinity
+  readonly #now: () => number
 
-  /** `left` are spools of this process that an earlier ledger gave up: their bytes are known, not their events. */
-  constructor(own: string, left: readonly { readonly id: string; readonly bytes: number }[] = []) {
+  /** `left` are spools of this process that an earlier ledger gave up: their bytes are known, not their events. `now` in milliseconds, monotonic. */
+  constructor(own: string, left: readonly { readonly id: string; readonly bytes: number }[] = [], now: () => number = () => performance.now()) {
+    this.#now = now
     for (const { id, bytes } of left) this.#add(id).end = bytes
     this.#current = this.#add(own)
     this.#sum()
-    if (this.#older > 0) this.#stretches.push({ from: 0, at: performance.now() })
+    if (this.#older > 0) this.#stretches.push({ from: 0, at: now() })
   }
 
   /** An event was written into the spool that is written now, which ends at `end` since. */
   took(end: number): void {
     const part = this.#current
-    const now = performance.now()
+    const now = this.#now()
     if (now - this.#last >= this.#stretchMs || part.drained >= part.end) this.#stretch(part.base + part.end, now)
     part.end = end
     part.taken++
@@ -90,7 +95,7 @@ export class Backlog {
     const first = this.#parts.find(({ end, drained }) => end > drained)
     if (first === undefined) return 0
     this.#forget(first.base + first.drained)
-    return Math.max(0, Math.round(performance.now() - (this.#stretches[0]?.at ?? performance.now())))
+    return Math.max(0, Math.round(this.#now() - (this.#stretches[0]?.at ?? this.#now())))
   }
 
   /** The spools that are not in the log to their end, but for the one that is written now. */
@@ -114,7 +119,7 @@ export class Backlog {
   #stretch(from: number, at: number): void {
     this.#last = at
     const first = this.#parts.find(({ end, drained }) => end > drained)
-    if (first === undefined) this.#stretches = []
+    if (first === undefined) [this.#stretches, this.#stretchMs] = [[], STRETCH_MS]
     else this.#forget(first.base + first.drained)
     this.#stretches.push({ from, at })
     if (this.#stretches.length <= STRETCHES_KEPT) return

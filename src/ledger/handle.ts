@@ -10,7 +10,7 @@ import { deadBytes, removeSpool } from '../spool/folder.ts'
 import { createSpool, type SpoolWriter } from '../spool/writer.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
-import { Backlog } from './backlog.ts'
+import { Backlog, BACKLOG_BYTES } from './backlog.ts'
 import { checkNotGone } from './gone.ts'
 import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { readPolicyText } from './policy-file.ts'
@@ -27,14 +27,13 @@ export interface LedgerStatus {
 
 /** A spool this long is left to be drained and removed, and a new one begun: a process that runs for a year must not keep everything twice. */
 const SPOOL_BYTES: number = 64 * 1024 * 1024
-/** What may wait for the log, unless `openTrail` says otherwise: at this many bytes nothing more is accepted. */
-export const BACKLOG_BYTES: number = 1024 * 1024 * 1024
 /** What processes that are gone left is looked at again this often, while it keeps events from being accepted. */
 const LEFT_MS = 1_000
 /** How long nothing may move before that is reported, while somebody waits. */
 const STALLED_MS = 30_000
 /** A long call (a verification) keeps the worker from everything else: nothing is said to have stopped for this long. */
 const CALL_MS = 600_000
+const LONG_CALLS: ReadonlySet<string> = new Set(['verify', 'export', 'erase', 'renewKek', 'copy'])
 /** How often what waits is looked at. */
 const LOOK_MS = 500
 /** A worker that died is started again by the next event, not more often than this. */
@@ -108,6 +107,8 @@ export class LocalLedger {
   /** The text of the policy whose witnesses are asked. */
   readonly policy: string | undefined
   #spool: SpoolWriter | undefined
+  /** Whether the spools lie on the disk of the log. */
+  readonly #beside: boolean
   readonly #newSpool: (() => SpoolWriter) | undefined
   /** The bound on what waits for the log, in bytes. */
   readonly backlog: number
@@ -156,6 +157,7 @@ export class LocalLedger {
     this.backlog = backlog
     this.#onClosed = onClosed
     const folder = spoolFolder ?? `${path}.spool`
+    this.#beside = dirname(resolve(folder)) === dirname(path)
     const key = home === undefined ? undefined : openSpoolKey(home)
     this.#newSpool = key === undefined ? undefined : () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
     this.#spool = this.#newSpool?.()
@@ -227,7 +229,7 @@ export class LocalLedger {
       return
     }
     if (this.#spool.end > SPOOL_BYTES) this.#renewSpool()
-    if (this.#spool.end === 0 && this.#start.began === true) checkNotGone(this.path) // its file is made now
+    if (this.#spool.end === 0 && this.#beside && this.#start.began === true) checkNotGone(this.path) // its file is made now
     try {
       this.#backlog.took(this.#spool.append(draft))
     } catch (error) {
@@ -236,15 +238,20 @@ export class LocalLedger {
       throw error
     }
     this.#accepted++
-    if (this.#worker === undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
+    this.#revive()
     if (Atomics.exchange(this.#woken, 0, 1) === 0) this.#tell({ kind: 'wake' })
   }
 
   /** Throws when so much waits for the log that nothing more may. What comes must find the disk with room for what it needs to go on. */
   #checkBound(): void {
+    this.#revive()
     if (this.#left > 0 && performance.now() - this.#leftAt > LEFT_MS) this.#lookAtLeft()
     if (this.#backlog.bytes + this.#left < this.backlog) return
     throw new StoreError('spool_full', `ledger: expected less than ${this.backlog} bytes to wait for the log ${this.path}, got as many: it does not keep up`, 'counterfoil doctor says what waits since when; see to the disk of the log, or open the trail with a larger backlog', { retry: true })
+  }
+
+  #revive(): void {
+    if (this.#worker === undefined && this.#spool !== undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
   }
 
   #lookAtLeft(): void {
@@ -282,7 +289,7 @@ export class LocalLedger {
 
   /** Calls a method of the ledger's service (`service.ts`). */
   call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
-    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }), { long: method !== 'flush' })
+    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }), { long: LONG_CALLS.has(method) })
   }
 
   status(): LedgerStatus {

@@ -55,6 +55,8 @@ export type FromWorker =
 /** An error as data. `message` is without its next step. */
 export interface ErrorData { readonly type: 'store' | 'verify' | 'misuse' | 'other'; readonly code: string; readonly message: string; readonly next: string; readonly retry?: boolean; readonly first_bad_index?: number; readonly refused?: boolean; readonly stack?: string }
 
+const FILE_CALLS = /^(open|read|write|fsync|fdatasync|ftruncate|unlink|rename|mkdir|rmdir|scandir|access|chmod|[fl]?stat)$/
+
 export function errorData(error: unknown): ErrorData {
   if (error instanceof CounterfoilError || error instanceof MisuseError) {
     const suffix = error.next === '' ? '' : `; ${error.next}`
@@ -66,7 +68,9 @@ export function errorData(error: unknown): ErrorData {
       ...(error instanceof VerifyError && error.first_bad_index !== undefined ? { first_bad_index: error.first_bad_index } : {}),
     }
   }
-  const other = error as Error
+  const other = error as NodeJS.ErrnoException
+  // a disk that fails is no defect of ours
+  if (FILE_CALLS.test(other?.syscall ?? '')) return { type: 'store', code: 'disk_failed', message: `ledger: ${other.message}`, next: 'see to the disk; what was accepted goes into the log when it answers again', retry: true }
   return { type: 'other', code: 'internal', message: String(other?.message ?? error), next: 'this is a defect of Counterfoil: please report it', ...(other?.stack === undefined ? {} : { stack: other.stack }) }
 }
 

@@ -179,9 +179,13 @@ async function drainSpools(ledger: Ledger, folder: string): Promise<void> {
       i++
       continue
     }
-    removeSpool(path)
-    await ledger.forgetSpool(own.id)
     spools.splice(i, 1)
+    try {
+      removeSpool(path)
+      await ledger.forgetSpool(own.id)
+    } catch (error) {
+      say({ kind: 'report', error: errorData(error) }) // what comes after it must not wait for that
+    }
   }
 }
 

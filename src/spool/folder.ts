@@ -1,7 +1,8 @@
 // The spools beside one database: `<db>.spool/<id>`.
 
-import { readdirSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { StoreError } from '../base/errors.ts'
 import { ownerState, thisOwner } from './owner.ts'
 import { spoolOwner } from './reader.ts'
 
@@ -40,8 +41,13 @@ function spoolsIn(folder: string): string[] {
 
 /**
  * Deletes a spool. Only when it is drained to its end *and* nobody appends to it any more: its writer is closed in this process, or
- * `ownerState` is `dead`. A living writer would go on into a file without a name, and its events would be lost.
+ * `ownerState` is `dead`. A living writer would go on into a file without a name, and its events would be lost. StoreError `spool_failed` when the disk does not let it go.
  */
 export function removeSpool(path: string): void {
-  rmSync(path, { force: true })
+  try {
+    unlinkSync(path)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw new StoreError('spool_failed', `spool: ${path} could not be removed (${code})`, 'see to its disk; what it held is in the log, and whoever opens the trail after this process removes it', { cause, retry: true })
+  }
 }

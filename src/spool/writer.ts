@@ -143,10 +143,21 @@ export class SpoolWriter {
     try {
       ftruncateSync(fd, this.#end)
     } catch {
-      this.#ended = 'failed' // a torn end: readers stop before it, and nothing may follow it
-      return failed(this.path, cause, false)
+      // a read-only disk refuses this too, and has taken nothing
+      if (sizeOf(fd) !== this.#end) {
+        this.#ended = 'failed' // a torn end: readers stop before it, and nothing may follow it
+        return failed(this.path, cause, false)
+      }
     }
     return isFull(cause) ? full(this.path, cause) : failed(this.path, cause, true)
+  }
+}
+
+function sizeOf(fd: number): number | undefined {
+  try {
+    return fstatSync(fd).size
+  } catch {
+    return undefined
   }
 }
 

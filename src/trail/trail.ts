@@ -299,6 +299,8 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const { lost } = this.status()
+    if (lost > 0) this.#report(new StoreError('events_lost', `trail: ${lost} ${lost === 1 ? 'event is' : 'events are'} not on record: they could not be accepted`, 'the log names them as a gap where something came after them; what was wrong is in status() and was reported'))
     try {
       await this.#ledger.close()
     } finally {
