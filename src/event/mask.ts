@@ -272,7 +272,7 @@ const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR][ \t])|[zZ](?<=[aA][uU][tT][hH][
 export const defaultMasks: readonly Mask[] = [
   { name: 'api_key', find: PROVIDER_KEY, hint: (text) => KEY_DASH.test(text) || text.includes('AIza') },
   { name: 'aws_key', find: AWS_KEY, hint: (text) => text.includes('AKIA') || text.includes('ASIA') },
-  { name: 'github_token', find: GITHUB_TOKEN, hint: holds(/_(?<=gh[pousr]_|github_pat_)/) },
+  { name: 'github_token', find: GITHUB_TOKEN, hint: holds(/[-_](?<=gh[pousr]_|github_pat_)/) },
   { name: 'slack_token', find: SLACK_TOKEN, hint: (text) => text.includes('xox') || text.includes('xapp-') },
   { name: 'private_key', find: findPrivateKeys, hint: (text) => text.includes('PRIVATE KEY') },
   { name: 'jwt', find: JWT, hint: (text) => text.includes('.eyJ') },

@@ -260,6 +260,7 @@ export class LocalLedger {
     this.#drained = 0
     this.#start = { ...this.#start, spools: { ...this.#start.spools!, left: [...this.#start.spools!.left, this.#start.spools!.own], own: this.#spool.id } }
     this.#tell({ kind: 'spool', own: this.#spool.id })
+    Atomics.store(this.#woken, 0, 0) // the next event says that the file is there
   }
 
   #ask<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
