@@ -263,7 +263,8 @@ const SECRET_PARAMETER = /([?&;](?:password|passwd|pwd|secret|token|access_token
 const URL_PASSWORD = /(:\/\/[^\s:@/?#"]{0,256}:)[^\s@/?#"]{1,256}(?=@)/g
 
 const KEY_DASH = /[-_](?<=sk-|k_live_|hf_|gsk_|xai-|npm_|glpat-)/
-const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR][ \t])|[zZ](?<=[aA][uU][tT][hH][oO][rR][iI][zZ])/
+// no blank after it: a tab is two characters in JSON, and a hint sees it as it stands there
+const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR])|[zZ](?<=[aA][uU][tT][hH][oO][rR][iI][zZ])/
 
 /**
  * Secrets (keys of providers and clouds, private keys, JSON Web Tokens, authorization headers, passwords in URLs) and card numbers. A
