@@ -42,7 +42,7 @@ export class ListMemory {
     for (let i = keep; i < count; i++) {
       const { m, content } = pieces[i]!
       const text = typeof content === 'string' ? ownCopy(content) : undefined
-      list.push({ m, owner: owners?.[i] ?? '', content: text, digest: text === undefined ? sha256Hex(content) : undefined, event_id })
+      list.push({ m, owner: owners?.[i] ?? '', content: text, digest: text === undefined ? digestOf(content) : undefined, event_id })
     }
     hold(list, pieces)
     this.#place(list, sketch(pieces[0]!))
@@ -87,10 +87,15 @@ function sameElements(list: readonly Element[], pieces: readonly Piece[], owners
   for (let i = 0; i < most; i++) {
     const { m, owner, content, digest } = list[i]!
     const piece = pieces[i]!
-    if (content === undefined ? digest !== sha256Hex(piece.content) : content !== piece.content) return i
+    if (content === undefined ? digest !== digestOf(piece.content) : content !== piece.content) return i
     if (m !== piece.m || owner !== (owners?.[i] ?? '')) return i
   }
   return most
+}
+
+/** Of bytes another than of a text that is encoded as they are. */
+function digestOf(content: string | Uint8Array): string {
+  return typeof content === 'string' ? sha256Hex(content) : `bytes ${sha256Hex(content)}`
 }
 
 /** A slice of a request's text would keep all of that text: concatenated and cut off again, it has memory of its own. */
@@ -123,7 +128,7 @@ function hold(list: Element[], pieces: readonly Piece[]): void {
   for (const oldest of weights.keys()) {
     if (weight <= CHARACTERS_HELD) return
     for (const element of oldest) {
-      if (element.content !== undefined) element.digest ??= sha256Hex(element.content)
+      if (element.content !== undefined) element.digest ??= digestOf(element.content)
       element.content = undefined
     }
     release(oldest)
