@@ -51,7 +51,7 @@ export class ListMemory {
 
   /** Forgets all lists: their session is over. */
   clear(): void {
-    for (const beginning of [...this.#lists.keys()]) this.#forget(beginning, Infinity)
+    for (const beginning of this.#lists.keys()) this.#forget(beginning, Infinity)
   }
 
   #place(list: Element[], beginning: number): void {
