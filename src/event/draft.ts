@@ -75,8 +75,8 @@ export function writeDraft(draft: Draft): Uint8Array {
   const contents: (string | Uint8Array)[] = []
   const sizes: HeaderPayload[] = []
   const lift = (payload: DraftPayload): HeaderPayload => {
-    const { content, ...rest } = payload
-    const sized = { ...rest, n: 0 }
+    const { content, ...sized } = payload as DraftPayload & { n: number }
+    sized.n = 0
     contents.push(content)
     sizes.push(sized)
     return sized

@@ -263,7 +263,8 @@ const SECRET_PARAMETER = /([?&;](?:password|passwd|pwd|secret|token|access_token
 const URL_PASSWORD = /(:\/\/[^\s:@/?#"]{0,256}:)[^\s@/?#"]{1,256}(?=@)/g
 
 const KEY_DASH = /[-_](?<=sk-|k_live_|hf_|gsk_|xai-|npm_|glpat-)/
-const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR][ \t])|[zZ](?<=[aA][uU][tT][hH][oO][rR][iI][zZ])/
+// no blank after it: a tab is two characters in JSON, and a hint sees it as it stands there
+const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR])|[zZ](?<=[aA][uU][tT][hH][oO][rR][iI][zZ])/
 
 /**
  * Secrets (keys of providers and clouds, private keys, JSON Web Tokens, authorization headers, passwords in URLs) and card numbers. A
@@ -272,7 +273,7 @@ const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR][ \t])|[zZ](?<=[aA][uU][tT][hH][
 export const defaultMasks: readonly Mask[] = [
   { name: 'api_key', find: PROVIDER_KEY, hint: (text) => KEY_DASH.test(text) || text.includes('AIza') },
   { name: 'aws_key', find: AWS_KEY, hint: (text) => text.includes('AKIA') || text.includes('ASIA') },
-  { name: 'github_token', find: GITHUB_TOKEN, hint: holds(/_(?<=gh[pousr]_|github_pat_)/) },
+  { name: 'github_token', find: GITHUB_TOKEN, hint: holds(/[-_](?<=gh[pousr]_|github_pat_)/) },
   { name: 'slack_token', find: SLACK_TOKEN, hint: (text) => text.includes('xox') || text.includes('xapp-') },
   { name: 'private_key', find: findPrivateKeys, hint: (text) => text.includes('PRIVATE KEY') },
   { name: 'jwt', find: JWT, hint: (text) => text.includes('.eyJ') },

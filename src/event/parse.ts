@@ -64,6 +64,23 @@ export function checkDraft(draft: Draft): void {
   checkDraftPayloads(type, rules, draft.payloads)
 }
 
+const NO_LINKS: NonNullable<Draft['links']> = {}
+
+/** What an author says in the envelope; the rest is the recorder's own. */
+const SAID = ['timestamp', 'parent_event_id', 'step_number', 'outcome'] as const
+
+/** As `checkDraft`, in half the time, for a draft whose envelope is the recorder's own but for those fields. */
+export function checkSaid(draft: Draft): void {
+  const type = draft.event_type
+  for (const name of SAID) {
+    const value = draft[name]
+    if (value !== undefined && !DRAFT_FIELDS.get(name)!.fits(value)) throw refused(`${type}.${name}`, DRAFT_FIELDS.get(name)!.says, value)
+  }
+  const rules = RULES.get(type)!
+  checkDraftFacts(type, rules, draft)
+  checkDraftPayloads(type, rules, draft.payloads)
+}
+
 function checkDraftFields(type: string, fields: { readonly [name: string]: unknown }): void {
   for (const name of DRAFT_REQUIRED) if (!Object.hasOwn(fields, name)) throw refused(`${type}.${name}`, DRAFT_FIELDS.get(name)!.says, undefined)
   for (const name of Object.keys(fields)) {
@@ -76,7 +93,7 @@ function checkDraftFields(type: string, fields: { readonly [name: string]: unkno
   }
 }
 
-function checkDraftFacts(type: string, rules: TypeRules, { facts, links = {} }: Draft): void {
+function checkDraftFacts(type: string, rules: TypeRules, { facts, links = NO_LINKS }: Draft): void {
   for (const name of Object.keys(facts)) {
     const form = rules.facts.get(name)
     if (form === undefined) throw unknownName(`fact ${quote(name)}`, type, rules.facts.keys())
@@ -99,7 +116,8 @@ function checkDraftPayloads(type: string, rules: TypeRules, payloads: { readonly
   for (const name of Object.keys(payloads)) {
     const kind = rules.payloads.get(name)
     if (kind === undefined) throw unknownName(`payload ${quote(name)}`, type, rules.payloads.keys())
-    const [slot, where] = [payloads[name], `${type}.${name}`]
+    const slot = payloads[name]
+    const where = `${type}.${name}`
     if (!isRecord(slot)) throw refused(where, kind === 'list' ? 'a list change or {same}' : 'a payload or {same}', slot)
     if (Object.hasOwn(slot, 'same')) checkDraftSame(where, slot)
     else if (kind === 'list') added += checkDraftList(where, slot)

@@ -334,6 +334,7 @@ export class LocalLedger {
     this.#backlog.renewed(this.#spool.id)
     this.#start = { ...this.#start, spools: { ...this.#start.spools!, left: this.#backlog.unfinished, own: this.#spool.id } }
     this.#tell({ kind: 'spool', own: this.#spool.id })
+    Atomics.store(this.#woken, 0, 0) // the next event says that the file is there
   }
 
   #ask<T>(message: (id: number) => ToWorker, how: { patience?: number; long?: boolean } = {}): Promise<T> {

@@ -19,7 +19,7 @@ export interface Start {
   readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string; readonly left: readonly string[] }
   /** The log was open in this process before: it is never begun anew. */
   readonly began?: boolean
-  /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
+  /** Int32[0] is 1 while the worker looks again by itself, or a wake is on its way: the recording thread posts none. */
   readonly flag: SharedArrayBuffer
   /** The text of the tlog-policy whose witnesses are asked while the log is written. */
   readonly policy?: string

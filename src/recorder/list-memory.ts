@@ -12,20 +12,20 @@ interface Element { readonly m: Piece['m']; readonly owner: string; content: str
 /** A recorded list, and how many of its elements stand unchanged at the front of the one that was asked for. */
 export interface Prefix { readonly list: Element[]; readonly keep: number }
 
-/** Lists whose first elements have one length, such lengths, and elements; beyond it what was least lately used is forgotten, and a list that continues it is recorded whole (its content is stored once all the same). */
+/** Lists that begin alike, such beginnings, and elements; beyond it what was least lately used is forgotten, and a list that continues it is recorded whole (its content is stored once all the same). */
 const LISTS_ALIKE = 16
-const LENGTHS_KEPT = 256
+const BEGINNINGS_KEPT = 64
 const ELEMENTS_KEPT = 200_000
 
 export class ListMemory {
-  /** By the length of their first element, least lately used first. */
+  /** By the sketch of their first element, least lately used first. */
   readonly #lists = new Map<number, Element[][]>()
   #elements = 0
 
   /** The longest recorded prefix of the list `pieces`. `owners`: for each whose it is said to be, empty where its event says it. */
   find(pieces: readonly Piece[], owners?: readonly string[]): Prefix | undefined {
     let longest: Prefix | undefined
-    for (const list of pieces.length === 0 ? [] : (this.#lists.get(pieces[0]!.content.length) ?? [])) {
+    for (const list of pieces.length === 0 ? [] : (this.#lists.get(sketch(pieces[0]!)) ?? [])) {
       const keep = sameElements(list, pieces, owners)
       if (keep > (longest?.keep ?? 0)) longest = { list, keep }
     }
@@ -42,38 +42,44 @@ export class ListMemory {
     for (let i = keep; i < count; i++) {
       const { m, content } = pieces[i]!
       const text = typeof content === 'string' ? ownCopy(content) : undefined
-      list.push({ m, owner: owners?.[i] ?? '', content: text, digest: text === undefined ? sha256Hex(content) : undefined, event_id })
+      list.push({ m, owner: owners?.[i] ?? '', content: text, digest: text === undefined ? digestOf(content) : undefined, event_id })
     }
     hold(list, pieces)
-    this.#place(list, pieces[0]!.content.length)
+    this.#place(list, sketch(pieces[0]!))
     return { list, keep: count }
   }
 
   /** Forgets all lists: their session is over. */
   clear(): void {
-    for (const length of [...this.#lists.keys()]) this.#forget(length, Infinity)
+    for (const beginning of this.#lists.keys()) this.#forget(beginning, Infinity)
   }
 
-  #place(list: Element[], length: number): void {
-    const alike = this.#lists.get(length) ?? []
-    this.#lists.delete(length)
-    this.#lists.set(length, alike)
+  #place(list: Element[], beginning: number): void {
+    const alike = this.#lists.get(beginning) ?? []
+    this.#lists.delete(beginning)
+    this.#lists.set(beginning, alike)
     if (!alike.includes(list)) alike.push(list)
-    if (alike.length > LISTS_ALIKE) this.#forget(length, 1)
+    if (alike.length > LISTS_ALIKE) this.#forget(beginning, 1)
     for (const oldest of this.#lists.keys()) {
-      if (this.#lists.size <= LENGTHS_KEPT && this.#elements <= ELEMENTS_KEPT) return
+      if (this.#lists.size <= BEGINNINGS_KEPT && this.#elements <= ELEMENTS_KEPT) return
       this.#forget(oldest, Infinity)
     }
   }
 
-  #forget(length: number, count: number): void {
-    const alike = this.#lists.get(length)!
+  #forget(beginning: number, count: number): void {
+    const alike = this.#lists.get(beginning)!
     for (const list of alike.splice(0, count)) {
       this.#elements -= list.length
       release(list)
     }
-    if (alike.length === 0) this.#lists.delete(length)
+    if (alike.length === 0) this.#lists.delete(beginning)
   }
+}
+
+/** A number that equal contents share, and few others do. */
+function sketch({ content }: Piece): number {
+  const { length } = content
+  return typeof content === 'string' ? length * 65_536 + ((31 * content.charCodeAt(length >> 1) + content.charCodeAt((length >> 2) * 3)) & 0xffff) : length
 }
 
 function sameElements(list: readonly Element[], pieces: readonly Piece[], owners: readonly string[] | undefined): number {
@@ -81,10 +87,15 @@ function sameElements(list: readonly Element[], pieces: readonly Piece[], owners
   for (let i = 0; i < most; i++) {
     const { m, owner, content, digest } = list[i]!
     const piece = pieces[i]!
-    if (content === undefined ? digest !== sha256Hex(piece.content) : content !== piece.content) return i
+    if (content === undefined ? digest !== digestOf(piece.content) : content !== piece.content) return i
     if (m !== piece.m || owner !== (owners?.[i] ?? '')) return i
   }
   return most
+}
+
+/** Of bytes another than of a text that is encoded as they are. */
+function digestOf(content: string | Uint8Array): string {
+  return typeof content === 'string' ? sha256Hex(content) : `bytes ${sha256Hex(content)}`
 }
 
 /** A slice of a request's text would keep all of that text: concatenated and cut off again, it has memory of its own. */
@@ -117,7 +128,7 @@ function hold(list: Element[], pieces: readonly Piece[]): void {
   for (const oldest of weights.keys()) {
     if (weight <= CHARACTERS_HELD) return
     for (const element of oldest) {
-      if (element.content !== undefined) element.digest ??= sha256Hex(element.content)
+      if (element.content !== undefined) element.digest ??= digestOf(element.content)
       element.content = undefined
     }
     release(oldest)

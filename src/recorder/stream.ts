@@ -8,7 +8,7 @@ import { MAX_PERSONS, writeDraft, type Draft, type DraftPayload, type DraftSlot 
 import { MAX_ADDED } from '../event/entry.ts'
 import type { Mask } from '../event/mask.ts'
 import type { Piece, Subject } from '../event/model-call.ts'
-import { checkDraft } from '../event/parse.ts'
+import { checkSaid } from '../event/parse.ts'
 import { identityOf } from '../event/person.ts'
 import type { Capture, KnownType, Outcome } from '../event/vocabulary.ts'
 import { sha256Hex } from '#crypto'
@@ -141,7 +141,7 @@ export class Stream {
     if (event.outcome !== undefined) draft.outcome = event.outcome
     if (event.step_number !== undefined) draft.step_number = event.step_number
     if (event.parent_event_id !== undefined) draft.parent_event_id = event.parent_event_id
-    checkDraft(draft)
+    checkSaid(draft)
     try {
       this.#name()
       for (const [name, pieces, owners] of lists) payloads[name] = this.#list(name, pieces, owner, owners, event_id, capture, left, remembered)
