@@ -97,14 +97,17 @@ function withActs<S extends Spec>(spec: S, { program }: Contender): S {
   return { ...spec, acts: file }
 }
 
-/** What is to be cleared away when this process is told to end in the middle. */
+// What is to be cleared away when this process is told to end in the middle.
 const folders = new Set<string>()
 const children = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
-})
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.on(signal, () => process.exit(code))
+
+export function clearAwayAtEnd(): void {
+  process.on('exit', () => {
+    for (const child of children) child.kill('SIGKILL')
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  })
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.on(signal, () => process.exit(code))
+}
 
 interface Child { readonly process: ChildProcess; readonly done: Promise<'done'>; readonly ended: Promise<{ said: string; why: string }> }
 
