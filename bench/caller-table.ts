@@ -3,14 +3,14 @@
 import type { CallerData } from './callers.ts'
 import { contenderNamed } from './contenders/all.ts'
 import { failedRows } from './failed.ts'
-import { keepers } from './keepers.ts'
+import { keeping } from './keepers.ts'
 import type { Reading } from './reading.ts'
 import { median, spread } from './statistics.ts'
 import { figure, tableText } from './table.ts'
 
 export function showCallers(title: string): (data: CallerData, reading: Reading) => string[] {
   return ({ figures, failures, load }, reading) => {
-    const kept = keepers(reading)
+    const kept = keeping(reading)
     const paced = load.everyMs > 0
     return tableText({
       title,
@@ -20,7 +20,7 @@ export function showCallers(title: string): (data: CallerData, reading: Reading)
           const { kind, title } = contenderNamed(name)
           const loop = of.loopMs.filter((value) => value !== null)
           return [
-            title, kept === undefined || kind === 'neither' ? '' : kept.has(name) ? 'all' : 'loses', figure(median(of.p50)), figure(spread(of.p50)), figure(median(of.p99)), figure(spread(of.p99)), figure(of.p999),
+            title, kind === 'neither' ? '' : (kept?.get(name) ?? ''), figure(median(of.p50)), figure(spread(of.p50)), figure(median(of.p99)), figure(spread(of.p99)), figure(of.p999),
             ...(paced ? [loop.length === 0 ? '' : figure(median(loop))] : []), figure(median(of.cpu)), figure(median(of.rss) / 2 ** 20), kind === 'neither' ? '' : figure(median(of.bytes) / 1_000),
             ...(paced ? [] : [deliveredText(of)]),
           ]

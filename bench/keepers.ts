@@ -3,11 +3,15 @@
 import type { LossData } from './losses.ts'
 import type { Reading } from './reading.ts'
 
-/** Those of whom everything arrived in every cell; undefined where no losses were measured. */
-export function keepers({ parts }: Reading): ReadonlySet<string> | undefined {
+/** `all`: everything arrived in every cell, and verifies where it can be verified; `unknown`: a cell has no figure. */
+export type Keeps = 'all' | 'loses' | 'unknown'
+
+/** By contender; undefined where no losses were measured. */
+export function keeping({ parts }: Reading): ReadonlyMap<string, Keeps> | undefined {
   const data = parts['loss']?.data as LossData | undefined
   if (data === undefined) return undefined
-  const names = new Set(data.cells.map(({ contender }) => contender))
-  for (const { contender, delivered, issued, unfinished, whole } of data.cells) if (delivered < issued || unfinished || whole === false) names.delete(contender)
-  return names
+  return new Map([...Map.groupBy(data.cells, ({ contender }) => contender)].map(([name, cells]) => {
+    const lost = cells.some(({ why, delivered, issued, unfinished, whole }) => why === undefined && (delivered < issued || unfinished || whole === false))
+    return [name, lost ? 'loses' : cells.some(({ why }) => why !== undefined) ? 'unknown' : 'all']
+  }))
 }

@@ -17,13 +17,13 @@ export interface LossData { readonly burst: number; readonly slowBurst: number; 
 
 export interface Wanted { readonly contender: Contender; readonly sink: SinkKind; readonly ending: Ending }
 
-/** Bursts first, `width` at a time; then the paced ones, which mostly wait, more at a time. */
-export async function measureLosses({ quick, until }: Options, wanted: readonly Wanted[], width: number, keep: (data: LossData, rounds: number) => void): Promise<void> {
+/** Bursts first, then the paced ones, which mostly wait: so many at a time. Whoever still sends after its time only waits, too. */
+export async function measureLosses({ quick, until }: Options, wanted: readonly Wanted[], width: { readonly [pace in Pace]: number }, keep: (data: LossData, rounds: number) => void): Promise<void> {
   const [burst, slowBurst, paced, everyMs] = quick ? [300, 20, 20, 10] : [5_000, 500, 200, 10]
   const cells: Cell[] = []
   let left = 0
   for (const pace of ['burst', 'paced'] as const) {
-    left += await inParallel(wanted, pace === 'burst' ? width : 6, until, async ({ contender, sink, ending }): Promise<Cell> => {
+    left += await inParallel(wanted, width[pace], until, async ({ contender, sink, ending }): Promise<Cell> => {
       const issued = pace === 'paced' ? paced : contender.slow === true ? slowBurst : burst
       const cell = { contender: contender.name, sink, ending, pace, issued }
       try {

@@ -4,14 +4,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { CallerData } from './callers.ts'
 import type { Contender } from './contender.ts'
-import { contenders } from './contenders/all.ts'
+import { contenderNamed, contenders } from './contenders/all.ts'
 import { pythonVersion } from './contenders/classic.ts'
+import type { LossData } from './losses.ts'
 import { page } from './page.ts'
 import { allParts, type Options, type Part } from './part.ts'
 import { installPeers } from './peers.ts'
 import { callerPlot } from './plot.ts'
 import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './reading.ts'
+import { clearAwayAtEnd } from './run.ts'
 import { soakPlot } from './soak-plot.ts'
 
 const USAGE = `npm run bench -- [part…] [options]
@@ -54,24 +57,39 @@ async function main(): Promise<number> {
     failed += await measurePart(name, part, { rounds, quick: values.quick, contenders: taking }, absent, out)
   }
   say(page(readReading(out), parts))
-  return failed
+  return failed === 0 ? 0 : 1
 }
 
-/** Measures one part and keeps what it has after each round. 1 when it could not go on; the other parts do. */
+/** Measures one part and keeps what it has after each round. How much of it failed that needs nobody else's package; the rest goes on. */
 async function measurePart(name: string, part: Part, options: Omit<Options, 'until'>, absent: { readonly [name: string]: string }, out: string): Promise<number> {
   process.stderr.write(`${name}: ${part.about}\n`)
   const began = performance.now()
   const about = { at: new Date().toISOString(), quick: options.quick, commit: thisCommit(), machine: thisMachine(), versions: theseVersions(), absent }
   const [minutes, rate] = [count('minutes'), count('rate')]
+  let last: unknown
   try {
     await part.run({ ...options, ...(minutes === undefined ? {} : { minutes }), ...(rate === undefined ? {} : { rate }), until: minutes === undefined ? Number.POSITIVE_INFINITY : began + minutes * 60_000 }, (data, rounds) => {
+      last = data
       keepPart(out, name, { ...about, seconds: (performance.now() - began) / 1_000, rounds, data })
     })
-    return 0
+    const failures = ownFailures(last)
+    for (const failure of failures) process.stderr.write(`${name} failed: ${failure}\n`)
+    return failures.length
   } catch (error) {
     process.stderr.write(`${name} failed: ${(error as Error).stack ?? String(error)}\n`)
     return 1
   }
+}
+
+/** A peer that fails is a result. What needs no package must run, and we must lose nothing. */
+function ownFailures(data: unknown): string[] {
+  const { failures = {}, cells = [] } = (data ?? {}) as Partial<CallerData & LossData>
+  return [
+    ...Object.entries(failures).filter(([name]) => contenderNamed(name).packages === undefined).map((entry) => entry.join(': ')),
+    ...cells.filter(({ contender, why }) => why !== undefined && contenderNamed(contender).packages === undefined).map(({ contender, ending, why }) => `${contender}, ${ending}: ${why}`),
+    ...cells.filter(({ contender, why, delivered, issued, whole }) => contender === 'counterfoil' && why === undefined && (delivered < issued || whole === false))
+      .map(({ pace, ending, delivered, issued, whole }) => `counterfoil, ${pace}, ${ending}: ${delivered} of ${issued} on record${whole === false ? ', which does not verify' : ''}`),
+  ]
 }
 
 function takingPart(): { taking: Contender[]; absent: { [name: string]: string } } {
@@ -116,4 +134,5 @@ function say(text: string): 0 {
   return 0
 }
 
+clearAwayAtEnd()
 process.exitCode = await main()

@@ -2,7 +2,7 @@
 
 import type { CallerData } from './callers.ts'
 import { contenderNamed } from './contenders/all.ts'
-import { keepers } from './keepers.ts'
+import { keeping } from './keepers.ts'
 import type { Part } from './part.ts'
 import type { DurableData } from './parts/durable.ts'
 import type { GrowingData } from './parts/growing.ts'
@@ -39,14 +39,14 @@ function summary(reading: Reading): string[] {
   const caller = (asked?.data as CallerData | undefined)?.figures
   const durable = (fsynced?.data as DurableData | undefined)?.figures
   const grown = (growing?.data as GrowingData | undefined)?.figures['counterfoil']
-  const kept = keepers(reading)
+  const kept = keeping(reading)
   const lines: string[] = []
   const ours = caller?.['counterfoil']
   if (ours !== undefined) {
     const against = (name: string): string => `${contenderNamed(name).title} ${figure(ratio(ours.p50, caller![name]!.p50))}× and ${figure(ratio(ours.p99, caller![name]!.p99))}×`
     const others = Object.keys(caller!).filter((name) => name !== 'counterfoil' && contenderNamed(name).kind !== 'neither')
-    const keeping = others.filter((name) => kept?.has(name))
-    const losing = others.filter((name) => kept !== undefined && !kept.has(name))
+    const keeping = others.filter((name) => kept?.get(name) === 'all')
+    const losing = others.filter((name) => kept?.get(name) === 'loses')
     if (kept === undefined) lines.push('Who keeps its events is not known: part loss was not measured.')
     if (keeping.length > 0) lines.push(...list('counterfoil\'s caller, p50 and p99, against who keeps everything: ', keeping.map(against)))
     if (losing.length > 0) lines.push(...list('and against who loses some: ', losing.map(against)))

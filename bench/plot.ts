@@ -2,7 +2,7 @@
 
 import type { CallerData } from './callers.ts'
 import { contenderNamed } from './contenders/all.ts'
-import { keepers } from './keepers.ts'
+import { keeping } from './keepers.ts'
 import type { Reading } from './reading.ts'
 import { median } from './statistics.ts'
 import { circle, line, svg, text, type Shape } from './svg.ts'
@@ -16,17 +16,18 @@ export function callerPlot(reading: Reading): string | undefined {
   if (measured === undefined) return undefined
   const rows = Object.entries((measured.data as CallerData).figures).filter(([name]) => contenderNamed(name).kind !== 'neither')
     .map(([name, { p50, p99 }]) => ({ name, title: contenderNamed(name).title, p50: median(p50), p99: median(p99) })).toSorted((a, b) => a.p50 - b.p50)
-  const kept = keepers(reading)
+  const kept = keeping(reading)
   const groups = kept === undefined
     ? [{ head: 'which of them keep their events was not measured', rows }]
-    : [{ head: 'keep every event, however the process ends', rows: rows.filter(({ name }) => kept.has(name)) }, { head: 'lose some', rows: rows.filter(({ name }) => !kept.has(name)) }]
+    : ([['keep every event, however the process ends', 'all'], ['lose some', 'loses'], ['not known whether they keep theirs', 'unknown']] as const)
+        .map(([head, keeps]) => ({ head, rows: rows.filter(({ name }) => (kept.get(name) ?? 'unknown') === keeps) }))
   const low = Math.floor(Math.log10(Math.min(...rows.map(({ p50 }) => p50))))
   const high = Math.ceil(Math.log10(Math.max(...rows.map(({ p99 }) => p99))))
   const x = (value: number): number => LEFT + ((Math.log10(value) - low) / (high - low)) * (WIDTH - LEFT - RIGHT)
   const shapes: Shape[] = []
   let y = TOP
   for (const group of groups.filter(({ rows }) => rows.length > 0)) {
-    y += ROW
+    y += ROW * 1.1
     shapes.push(text(16, y, group.head, 'small'))
     for (const { name, title, p50, p99 } of group.rows) {
       y += ROW

@@ -75,6 +75,7 @@ interface Counted extends Place { readonly counted: (count: number) => Promise<S
 
 async function inPlace<T>(contender: Contender, kind: SinkKind, run: (place: Counted) => Promise<T>): Promise<T> {
   const base = mkdtempSync(join(tmpdir(), 'counterfoil-bench-'))
+  folders.add(base)
   const folder = join(base, 'at')
   mkdirSync(folder)
   const sink = contender.kind === 'sends' ? await startSink(kind) : undefined
@@ -83,6 +84,7 @@ async function inPlace<T>(contender: Contender, kind: SinkKind, run: (place: Cou
   } finally {
     sink?.stop()
     rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+    folders.delete(base)
   }
 }
 
@@ -95,12 +97,25 @@ function withActs<S extends Spec>(spec: S, { program }: Contender): S {
   return { ...spec, acts: file }
 }
 
+// What is to be cleared away when this process is told to end in the middle.
+const folders = new Set<string>()
+const children = new Set<ChildProcess>()
+
+export function clearAwayAtEnd(): void {
+  process.on('exit', () => {
+    for (const child of children) child.kill('SIGKILL')
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  })
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.on(signal, () => process.exit(code))
+}
+
 interface Child { readonly process: ChildProcess; readonly done: Promise<'done'>; readonly ended: Promise<{ said: string; why: string }> }
 
 function start(contender: Contender, spec: Spec): Child {
   const script = join(import.meta.dirname, 'child.ts')
   const [command, ...args] = contender.program ?? ([process.execPath, '--expose-gc', '--disable-warning=ExperimentalWarning', script] as const)
   const child = spawn(command, [...args, JSON.stringify(spec)], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: environment() })
+  children.add(child)
   let [said, stderr] = ['', '']
   const result = child.stdio[3] as Readable
   const done = new Promise<'done'>((resolve) => {
@@ -112,7 +127,10 @@ function start(contender: Contender, spec: Spec): Child {
   child.stderr!.setEncoding('utf8').on('data', (text: string) => { stderr = `${stderr}${text}`.slice(-4_000) })
   const ended = new Promise<{ said: string; why: string }>((resolve) => {
     child.on('error', (error) => resolve({ said: '', why: error.message }))
-    child.on('close', (code, signal) => resolve({ said, why: firstError(stderr) ?? `ended with ${signal ?? `exit code ${code}`} and no result` }))
+    child.on('close', (code, signal) => {
+      children.delete(child)
+      resolve({ said, why: firstError(stderr) ?? `ended with ${signal ?? `exit code ${code}`} and no result` })
+    })
   })
   return { process: child, done, ended }
 }

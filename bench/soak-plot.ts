@@ -1,6 +1,7 @@
 // The soak as curves, one above the other over the same time.
 
-import type { Sample, SoakData } from './parts/soak.ts'
+import type { Sample } from './growth.ts'
+import type { SoakData } from './parts/soak.ts'
 import type { Reading } from './reading.ts'
 import { curve, line, svg, text, type Shape } from './svg.ts'
 import { figure } from './table.ts'

@@ -9,8 +9,8 @@ const STYLE = `
   .line { fill: none; stroke-width: 1.5 } .hollow { fill: #ffffff; stroke-width: 2 } .range { stroke-width: 2.5 } text.ours, text.other { stroke: none }
   .bold { font-weight: 600 } text.ours { fill: #0b62c4 } .end { text-anchor: end } .mid { text-anchor: middle }
   @media (prefers-color-scheme: dark) {
-    .back { fill: #0d1117 } text { fill: #e6edf3 } .faint, .small { fill: #9198a1 } .grid { stroke: #2f353d } .hollow { fill: #0d1117 }
-    .ours { fill: #58a6ff; stroke: #58a6ff } .other { fill: #9198a1; stroke: #9198a1 } text.ours { fill: #58a6ff } .line { fill: none }
+    .back { fill: #0d1117 } text { fill: #e6edf3 } .faint, .small { fill: #9198a1 } .grid { stroke: #2f353d }
+    .ours { fill: #58a6ff; stroke: #58a6ff } .other { fill: #9198a1; stroke: #9198a1 } text.ours { fill: #58a6ff } .hollow { fill: #0d1117 } .line { fill: none }
   }`
 
 export function svg(width: number, height: number, description: string, shapes: readonly Shape[]): string {

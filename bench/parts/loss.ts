@@ -11,9 +11,8 @@ export const part: Part = {
   about: 'what is there after each way of ending: a burst of 5,000 acts and 200 paced ones',
   run(options, keep) {
     const contenders = options.contenders.filter(({ kind }) => kind !== 'neither')
-    // in Python there is no shutting down, and in none of them anything to flush that `end` has not
     const endings = options.quick ? (['end', 'throw', 'SIGKILL'] as const) : ENDINGS
-    return measureLosses(options, contenders.flatMap((contender) => endings.map((ending) => ({ contender, sink: 'ok' as const, ending }))), 2, keep)
+    return measureLosses(options, contenders.flatMap((contender) => endings.map((ending) => ({ contender, sink: 'ok' as const, ending }))), { burst: 2, paced: 6 }, keep)
   },
   show({ burst, slowBurst, paced, everyMs, cells, left }: LossData) {
     const names = [...new Set(cells.map(({ contender }) => contender))].map(contenderNamed)

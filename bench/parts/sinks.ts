@@ -15,7 +15,7 @@ export const part: Part = {
   about: 'the same for those that send, to a server that is slow, answers 503 or is down',
   run(options, keep) {
     const senders = options.contenders.filter(({ kind }) => kind === 'sends')
-    return measureLosses(options, KINDS.flatMap((sink) => senders.flatMap((contender) => (['closed', 'end'] as const).map((ending) => ({ contender, sink, ending })))), 4, keep)
+    return measureLosses(options, KINDS.flatMap((sink) => senders.flatMap((contender) => (['closed', 'end'] as const).map((ending) => ({ contender, sink, ending })))), { burst: 8, paced: 8 }, keep)
   },
   show({ burst, paced, cells, left }: LossData) {
     if (cells.length === 0) return []

@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Session } from '../../src/index.ts'
 import { contenderNamed } from '../contenders/all.ts'
+import { FLAT, growth, type Sample } from '../growth.ts'
 import { flat, acts, modelAct, type ModelAct } from '../load.ts'
 import type { Options, Part } from '../part.ts'
 import { measure } from '../run.ts'
@@ -20,16 +21,9 @@ const SESSIONS = 16
 const LENGTH = 250
 const TICK_MS = 10
 const SAMPLE_MS = 5_000
-/** Memory is called flat when over the second half it grows by no more than this part of its median there. */
-const FLAT = 0.05
 /** Seen on this load, with room: what an act takes on the disk. */
 const BYTES_AN_ACT = 8_000
 
-/** Bytes and ms; `lag`: events accepted and not yet in the log; `cpu`: of one core. */
-export interface Sample {
-  readonly seconds: number; readonly rss: number; readonly heap: number; readonly delayP50: number; readonly delayP99: number; readonly delayMax: number
-  readonly spool: number; readonly wal: number; readonly database: number; readonly accepted: number; readonly lag: number; readonly errors: number; readonly cpu: number
-}
 export interface SoakData {
   readonly minutes: number
   /** Acts a second asked for, and the events a second that were measured before; null when the rate was given. */
@@ -162,16 +156,6 @@ function counted(file: string): { calls: number; results: number } {
   const counts = { calls: of('llm_call'), results: of('llm_result') }
   db.close()
   return counts
-}
-
-/** The growth over the second half, by the median of all slopes between two samples, so that no single one decides; and whether that is flat. */
-export function growth(samples: readonly Sample[], of: (sample: Sample) => number): { readonly grown: number; readonly middle: number; readonly flat: boolean } | undefined {
-  const half = samples.slice(Math.floor(samples.length / 2))
-  if (half.length < 4) return undefined
-  const slopes = half.flatMap((a, i) => half.slice(i + 1).map((b) => (of(b) - of(a)) / (b.seconds - a.seconds)))
-  const grown = median(slopes) * (half.at(-1)!.seconds - half[0]!.seconds)
-  const middle = median(half.map(of))
-  return { grown, middle, flat: grown <= FLAT * middle }
 }
 
 export const part: Part = {
