@@ -1,11 +1,10 @@
 // What must be true of a log when the power comes back: all that was promised before the cut is there, everything verifies, nothing that was erased can
 // be read, and the log goes on.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, toHex } from '../../src/base/bytes.ts'
 import { verifyArchive } from '../../src/cli/archived.ts'
-import { decodeDraft } from '../../src/event/draft.ts'
 import { parseEntry } from '../../src/event/parse.ts'
 import { evidenceOf } from '../../src/ledger/evidence.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
@@ -16,6 +15,7 @@ import { parseNote } from '../../src/log/note.ts'
 import { TreeEdge } from '../../src/log/tree.ts'
 import { listSpools } from '../../src/spool/folder.ts'
 import { readSpool } from '../../src/spool/reader.ts'
+import { MAX_HEADER_BYTES, parseHeader } from '../../src/spool/record.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../../src/vault/spool-key.ts'
 import { verifyLog } from '../../src/verify/verify.ts'
@@ -126,13 +126,23 @@ function spooledTexts(data: string, home: string): string[] {
   const key = openSpoolKey(home)
   return listSpools(join(data, SPOOLS)).flatMap((path) => {
     const texts: string[] = []
-    try {
-      for (const { bytes } of readSpool(path, { origin: SPOOL_ORIGIN, key })) texts.push(JSON.stringify(decodeDraft(bytes), (_, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value)))
+    for (const from of beginnings(path)) try {
+      for (const { bytes } of readSpool(path, { origin: SPOOL_ORIGIN, key }, from)) texts.push(Buffer.from(bytes).toString())
     } catch {
       // torn, or overwritten: what comes after it is not to be read
     }
     return texts
   })
+}
+
+/** Where its first record may begin: after the header, or after what was overwritten. */
+function beginnings(path: string): number[] {
+  const bytes = readFileSync(path)
+  const header = bytes[0] === 0 ? undefined : parseHeader(bytes.subarray(0, MAX_HEADER_BYTES))
+  if (header === undefined) return []
+  let at = header.bytes.length
+  while (bytes[at] === 0) at++
+  return [0, ...[0, 1, 2, 3].map((zeros) => at - zeros).filter((from) => from > header.bytes.length)] // a length begins with zeros
 }
 
 async function checkCopies(folder: string, home: string, { backup, archive }: Promises): Promise<void> {
