@@ -33,6 +33,7 @@ export class Promises {
   readonly durable: Receipt[] = []
   readonly spooled: Set<string> = new Set()
   readonly accepted: Set<string> = new Set()
+  readonly batches: (readonly string[])[] = []
   readonly erased: Erased[] = []
   readonly gone: string[] = []
   backup: string | undefined
@@ -44,6 +45,7 @@ export class Promises {
     if (word === 'durable') this.durable.push(told)
     else if (word === 'spooled') this.spooled.add(told)
     else if (word === 'accepted') this.accepted.add(told)
+    else if (word === 'batch') this.batches.push(told)
     else if (word === 'erased') this.erased.push(told)
     else if (word === 'renewed' || word === 'rotated') this.gone.push((told as { secret: string }).secret)
     else if (word === 'backup') this.backup = (told as { path: string }).path
@@ -108,6 +110,10 @@ async function wrongWithLog(data: string, home: string, promised: Promises): Pro
       if (roots.get(signed.size) !== toHex(signed.root)) wrong.push(`the receipt of ${event_id} has a checkpoint of another log`)
     }
     for (const event_id of promised.spooled) if (!found.has(event_id)) wrong.push(`event ${event_id} was in a synced spool, and is not in the log`)
+    for (const batch of promised.batches) {
+      const there = batch.filter((event_id) => found.has(event_id)).length
+      if (there !== 0 && there !== batch.length) wrong.push(`${there} of a batch of ${batch.length} are there`)
+    }
     const verdict = await ledger.read(async (view) => verifyLog(await evidenceOf(view, ledger.keyring)))
     for (const { code, message } of verdict.problems) wrong.push(`${code}: ${message}`)
     const tell = new Telling(undefined, Date.now())
