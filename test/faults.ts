@@ -3,6 +3,7 @@
 
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
+import { join } from 'node:path'
 import { StoreError } from '../src/base/errors.ts'
 import type { Signer } from '../src/log/signer.ts'
 import type { Store, StoreTx } from '../src/store/contract.ts'
@@ -99,6 +100,13 @@ function faultyTx(tx: StoreTx, faults: Faults): StoreTx {
 /** `signer`, whose signing is a step. */
 export function faultySigner(signer: Signer, faults: Faults): Signer {
   return { vkey: signer.vkey, sign: (message) => faults.around('sign', () => Promise.resolve(signer.sign(message))) }
+}
+
+/** A copy of a folder with nothing open in it; cpSync forgets that others may not enter those inside. */
+export function copyFolder(from: string, to: string): void {
+  fs.rmSync(to, { recursive: true, force: true })
+  fs.cpSync(from, to, { recursive: true, preserveTimestamps: true })
+  for (const entry of fs.readdirSync(to, { recursive: true, withFileTypes: true })) if (entry.isDirectory()) fs.chmodSync(join(entry.parentPath, entry.name), 0o700)
 }
 
 const SYNC = ['openSync', 'writeSync', 'readSync', 'fsyncSync', 'renameSync', 'linkSync', 'unlinkSync', 'rmSync', 'mkdirSync', 'utimesSync', 'readdirSync', 'readFileSync', 'writeFileSync', 'statSync'] as const

@@ -587,6 +587,7 @@ function withChildren(sessions: ReadonlySet<string>, known: ReadonlyMap<string, 
 
 function isContentError(error: unknown): boolean {
   if (error instanceof StoreError) return error.code === 'reference_missing'
+  if (error instanceof Error && 'syscall' in error) return false // the disk's, and perhaps after the commit
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 

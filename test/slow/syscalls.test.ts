@@ -2,10 +2,11 @@
 // strace. Afterwards the same process goes on where it lives, and the log is opened: all that was promised is there, it verifies, and goes on.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { encodeDraft } from '../../src/event/draft.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
@@ -14,6 +15,7 @@ import { createSpool } from '../../src/spool/writer.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../../src/vault/spool-key.ts'
 import { root } from '../built-package.ts'
+import { copyFolder } from '../faults.ts'
 import { appendRun, run, Telling } from '../sample-log.ts'
 import { Promises, wrongWith } from './power.ts'
 import { mutated } from './mutants.ts'
@@ -105,6 +107,8 @@ describe.runIf(attachable).each([
   let from = root
   let n = 0
   let child: Child | undefined
+  /** What only the content that is erased has. */
+  let secrets: string[] = []
   afterAll(() => void child?.process.kill('SIGKILL'))
 
   beforeAll(async () => {
@@ -116,6 +120,12 @@ describe.runIf(attachable).each([
     const ledger = await Ledger.open({ open: () => openSqliteStore(db), home })
     await appendRun(ledger, new Telling(undefined, Date.now()), { user: 'ingrid.maximova', order: '1182' })
     await ledger.close()
+    {
+      using database = new DatabaseSync(db, { readOnly: true })
+      const own = ledger.ownSession
+      secrets = database.prepare('SELECT hex(wrapped) AS hex FROM scopes WHERE session_id <> ?1 UNION ALL SELECT hex(substr(bytes, -32)) FROM segments WHERE scope IN (SELECT scope FROM scopes WHERE session_id <> ?1)').all(own).map(({ hex }) => String(hex).slice(-64))
+      expect(secrets.length).toBeGreaterThan(1)
+    }
     const key = openSpoolKey(home)
     if (what !== 'drain') return
     using spool = createSpool(join(first, 'data', 'spools', 'of', 'agents'), { origin: SPOOL_ORIGIN, key, owner: { ...thisOwner(), start_time: '1' } })
@@ -125,8 +135,7 @@ describe.runIf(attachable).each([
   /** Has the child act in a copy of what was before, under strace; what it said, and strace. */
   async function acted(args: readonly string[]): Promise<{ where: string; said: string[]; trace: string; alive: boolean }> {
     const where = join(folder, `at-${n++ % 2}`)
-    rmSync(where, { recursive: true, force: true })
-    cpSync(first, where, { recursive: true, preserveTimestamps: true })
+    copyFolder(first, where)
     if (child === undefined || child.gone) child = new Child(from)
     child.said.length = 0
     child.tell(`${where} ${what}`)
@@ -168,7 +177,8 @@ describe.runIf(attachable).each([
       if (how === 'signal=KILL' ? !alive : trace.includes('(INJECTED)')) hits++
       const promised = new Promises()
       for (const line of said) {
-        if (/^(?:durable|spooled|erased|batch) /.test(line)) promised.hear(line)
+        if (line.startsWith('erased')) promised.hear(`erased ${JSON.stringify({ ...(JSON.parse(line.slice(7)) as object), bytes: secrets })}`)
+        else if (/^(?:durable|spooled|batch) /.test(line)) promised.hear(line)
         else if (line.startsWith('failed')) {
           failed++
           const { next, message } = JSON.parse(line.slice(7)) as { next?: string; message: string }
