@@ -122,7 +122,7 @@ export function faultyFiles(folder: string, faults: Faults): () => void {
       const side = path !== undefined || ours.has(args[0]) ? faults.next(name) : undefined
       const error = (): Error => Object.assign(new Error(`EIO: i/o error, ${name}`), { code: 'EIO', errno: -5, syscall: name })
       if (side === 'before') throw error()
-      const result = Reflect.apply(call, fs, args) as unknown
+      const result = Reflect.apply(call, fs, args)
       if (name === 'openSync') {
         if (path === undefined) ours.delete(result) // the number was one of ours before
         else ours.add(result)

@@ -135,7 +135,7 @@ describe.each(shapes())('$name', (shape) => {
   }
 
   async function checkAfter(row: string, { where, answers, error }: Awaited<ReturnType<typeof tried>>, whole: { hashes: string[]; ids: string[] }): Promise<void> {
-    const { ledger } = await open(where, { ...(shape.signed === undefined ? {} : { signed: shape.signed }) })
+    const { ledger } = await open(where, shape.signed === undefined ? {} : { signed: shape.signed })
     try {
       const placed = await ledger.append(handed(...shape.drafts))
       const tell = new Telling(undefined, START + 99)
@@ -157,7 +157,7 @@ describe.each(shapes())('$name', (shape) => {
 
   beforeAll(async () => {
     if (shape.before !== undefined) {
-      const { ledger } = await open(first, { ...(shape.signed === undefined ? {} : { signed: shape.signed }) })
+      const { ledger } = await open(first, shape.signed === undefined ? {} : { signed: shape.signed })
       await shape.before(ledger, first)
       await ledger.close()
       old = await stateOf(first)

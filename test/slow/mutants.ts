@@ -67,9 +67,9 @@ export const MUTANTS: readonly Mutant[] = [
   { name: 'the folders above an archive are not synced', run: 'upkeep', file: 'src/archive/folder.ts', change: [['folders.add(dirname(at))\n', 'dirname(at)\n']] },
 ]
 
-/** A copy of the source with `mutant` in it, in `folder`, and with the child that runs it. */
+/** A copy of the source with `mutant` in it, in `folder`, and with the children that run it. */
 export function mutated({ name, file, change }: Mutant, folder: string): string {
-  for (const path of ['src', 'package.json', 'test/sample-log.ts', 'test/slow/power-child.ts']) {
+  for (const path of ['src', 'package.json', 'test/sample-log.ts', 'test/slow/power-child.ts', 'test/slow/syscall-child.ts']) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     cpSync(join(root, path), join(folder, path), { recursive: true, filter: (from) => !from.endsWith('.test.ts') })
   }

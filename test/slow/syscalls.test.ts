@@ -89,7 +89,7 @@ async function traced(child: Child, log: string, args: readonly string[]): Promi
   const strace = spawn('strace', ['-f', '-y', '-o', log, ...args, '-p', String(child.process.pid)], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = new Promise<void>((resolve) => strace.on('close', () => resolve()))
   await new Promise<void>((resolve) => {
-    strace.stderr!.on('data', (text: Buffer) => { if (text.includes('attached')) resolve() })
+    strace.stderr.on('data', (text: Buffer) => { if (text.includes('attached')) resolve() })
     void ended.then(resolve)
   })
   return async () => {
@@ -124,7 +124,6 @@ describe.runIf(attachable).each([
       using database = new DatabaseSync(db, { readOnly: true })
       const own = ledger.ownSession
       secrets = database.prepare('SELECT hex(wrapped) AS hex FROM scopes WHERE session_id <> ?1 UNION ALL SELECT hex(substr(bytes, -32)) FROM segments WHERE scope IN (SELECT scope FROM scopes WHERE session_id <> ?1)').all(own).map(({ hex }) => String(hex).slice(-64))
-      expect(secrets.length).toBeGreaterThan(1)
     }
     const key = openSpoolKey(home)
     if (what !== 'drain') return
@@ -152,6 +151,7 @@ describe.runIf(attachable).each([
     return { where, said: [...child.said], trace: readFileSync(log, 'latin1'), alive }
   }
 
+  // `close`: SQLite passes over it. `read` and `write` for good: the child could not hear or speak.
   test('holds its promises whatever a system call says', async () => {
     const clean = await acted(['-e', `trace=${CALLS.join(',')}`])
     expect(clean.said.filter((line) => line.startsWith('failed'))).toEqual([])
@@ -163,9 +163,10 @@ describe.runIf(attachable).each([
       const at = (counts.get(`${pid} ${call}`) ?? 0) + 1
       counts.set(`${pid} ${call}`, at)
       if (!line.includes(clean.where)) continue
-      for (const inject of ['signal=KILL', ...(call === 'close' ? [] : ['error=EIO', 'error=EIO for good']), ...(ROOM.has(call) ? ['error=ENOSPC'] : [])]) rows.push({ call, n: at, inject, what: line.slice(0, 160) })
+      for (const inject of ['signal=KILL', ...(call === 'close' ? [] : ['error=EIO']), ...(['close', 'read', 'write'].includes(call) ? [] : ['error=EIO for good']), ...(ROOM.has(call) ? ['error=ENOSPC'] : [])]) rows.push({ call, n: at, inject, what: line.slice(0, 160) })
     }
-    expect(rows.length).toBeGreaterThan(40)
+    expect(rows.length).toBeGreaterThan(20)
+    expect(secrets.length > 1).toBe(what !== 'birth')
     const tried = ROWS === 0 ? rows : rows.map((row) => ({ row, at: random() })).sort((a, b) => a.at - b.at).slice(0, ROWS).map(({ row }) => row)
     const wrong: string[] = []
     let [hits, kills, failed] = [0, 0, 0]
@@ -181,8 +182,9 @@ describe.runIf(attachable).each([
         else if (/^(?:durable|spooled|batch) /.test(line)) promised.hear(line)
         else if (line.startsWith('failed')) {
           failed++
-          const { next, message } = JSON.parse(line.slice(7)) as { next?: string; message: string }
-          if (next === undefined || next === '') wrong.push(`${row}: an error without a next step: ${message}`)
+          const { code, next, message } = JSON.parse(line.slice(7)) as { code?: string; next?: string; message: string }
+          // a file of keys or a spool fails with what the system says; the worker adds a next step to it
+          if (code === undefined || next === '' || (next === undefined && !/^E[A-Z]+$/.test(code))) wrong.push(`${row}: an error that does not say what it is: ${message}`)
         } else if (!/^(?:ready|end|closed) /.test(line)) wrong.push(`${row}: it said ${line.slice(0, 100)}`)
       }
       if (!alive && how !== 'signal=KILL') wrong.push(`${row}: the process died of it`)
