@@ -24,7 +24,7 @@ export async function writableFolder(folder: string): Promise<WritableArchive> {
   const folders = new Set<string>() // with new names in them, which a power cut could take
   let made = 0
   const first = await attempt(folder, () => mkdir(folder, { recursive: true }))
-  for (let at = resolve(folder); first !== undefined && at.length >= first.length; at = dirname(at)) folders.add(dirname(at))
+  if (first !== undefined) for (let at = resolve(folder); at.length >= first.length; at = dirname(at)) folders.add(dirname(at))
   return {
     ...reading,
     names: async (path) => (await reading.names(path)).filter((name) => name !== TEMPORARY),

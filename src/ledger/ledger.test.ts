@@ -8,6 +8,7 @@ import { encodeDraft, type Draft, type DraftPayload } from '../event/draft.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { createSpool } from '../spool/writer.ts'
+import type { Store, StoreTx } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
@@ -240,6 +241,33 @@ test('two ledgers on one file take turns: indexes dense, seqs dense, both see wh
   expect(indexes).toEqual(Array.from({ length: 120 }, (_, i) => i + 1))
   expect((await two.events(shared)).map(({ seq }) => seq)).toEqual(Array.from({ length: 60 }, (_, i) => i))
   expect(await one.problems()).toEqual([])
+})
+
+test('an error of the system after the commit is no refusal: the event is on record once, and its receipt is what is answered', async () => {
+  const at = scratch()
+  let [fails, opened] = [false, 0]
+  const ledger = await Ledger.open({
+    home: at.home, clock: () => START,
+    open: async () => {
+      opened++
+      const store = await openSqliteStore(at.db)
+      return Object.assign(Object.create(store) as Store, {
+        name: store.name, read: store.read.bind(store), wipe: store.wipe.bind(store), copyTo: store.copyTo.bind(store), close: store.close.bind(store),
+        append: async <T>(fn: (tx: StoreTx) => Promise<T>): Promise<T> => {
+          const done = await store.append(fn)
+          if (!fails) return done
+          fails = false
+          throw Object.assign(new Error('EIO: i/o error, stat'), { code: 'EIO', syscall: 'stat' }) // as when the write-ahead log is looked at
+        },
+      })
+    },
+  })
+  onTestFinished(() => ledger.close())
+  const draft = stream().next()
+  fails = true
+  const answers = await ledger.append([{ draft, writer: 'local' }])
+  expect(answers).toEqual([await ledger.find(draft.event_id)])
+  expect([ledger.head?.size, opened]).toEqual([2, 2])
 })
 
 test('an end states all of its session\'s sealed content, also where it comes alone, after another process wrote and a part was read anew', async () => {

@@ -25,6 +25,7 @@ import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
 import { openSpool, type SpoolRecord } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
+import { syncFolder } from '../vault/key-folder.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
@@ -326,6 +327,7 @@ export class Ledger {
   async #scrubSpools(): Promise<void> {
     const spools = this.#options.spools
     if (spools === undefined) return
+    if (existsSync(spools.folder)) syncFolder(spools.folder) // or a power cut brings one back that was removed before
     const offsets = new Map((await this.read((view) => view.spools())).map((row) => [row.spool, row.offset]))
     for (const path of listSpools(spools.folder)) {
       const offset = offsets.get(basename(path))
@@ -603,6 +605,7 @@ function withChildren(sessions: ReadonlySet<string>, known: ReadonlyMap<string, 
 
 function isContentError(error: unknown): boolean {
   if (error instanceof StoreError) return error.code === 'reference_missing'
+  if (error instanceof Error && 'syscall' in error) return false // the disk's, and perhaps after the commit
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 

@@ -240,7 +240,7 @@ export function makeFolder(path: string): void {
     try {
       syncFolder(at)
     } catch (error) {
-      if (!isCode(error, 'EACCES')) throw error // whoever may not read a folder has made nothing in it either
+      if (!isCode(error, 'EACCES', 'EINVAL', 'EROFS')) throw error // a folder above that we may not read, or whose file system is read-only: nothing was made in it
     }
     if (at.length <= dirname(first).length) return
   }

@@ -26,7 +26,7 @@ export function originHash(origin: string): string {
 export function createWitnessKey(folder: string, name: string): WitnessKey {
   const text = newWitnessKey(name)
   const first = mkdirSync(resolve(folder), { recursive: true, mode: 0o700 })
-  for (let at = resolve(folder); first !== undefined && at.length >= first.length; at = dirname(at)) syncFolder(dirname(at))
+  if (first !== undefined) for (let at = resolve(folder); at.length >= first.length; at = dirname(at)) syncFolder(dirname(at))
   const path = join(folder, 'witness.key')
   try {
     writeNew(path, text)

@@ -8,10 +8,13 @@ import { expect, onTestFinished, test } from 'vitest'
 import { root } from '../built-package.ts'
 import { scratch } from '../scratch.ts'
 import { FATES, Disk, laidOut } from './disk.ts'
+import { MUTANTS, mutated } from './mutants.ts'
 import { Promises, wrongWith } from './power.ts'
 import { replay, tracing } from './trace.ts'
 
 const CUTS = Number(process.env['CUTS'] ?? 1_000)
+/** For each mutant, until one shows it. */
+const MUTANT_CUTS = 600
 
 let state = Number(process.env['SEED'] ?? 1) >>> 0
 /** 0 to 1; the same sequence for the same SEED. */
@@ -32,24 +35,33 @@ function traceOf(from: string, what: string, at: string): { trace: string; folde
   return { trace, folder }
 }
 
-/** Goes through the trace with some `cuts` power cuts; what was wrong after each, until `enough` were. */
-async function cutThrough({ trace, folder }: { trace: string; folder: string }, at: string, cuts: number, enough = Infinity): Promise<{ cuts: number; steps: number; promises: number; wrong: string[] }> {
+/** Most steps write a page, and it matters little which: a cut comes five times as often after one of the others. */
+function weight(call: string): number {
+  return call.endsWith('pwrite64') ? 1 : 5
+}
+
+/** Goes through the trace, or its first part of `until`, with some `cuts` power cuts; what was wrong after each, until `enough` were. */
+async function cutThrough({ trace, folder }: { trace: string; folder: string }, at: string, cuts: number, enough = Infinity, until = 1): Promise<{ cuts: number; steps: number; promises: number; wrong: string[] }> {
   const begin = (): Disk => {
     const disk = new Disk()
     disk.make('data', 'folder')
     disk.syncAll()
     return disk
   }
-  let steps = 0
-  for await (const _ of replay(trace, folder, begin())) steps++
+  let [steps, weights] = [0, 0]
+  for await (const { call } of replay(trace, folder, begin())) {
+    steps++
+    weights += weight(call)
+  }
   const disk = begin()
   const promised = new Promises()
   const wrong: string[] = []
-  let [step, done] = [0, 0]
+  let [step, weighed, done] = [0, 0, 0]
   for await (const { call, said } of replay(trace, folder, disk)) {
     step++
+    weighed += weight(call)
     for (const line of said) promised.hear(line)
-    for (; done < (step / steps) * cuts && wrong.length < enough; done++) {
+    for (; done < (weighed / (weights * until)) * cuts && done < cuts && wrong.length < enough; done++) {
       const fate = FATES[Math.floor(random() * FATES.length)]!
       const remains = disk.cut(fate, random)
       const to = join(at, 'cut')
@@ -79,4 +91,19 @@ test.runIf(traced).each(['agent', 'upkeep'])(`after ${CUTS} power cuts all that 
   expect(wrong.slice(0, 10)).toEqual([])
   expect(cuts).toBeGreaterThanOrEqual(CUTS)
   expect(promises).toBeGreaterThan(10)
+})
+
+/** Which of the mutants: all, or some at random. */
+const chosen = MUTANTS.map((mutant) => ({ mutant, at: random() })).sort((a, b) => a.at - b.at).slice(0, Number(process.env['MUTANTS'] ?? MUTANTS.length)).map(({ mutant }) => mutant)
+
+test.runIf(traced).each(chosen)('a power cut shows it when $name', async (mutant) => {
+  const folder = fastFolder()
+  const { cuts, steps, wrong } = await cutThrough(traceOf(mutated(mutant, join(folder, 'source')), mutant.run, folder), folder, MUTANT_CUTS, 1, mutant.until)
+  process.stderr.write(`${mutant.name}: ${wrong[0] === undefined ? `not shown by ${cuts} cuts in ${steps} steps` : `cut ${cuts}: ${wrong[0].replaceAll(folder, '')}`}\n`)
+  expect(wrong.length > 0).toBe(mutant.harmless === undefined)
+})
+
+test('each mutant is one: what it changes is there, once', () => {
+  const { folder } = scratch()
+  for (const [n, mutant] of MUTANTS.entries()) mutated(mutant, join(folder, String(n)))
 })

@@ -1,11 +1,10 @@
 // What must be true of a log when the power comes back: all that was promised before the cut is there, everything verifies, nothing that was erased can
 // be read, and the log goes on.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, toHex } from '../../src/base/bytes.ts'
 import { verifyArchive } from '../../src/cli/archived.ts'
-import { decodeDraft } from '../../src/event/draft.ts'
 import { parseEntry } from '../../src/event/parse.ts'
 import { evidenceOf } from '../../src/ledger/evidence.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
@@ -16,6 +15,7 @@ import { parseNote } from '../../src/log/note.ts'
 import { TreeEdge } from '../../src/log/tree.ts'
 import { listSpools } from '../../src/spool/folder.ts'
 import { readSpool } from '../../src/spool/reader.ts'
+import { MAX_HEADER_BYTES, parseHeader } from '../../src/spool/record.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../../src/vault/spool-key.ts'
 import { verifyLog } from '../../src/verify/verify.ts'
@@ -33,6 +33,7 @@ export class Promises {
   readonly durable: Receipt[] = []
   readonly spooled: Set<string> = new Set()
   readonly accepted: Set<string> = new Set()
+  readonly batches: (readonly string[])[] = []
   readonly erased: Erased[] = []
   readonly gone: string[] = []
   backup: string | undefined
@@ -44,6 +45,7 @@ export class Promises {
     if (word === 'durable') this.durable.push(told)
     else if (word === 'spooled') this.spooled.add(told)
     else if (word === 'accepted') this.accepted.add(told)
+    else if (word === 'batch') this.batches.push(told)
     else if (word === 'erased') this.erased.push(told)
     else if (word === 'renewed' || word === 'rotated') this.gone.push((told as { secret: string }).secret)
     else if (word === 'backup') this.backup = (told as { path: string }).path
@@ -108,6 +110,10 @@ async function wrongWithLog(data: string, home: string, promised: Promises): Pro
       if (roots.get(signed.size) !== toHex(signed.root)) wrong.push(`the receipt of ${event_id} has a checkpoint of another log`)
     }
     for (const event_id of promised.spooled) if (!found.has(event_id)) wrong.push(`event ${event_id} was in a synced spool, and is not in the log`)
+    for (const batch of promised.batches) {
+      const there = batch.filter((event_id) => found.has(event_id)).length
+      if (there !== 0 && there !== batch.length) wrong.push(`${there} of a batch of ${batch.length} are there`)
+    }
     const verdict = await ledger.read(async (view) => verifyLog(await evidenceOf(view, ledger.keyring)))
     for (const { code, message } of verdict.problems) wrong.push(`${code}: ${message}`)
     const tell = new Telling(undefined, Date.now())
@@ -126,13 +132,23 @@ function spooledTexts(data: string, home: string): string[] {
   const key = openSpoolKey(home)
   return listSpools(join(data, SPOOLS)).flatMap((path) => {
     const texts: string[] = []
-    try {
-      for (const { bytes } of readSpool(path, { origin: SPOOL_ORIGIN, key })) texts.push(JSON.stringify(decodeDraft(bytes), (_, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value)))
+    for (const from of beginnings(path)) try {
+      for (const { bytes } of readSpool(path, { origin: SPOOL_ORIGIN, key }, from)) texts.push(Buffer.from(bytes).toString())
     } catch {
       // torn, or overwritten: what comes after it is not to be read
     }
     return texts
   })
+}
+
+/** Where its first record may begin: after the header, or after what was overwritten. */
+function beginnings(path: string): number[] {
+  const bytes = readFileSync(path)
+  const header = bytes[0] === 0 ? undefined : parseHeader(bytes.subarray(0, MAX_HEADER_BYTES))
+  if (header === undefined) return []
+  let at = header.bytes.length
+  while (bytes[at] === 0) at++
+  return [0, ...[0, 1, 2, 3].map((zeros) => at - zeros).filter((from) => from > header.bytes.length)] // a length begins with zeros
 }
 
 async function checkCopies(folder: string, home: string, { backup, archive }: Promises): Promise<void> {

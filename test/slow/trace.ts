@@ -2,7 +2,7 @@
 
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { Disk, type File, type Node } from './disk.ts'
+import type { Disk, File, Node } from './disk.ts'
 
 /** The calls by which files change, or come to the disk. What of them is not modelled below ends the reading with an error, and does not pass. */
 const CALLS = [
