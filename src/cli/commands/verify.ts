@@ -25,6 +25,7 @@ export function verifyCommand(program: Command, context: () => Context): void {
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
     .option('--against <copy>', 'another copy of the log: whether the two are one, and where they part')
     .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
+    .option('--jobs <n>', 'how many threads read a large trail; default as many as there are cores', parseJobs)
     .addHelpText('after', `
 Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required
 property is not proved.
@@ -37,10 +38,10 @@ Examples:
   $ counterfoil verify ./archive --key "$(cat log.pub)"
   $ counterfoil verify evidence.html --key "$(cat log.pub)"
   $ counterfoil verify agent_audit.db --against /mnt/backup/2026-11-21`)
-    .action(async (what: string | undefined, { require = [], key, witness, policy: file, against }: { require?: Property[]; key?: string; witness?: string[]; policy?: string; against?: string }) => {
+    .action(async (what: string | undefined, { require = [], key, witness, policy: file, against, jobs }: { require?: Property[]; key?: string; witness?: string[]; policy?: string; against?: string; jobs?: number }) => {
       const ctx = context()
       if (against !== undefined) {
-        if (require.length > 0 || witness !== undefined || file !== undefined || key !== undefined) throw new MisuseError('against_what', 'cli: --against compares two copies, and goes with no other option', 'verify each copy by itself with the others')
+        if (require.length > 0 || witness !== undefined || file !== undefined || key !== undefined || jobs !== undefined) throw new MisuseError('against_what', 'cli: --against compares two copies, and goes with no other option', 'verify each copy by itself with the others')
         const { compareCopies } = await import('../compared.ts')
         return compareCopies(ctx, what === undefined ? trailPath(ctx) : resolve(ctx.cwd, what), resolve(ctx.cwd, against), kindOf)
       }
@@ -49,6 +50,7 @@ Examples:
       const path = what === undefined ? undefined : resolve(ctx.cwd, what)
       const kind = path === undefined ? 'trail' : kindOf(path)
       if (witness !== undefined && kind !== 'bundle') throw new MisuseError('witness_for_what', `cli: --witness goes with a bundle, got ${kind === 'trail' ? 'a trail' : `an ${kind}`.replace('an b', 'a b')}`, 'name the witnesses in a policy: --policy FILE')
+      if (jobs !== undefined && kind !== 'trail') throw new MisuseError('jobs_for_what', `cli: --jobs goes with a trail, got ${kind === 'archive' ? 'an archive' : `a ${kind}`}`, 'leave it out: other evidence is read by one thread')
       if (path !== undefined && kind === 'backup') {
         if (key !== undefined || policy !== undefined) throw new MisuseError('key_for_what', `cli: ${key === undefined ? '--policy' : '--key'} goes with other evidence, got a backup`, 'a backup is verified with the keys in it')
         const { verifyBackupFolder } = await import('../restored.ts')
@@ -63,7 +65,7 @@ Examples:
         return report(ctx, basename(path), require, async () => (await readBundle(path, { ...(key === undefined ? {} : { key }), ...(witness === undefined ? {} : { witnesses: witness }) })).verdict)
       }
       if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with an archive folder or a bundle, got a trail', "a trail's key is pinned by the keys on this machine")
-      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, at) => report(ctx, trailName(at), require, (progress) => trail.verify({ require, ...given, progress })))
+      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, at) => report(ctx, trailName(at), require, (progress) => trail.verify({ require, ...given, progress, ...(jobs === undefined ? {} : { jobs }) })))
     })
 }
 
@@ -117,14 +119,27 @@ function readPage(file: string): string {
   }
 }
 
-/** Says how far it is, ten times a second at most. */
+/** How long something may take before it says how far it is, and how often it does then. */
+const SILENT_MS = 1_000
+const SAID_EVERY_MS = 100
+
+/** Says on a terminal how far it is and how long the rest may take, after a second. What is done beyond `total` is sealed content. */
 export function progressLine(ctx: Context, doing: string): (done: number, total: number) => void {
-  let told = ctx.now()
+  const began = ctx.now()
+  let told = began + SILENT_MS - SAID_EVERY_MS
   return (done, total) => {
-    if (ctx.now() - told < 100) return
-    told = ctx.now()
-    ctx.screen.progress(`${doing} ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %`)
+    const now = ctx.now()
+    if (ctx.json || now - told < SAID_EVERY_MS) return
+    told = now
+    if (done > total) return ctx.screen.progress(`${doing} ${plural(done - total, 'sealed segment', 'sealed segments')}, after ${plural(total, 'entry', 'entries')}`)
+    const left = done === 0 ? '' : `, ${remaining(((now - began) / done) * (total - done))} left`
+    ctx.screen.progress(`${doing} ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %${left}`)
   }
+}
+
+function remaining(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000)
+  return seconds < 90 ? `${seconds} s` : seconds < 5_400 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3_600)} h`
 }
 
 /** The verdict as DESIGN §14 shows it. What failed stands first. */
@@ -180,6 +195,11 @@ function conclusion(verdict: AnyVerdict, ms: number): Line {
 /** `counterfoil.local/8f31c2…`: an origin of 128 random bits is told apart by its beginning. */
 function shortOrigin(origin: string): string {
   return origin.replace(/([0-9a-f]{6})[0-9a-f]{20,}$/, '$1…')
+}
+
+function parseJobs(text: string): number {
+  if (!/^[1-9][0-9]{0,2}$/.test(text)) throw new InvalidArgumentError('Expected a number of threads, from 1 to 999.')
+  return Number(text)
 }
 
 function parseProperties(text: string): Property[] {
