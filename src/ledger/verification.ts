@@ -11,7 +11,7 @@ import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { PageReport, PartEnd, PartReading } from '../verify/part.ts'
 import type { Verdict } from '../verify/verdict.ts'
-import { verifyLog, type VerifyOptions } from '../verify/verify.ts'
+import { verifyLog, verifySince, type VerifyOptions } from '../verify/verify.ts'
 import { evidenceOf, rememberedBy, snapshotPrint } from './evidence.ts'
 import { errorFrom } from './message.ts'
 import type { FromPart, PartStart, ToPart } from './part-worker.ts'
@@ -38,15 +38,22 @@ export interface VerifyStoreOptions {
   /** How many threads share the work; default as many as there are cores, and for a log of fewer than `SMALL_LOG` entries one. */
   readonly jobs?: number | undefined
   readonly policy?: Policy | undefined
+  /** Go on from what was proved before: a checkpoint as a signed note, or `proved`, the newest that a verification on this machine found whole. */
+  readonly since?: string | undefined
   readonly progress?: ((done: number, total: number) => void) | undefined
 }
 
-/** `verifyLog` of the log in a store, whose verdict does not depend on `jobs`. */
-export async function verifyStore(what: VerifiedStore, { jobs, policy, progress }: VerifyStoreOptions = {}): Promise<Verdict> {
+/** `verifyLog` of the log in a store, whose verdict does not depend on `jobs`; or with `since` the verdict of `verifySince`, where it has one. */
+export async function verifyStore(what: VerifiedStore, { jobs, policy, progress, since }: VerifyStoreOptions = {}): Promise<Verdict> {
   const { store, path, keyring, kept } = what
   const remembered = rememberedBy(kept) // before the snapshot: see there
   const options: VerifyOptions = { ...(policy === undefined ? {} : { policy }), ...(progress === undefined ? {} : { progress }) }
   const evidence = (view: StoreView): Promise<Evidence> => evidenceOf(view, keyring, keyring === undefined && kept !== undefined ? { kept } : undefined, remembered)
+  const note = since === 'proved' ? remembered.find(({ what: of }) => of === 'proved')?.note : since
+  if (note !== undefined) {
+    const whole = await store.read(async (view) => verifySince(await evidence(view), note, options))
+    if (whole !== undefined) return whole
+  }
   const threads = jobs ?? availableParallelism()
   if (threads > 1 && path !== undefined) {
     const whole = await together({ ...what, path }, threads, jobs === undefined ? SMALL_LOG : 0, evidence, options)
