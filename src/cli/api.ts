@@ -24,7 +24,7 @@ export interface CliTrail {
   findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]>
   /** The newest events, at most `count`, ascending by index. */
   newest(count: number, session_id?: string): Promise<ViewEvent[]>
-  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy }): Promise<Verdict>
+  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy; jobs?: number; since?: string }): Promise<Verdict>
   /** Has the policy's witnesses cosign the newest checkpoint, and keeps it beside the keys. */
   cosign(policy: Policy, timeoutMs: number): Promise<CosignReport>
   /** The JSON text of a session's evidence bundle. */

@@ -45,6 +45,7 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   return {
     origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, ...(own === undefined ? {} : { own }), remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
     ...entriesIn(view),
+    earlier: (session_id, before) => earlierEntries(view, session_id, before),
     extra: (size, _, database) => extraRows(view, size, () => database ?? databaseCheck(view)),
     tile: (level, n) => view.tile(level, n),
     sessions: () => sessionRows(view),
@@ -63,6 +64,18 @@ function entriesIn(view: StoreView): Pick<Evidence, 'entries' | 'texts' | 'next'
       return view.entryTexts(from, to)
     },
     next: async (from) => (await view.events({ from, limit: 1 }))[0]?.index,
+  }
+}
+
+async function* earlierEntries(view: StoreView, session_id: string, before: number): AsyncGenerator<{ readonly index: number; readonly entry: Uint8Array }> {
+  for (let seq = 0; ; seq += PAGE) {
+    await turn()
+    const page = await view.sessionEntries(session_id, seq, PAGE)
+    for (const row of page) {
+      if (row.index >= before) return
+      yield row
+    }
+    if (page.length < PAGE) return
   }
 }
 

@@ -11,14 +11,14 @@ import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { PageReport, PartEnd, PartReading } from '../verify/part.ts'
 import type { Verdict } from '../verify/verdict.ts'
-import { verifyLog, type VerifyOptions } from '../verify/verify.ts'
+import { verifyLog, verifySince, type VerifyOptions } from '../verify/verify.ts'
 import { evidenceOf, rememberedBy, snapshotPrint } from './evidence.ts'
 import { errorFrom } from './message.ts'
 import type { FromPart, PartStart, ToPart } from './part-worker.ts'
 import { partSource } from './part-source.ts'
 
 /** A log of fewer entries is verified by one thread: others would take longer to start. */
-export const SMALL_LOG = 20_000
+const SMALL_LOG = 20_000
 /** How often all threads try to look at the same moment of a log that is being written, before one does it alone. */
 const SNAPSHOTS = 50
 
@@ -35,22 +35,28 @@ export interface VerifiedStore {
 }
 
 export interface VerifyStoreOptions {
-  /** How many threads share the work; default as many as there are cores. */
+  /** How many threads share the work; default as many as there are cores, and for a log of fewer than `SMALL_LOG` entries one. */
   readonly jobs?: number | undefined
   readonly policy?: Policy | undefined
+  /** Go on from what was proved before: a checkpoint as a signed note, or `proved`, the newest that a verification on this machine found whole. */
+  readonly since?: string | undefined
   readonly progress?: ((done: number, total: number) => void) | undefined
-  /** From how many entries on there is more than one; default `SMALL_LOG`. */
-  readonly small?: number
 }
 
-/** `verifyLog` of the log in a store, whose verdict does not depend on `jobs`. */
-export async function verifyStore(what: VerifiedStore, { jobs = availableParallelism(), policy, progress, small = SMALL_LOG }: VerifyStoreOptions = {}): Promise<Verdict> {
+/** `verifyLog` of the log in a store, whose verdict does not depend on `jobs`; or with `since` the verdict of `verifySince`, where it has one. */
+export async function verifyStore(what: VerifiedStore, { jobs, policy, progress, since }: VerifyStoreOptions = {}): Promise<Verdict> {
   const { store, path, keyring, kept } = what
   const remembered = rememberedBy(kept) // before the snapshot: see there
   const options: VerifyOptions = { ...(policy === undefined ? {} : { policy }), ...(progress === undefined ? {} : { progress }) }
   const evidence = (view: StoreView): Promise<Evidence> => evidenceOf(view, keyring, keyring === undefined && kept !== undefined ? { kept } : undefined, remembered)
-  if (jobs > 1 && path !== undefined) {
-    const whole = await together({ ...what, path }, jobs, small, evidence, options)
+  const note = since === 'proved' ? remembered.find(({ what: of }) => of === 'proved')?.note : since
+  if (note !== undefined) {
+    const whole = await store.read(async (view) => verifySince(await evidence(view), note, options))
+    if (whole !== undefined) return whole
+  }
+  const threads = jobs ?? availableParallelism()
+  if (threads > 1 && path !== undefined) {
+    const whole = await together({ ...what, path }, threads, jobs === undefined ? SMALL_LOG : 0, evidence, options)
     if (whole !== undefined) return whole
   }
   return store.read(async (view) => verifyLog(await evidence(view), options))
@@ -67,13 +73,11 @@ async function together(what: VerifiedStore & { readonly path: string }, jobs: n
     if (keyring !== undefined && keys === undefined) return undefined
     crew = new Crew(jobs, { path, origin: first.origin, ...(keys === undefined ? {} : { keys }) }, first.restored)
     await crew.ready()
-      if (process.env['DBG']) console.error('ready',performance.now())
     for (let i = 0; i < SNAPSHOTS; i++) {
       const verdict = await store.read(async (view) => ((await crew!.agrees(view)) ? verifyWith(crew!, await evidenceIn(view), options) : undefined))
-      if (process.env['DBG']) console.error('attempt', i, verdict?.whole, verdict?.problems.slice(0,3), performance.now())
       if (verdict !== undefined) return verdict.whole ? verdict : undefined
     }
-  } catch (e) { if (process.env['DBG']) console.error('CREW', e)
+  } catch {
     // whatever it was: who reads everything alone meets it too, or it does not matter
   } finally {
     await crew?.end()

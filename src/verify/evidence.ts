@@ -61,6 +61,8 @@ export interface Evidence {
   entries(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]>
   /** The same as texts, which is cheaper to check, where every one of them is printable ASCII; else undefined. */
   readonly texts?: (from: number, to: number) => Promise<readonly { readonly index: number; readonly entry: string }[] | undefined>
+  /** The entries of a session before index `before`, ascending by seq; needed to go on from a size that was proved. They are checked by the hashes that later entries name. */
+  readonly earlier?: (session_id: string, before: number) => AsyncIterable<{ readonly index: number; readonly entry: Uint8Array }>
   /** The first index from `from` on that has an entry. */
   next(from: number): Promise<number | undefined>
   /**

@@ -3,7 +3,7 @@
 // the entries, for `verify.ts` to put together. A log in one part is read as one in many; several parts may be read in threads of their own.
 
 import { toBase64 } from '../base/bytes.ts'
-import { messageOf, MisuseError, StoreError } from '../base/errors.ts'
+import { messageOf, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry, parseEntryText, type ParsedEntry } from '../event/parse.ts'
@@ -88,30 +88,35 @@ export interface PartReading {
   end(progress: (done: number) => void): Promise<PartEnd>
 }
 
-type PartEvidence = Pick<Evidence, 'origin' | 'entries' | 'texts' | 'next' | 'vault' | 'restored'>
+type PartEvidence = Pick<Evidence, 'origin' | 'entries' | 'texts' | 'earlier' | 'next' | 'vault' | 'restored'>
 
 interface Found { readonly index: number; readonly entry: Uint8Array | string }
 
 export class Part implements PartReading {
   readonly #evidence: PartEvidence
   readonly #share: Share
+  /** Where reading begins: what is before was proved. */
+  readonly #since: number
   readonly #sessions = new Map<string, SessionCheck>()
   #page = newPage(0)
   /** Of the entry that is read now. */
   #index = 0
   #texts: boolean
 
-  constructor(evidence: PartEvidence, share: Share = { n: 0, of: 1 }) {
+  constructor(evidence: PartEvidence, share: Share = { n: 0, of: 1 }, since = 0) {
     this.#evidence = evidence
     this.#share = share
+    this.#since = since
     this.#texts = evidence.texts !== undefined
   }
 
   async *pages(total: number): AsyncGenerator<PageReport> {
-    for (let from = 0; from < total; ) {
+    if (this.#since > 0) yield await this.#begun()
+    for (let from = this.#since; from < total; ) {
       const to = Math.min(from + PAGE, total)
       const page = (this.#page = newPage(from))
       const rows = await this.#rows(from, to)
+      if (this.#since > 0) for (const { entry } of rows) await this.#readEarlier(sessionIn(entry))
       const parsed: Entry[] = []
       let expected = from
       for (const { index, entry } of rows) {
@@ -127,6 +132,27 @@ export class Part implements PartReading {
       page.to = next
       yield page
       from = next
+    }
+  }
+
+  /** Where only what is new is read: the ledger's own session, in which keys and erasures stand, as far as it is older. A page without entries of its own. */
+  async #begun(): Promise<PageReport> {
+    this.#page = newPage(0)
+    const first = (await this.#evidence.entries(0, 1))[0]
+    if (first !== undefined) await this.#readEarlier(sessionIn(first.entry))
+    this.#page.to = this.#since
+    return this.#page
+  }
+
+  /** A session that began before: what it holds is needed to check what follows. Its bytes are bound by the hashes that its later entries name. */
+  async #readEarlier(session_id: string): Promise<void> {
+    if (this.#sessions.has(session_id) || this.#evidence.earlier === undefined) return
+    for await (const { index, entry: bytes } of this.#evidence.earlier(session_id, this.#since)) {
+      this.#index = this.#page.from
+      const { entry } = parseEntry(bytes)
+      if (entry.index !== index || entry.session_id !== session_id) throw new VerifyError('index', `verify: entry #${index} is not the one that its row says`, 'verify without --since', { first_bad_index: index })
+      if (index === 0 || KEEPS_UP.has(entry.event_type)) this.#page.notes.push({ kind: 'entry', index: this.#page.from, entry })
+      this.#checkSession(session_id, entry, toBase64(leafHash(bytes)))
     }
   }
 
@@ -260,7 +286,7 @@ export class Part implements PartReading {
     const { vault } = this.#evidence
     let found: VaultFindings | { readonly unread: string } | undefined
     try {
-      found = await vault?.findings(progress)
+      if (this.#since === 0) found = await vault?.findings(progress)
     } catch (error) {
       checkUnreadable(error)
       found = { unread: messageOf(error) }
@@ -300,6 +326,9 @@ export class Part implements PartReading {
     }))
   }
 }
+
+/** What an older entry may say of the whole log. */
+const KEEPS_UP: ReadonlySet<string> = new Set(['key_rotation', 'key_compromise', 'erasure'])
 
 type Writing = { -readonly [K in keyof PageReport]: PageReport[K] extends readonly (infer T)[] ? T[] : PageReport[K] }
 

@@ -6,14 +6,19 @@
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
 import { equal, fromBase64, toBase64 } from '../base/bytes.ts'
-import { CounterfoilError, messageOf, VerifyError } from '../base/errors.ts'
+import { CounterfoilError, messageOf, MisuseError, VerifyError } from '../base/errors.ts'
 import { LOG_FORMAT, type Entry } from '../event/entry.ts'
+import { encodeEntry, parseEntry } from '../event/parse.ts'
 import type { SessionPhase } from '../event/session.ts'
 import { parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
-import type { Hash } from '../log/hash.ts'
+import { checkConsistency, proveConsistency } from '../log/consistency.ts'
+import { leafHash, type Hash } from '../log/hash.ts'
+import { checkInclusion, proveInclusion } from '../log/inclusion.ts'
 import { parseNote } from '../log/note.ts'
 import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts'
-import { TreeEdge } from '../log/tree.ts'
+import { fullTileSource, tileHashReader, type HashReader } from '../log/reader.ts'
+import { TILE_WIDTH } from '../log/tile.ts'
+import { edgeTiles, TreeEdge } from '../log/tree.ts'
 import type { Evidence, VaultFindings } from './evidence.ts'
 import { forkOf, keysForkOf, retiredOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
@@ -29,6 +34,7 @@ const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolle
 const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'key_rotation', 'key_compromise', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 
 export interface VerifyOptions {
+  /** Entries of `total` that were read; then `done` goes on beyond `total` with each sealed segment. */
   readonly progress?: (done: number, total: number) => void
   /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
   readonly policy?: Policy
@@ -51,14 +57,49 @@ export async function verifyLog(evidence: Evidence, options: VerifyOptions = {})
   return run.verdict()
 }
 
+/**
+ * Verifies what `evidence` has beyond the checkpoint `note`, which was proved before: its tree is taken up from the stored tiles, believed as far as
+ * they give the root of `note`, and of older entries only those are read that belong to sessions with newer ones, or speak of keys and erasures. The verdict says
+ * so. Undefined where that shows anything but a whole log, or cannot be done: then `verifyLog` reads everything.
+ */
+export async function verifySince(evidence: Evidence, note: string, options: VerifyOptions = {}): Promise<Verdict | undefined> {
+  try {
+    const { size, root } = parseTreeHead(parseNote(note).text)
+    if (size === 0 || size > evidence.head.size || evidence.tile === undefined || evidence.earlier === undefined) return undefined
+    const { parts: _, ...alone } = options
+    const run = new Run(evidence, alone, { note, size, root })
+    run.readClaims()
+    if (!(await run.takeUp())) return undefined
+    await run.readEntries()
+    run.checkKeys()
+    run.checkCheckpoint()
+    await run.checkSince()
+    run.checkWitnesses()
+    run.checkRoot()
+    await run.checkDerived()
+    await run.checkVault()
+    run.checkAbsent()
+    const verdict = run.verdict()
+    return verdict.whole ? verdict : undefined
+  } catch (error) {
+    if (error instanceof MisuseError) throw error
+    return undefined // whatever it is, reading everything names it
+  }
+}
+
 /** A checkpoint that was seen before, and whether the tree had its root when it had its size. Not believed before its signature is checked. */
 interface Seen { readonly note: string; readonly what: 'signed' | 'proved' | 'restored' | 'cosigned'; readonly size: number; readonly root: Hash; differs: boolean }
+
+interface Since { readonly note: string; readonly size: number; readonly root: Hash }
 
 class Run {
   readonly #evidence: Evidence
   readonly #options: VerifyOptions
   readonly #size: number
-  readonly #edge = new TreeEdge()
+  #edge = new TreeEdge()
+  readonly #since: Since | undefined
+  /** Of older entries that speak of the whole log, what was read. */
+  readonly #older: { readonly index: number; readonly hash: Hash }[] = []
   readonly #parts: readonly PartReading[]
   readonly #ends: PartEnd[] = []
   readonly #sessions = new Map<string, SessionEnd>()
@@ -105,10 +146,11 @@ class Run {
   #imported = 0
   #remembering: { size: number; what: string } | undefined
 
-  constructor(evidence: Evidence, options: VerifyOptions) {
+  constructor(evidence: Evidence, options: VerifyOptions, since?: Since) {
     this.#evidence = evidence
     this.#options = options
-    this.#parts = options.parts ?? [new Part(evidence)]
+    this.#since = since
+    this.#parts = options.parts ?? [new Part(evidence, undefined, since?.size)]
     this.#size = evidence.head.size
     this.#untiled = evidence.tile === undefined ? 0 : Infinity
   }
@@ -242,6 +284,47 @@ class Run {
     return this.#claimed ?? this.#size
   }
 
+  /** The tree as it was proved, out of stored tiles and the entries that fill none: whether they have the root that was proved. */
+  async takeUp(): Promise<boolean> {
+    const { size, root } = this.#since!
+    const { tile } = this.#evidence
+    const stored = new Map<string, Uint8Array>()
+    for (const { level, index } of edgeTiles(size)) {
+      const bytes = await tile!(level, index)
+      if (bytes === undefined) return false
+      stored.set(`${level}/${index}`, bytes)
+    }
+    const last = await this.#evidence.entries(size - (size % TILE_WIDTH), size)
+    if (last.length !== size % TILE_WIDTH) return false
+    this.#edge = TreeEdge.restore({ size, tile: (level, index) => stored.get(`${level}/${index}`)!, leafHashes: last.map(({ entry }) => leafHash(entry)) })
+    if (!equal(this.#edge.root(), root)) return false
+    const reader = this.#provedTree()
+    for (const { size: before, root: had } of this.#seen) if (before > 0 && before < size) checkConsistency({ oldSize: before, size, oldRoot: had, root, proof: await proveConsistency(reader, before, size) })
+    const [newest] = await this.#evidence.entries(size - 1, size)
+    const { entry } = parseEntry(newest!.entry)
+    this.#older.push({ index: size - 1, hash: leafHash(newest!.entry) })
+    this.#recordedAt = entry.recorded_at
+    return true
+  }
+
+  /** Hashes of the tree that was proved, out of the store: whatever is proved with them is compared with its root. */
+  #provedTree(): HashReader {
+    const { size } = this.#since!
+    const { tile, entries } = this.#evidence
+    return tileHashReader(size, fullTileSource(size, {
+      readFullTiles: (wanted) => Promise.all(wanted.map(async ({ level, index }) => (await tile!(level, index)) ?? new Uint8Array())),
+      readLeafHashes: async (from, to) => (await entries(from, to)).map(({ entry }) => leafHash(entry)),
+    }))
+  }
+
+  /** The checkpoint to go on from is this log's, and the older entries that were believed of keys and erasures stand in its tree. */
+  async checkSince(): Promise<void> {
+    const { note, size, root } = this.#since!
+    this.#openSeen(note, size)
+    const reader = this.#provedTree()
+    for (const { index, hash } of this.#older) checkInclusion({ index, size, leafHash: hash, root, proof: await proveInclusion(reader, index, size) })
+  }
+
   /** Steps 3 to 7: each entry once, in order. The parts cover the same pages. */
   async readEntries(): Promise<void> {
     const total = this.#total
@@ -256,7 +339,7 @@ class Run {
     }
     // both read much that is not entries; in threads they do so at the same time
     const [extra, ends] = await Promise.all([
-      this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined)),
+      this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined, this.#since === undefined ? undefined : Promise.resolve([]))),
       Promise.all(this.#parts.map((part, i) => part.end((done) => this.#sealedProgress(i, done)))),
     ])
     for (const { code, message, index } of extra ?? []) this.#bad(code === 'entries_extra' ? 'unchanged' : 'indexes', code, message, index)
@@ -269,7 +352,7 @@ class Run {
   readonly #sealedDone: number[] = []
   #sealedProgress(part: number, done: number): void {
     this.#sealedDone[part] = done
-    this.#options.progress?.(this.#total, this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0))
+    this.#options.progress?.(this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0), this.#total)
   }
 
   /** What the parts say of one page, in the order of the log. */
@@ -297,6 +380,7 @@ class Run {
       for (; inSession[said]?.index === index; said++) this.#take(inSession[said]!)
     }
     for (; note < notes.length; note++) this.#take(notes[note]!)
+    for (; said < inSession.length; said++) this.#take(inSession[said]!)
     for (const page of pages) {
       this.#payloads += page.payloads
       this.#sealedPayloads += page.sealed
@@ -309,13 +393,17 @@ class Run {
   }
 
   #take(note: Note, before?: Hash): void {
-    if (note.kind === 'problem') this.#found(note.problem)
-    else if (note.kind === 'newer') {
+    if (note.kind === 'problem') return this.#found(note.problem)
+    if (note.kind === 'newer') {
       this.#newer++
       this.#firstNewer ??= note.index
-    } else if (note.entry.event_type === 'erasure') this.#erasures.add(note.entry)
+      return
+    }
+    const { entry } = note
+    if (entry.index < (this.#since?.size ?? 0)) this.#older.push({ index: entry.index, hash: leafHash(encodeEntry(entry)) })
+    if (entry.event_type === 'erasure') this.#erasures.add(entry)
     else {
-      if (note.index === 0) this.#checkStart(note.entry)
+      if (entry.index === 0) this.#checkStart(note.entry)
       if (note.entry.event_type === 'key_rotation' || note.entry.event_type === 'key_compromise') this.#checkKeyEntry(note.entry, before)
     }
   }
@@ -413,6 +501,7 @@ class Run {
         const session = left.get(session_id)
         left.delete(session_id)
         const state = session?.state
+        if (session === undefined && this.#since !== undefined) continue // it was not read
         if (session === undefined || state === undefined) {
           this.#bad('indexes', 'session_extra', `the session list has ${session_id}, of which the log has no entry`)
           continue
@@ -446,7 +535,7 @@ class Run {
     for (const { vault: found } of this.#ends) if (found !== undefined && 'faults' in found) findings.push(found)
     const unread = this.#ends.find(({ vault: found }) => found !== undefined && 'unread' in found)?.vault as { readonly unread: string } | undefined
     if (unread !== undefined) this.#bad('payloads', 'unreadable', `the evidence cannot be read: ${unread.unread}`)
-    const faults = unread === undefined ? await this.#reading('payloads', undefined, () => vault.faults(findings)) : []
+    const faults = unread === undefined && this.#since === undefined ? await this.#reading('payloads', undefined, () => vault.faults(findings)) : []
     for (const { code, message, index } of faults ?? []) this.#bad(code.startsWith('segment') || code.startsWith('secret') ? 'payloads' : 'indexes', code, message, index)
     const there = (await this.#reading('payloads', undefined, () => vault.scopes())) ?? new Set()
     this.#checkScopes(there)
@@ -460,7 +549,7 @@ class Run {
 
   /** Each secret belongs to a scope that an entry uses; none is there whose erasure is done; none is gone that nothing erased. */
   #checkScopes(there: ReadonlySet<string>): void {
-    for (const scope of there) {
+    if (this.#since === undefined) for (const scope of there) {
       if (this.#sessions.get(scope.slice(0, 36))?.scopes.has(Number(scope.slice(37))) !== true) this.#bad('payloads', 'secret_extra', `there is a secret of scope ${scope}, of which the log has no content`)
     }
     for (const [scope, { index, erasures }] of this.#erasures.ordered) {
@@ -512,12 +601,12 @@ class Run {
     const gaps = holed.reduce((sum, session) => sum + session.gaps, 0)
     const repeated = holed.reduce((sum, session) => sum + session.repeated, 0)
     const counts = {
-      entries: this.#edge.size, payloads: this.#payloads, erased: this.#erasedPayloads, sessions: states.length, ended: count('ended'), open: count('open'), suspended: count('suspended'), interrupted: count('interrupted'),
+      entries: this.#edge.size - (this.#since?.size ?? 0), payloads: this.#payloads, erased: this.#erasedPayloads, sessions: states.length, ended: count('ended'), open: count('open'), suspended: count('suspended'), interrupted: count('interrupted'),
       gaps, newer_entries: this.#newer, unknown_vocabulary: this.#unknown, told_after: this.#toldAfter, imported: this.#imported,
     }
     if (gaps + repeated > 0) this.#sayGaps(holed, gaps, repeated)
     return {
-      whole: this.#failed.size === 0, origin: this.#evidence.origin, size: this.#total, checkpoint: this.#evidence.head.note, ...(this.#recordedAt === '' ? {} : { recorded_at: this.#recordedAt }),
+      whole: this.#failed.size === 0, origin: this.#evidence.origin, size: this.#total, ...(this.#since === undefined ? {} : { since: this.#since.size }), checkpoint: this.#evidence.head.note, ...(this.#recordedAt === '' ? {} : { recorded_at: this.#recordedAt }),
       keys: this.#trusted?.reigns ?? [], properties: this.#properties(counts), problems: this.#problems, problem_count: this.#problemCount, counts,
     }
   }
@@ -530,6 +619,24 @@ class Run {
   }
 
   #properties(counts: Verdict['counts']): Verdict['properties'] {
+    const n = counts.entries
+    const all = this.#allProperties(counts)
+    const { unchanged, complete, payloads, indexes } = all
+    if (this.#since === undefined) return all
+    const { size } = this.#since
+    const from = `the first ${plural(size, 'entry')}, which ${size === 1 ? 'was' : 'were'} proved before and not read again`
+    const less = (verdict: PropertyVerdict, says: string): PropertyVerdict => (verdict.status === 'proved' || verdict.status === 'asserted' ? { status: 'asserted', says } : verdict)
+    // what was not looked at is not proved here, whoever proved it before
+    return {
+      ...all,
+      unchanged: less(unchanged, n === 0 ? `nothing was added to ${from}${this.#doubt}` : `the ${plural(n, 'entry')} from #${size} on ${n === 1 ? 'is the one' : 'are the ones'} signed, and ${n === 1 ? 'continues' : 'continue'} ${from}${this.#doubt}`),
+      complete: less(complete, counts.sessions === 0 ? 'no session has newer entries' : `of the sessions with newer entries ${complete.says}`),
+      payloads: less(payloads, `of the newer entries ${payloads.says}; older content was not opened again`),
+      indexes: less(indexes, "newer tiles, and the rows of the sessions with newer entries, agree with the entries; the rest, and the database's own check, were left out"),
+    }
+  }
+
+  #allProperties(counts: Verdict['counts']): Verdict['properties'] {
     const n = counts.entries
     return {
       unchanged: this.#say('unchanged', this.#doubt === '' ? 'proved' : 'asserted', n === 0 ? 'the log is empty, and signed so' : `the ${plural(n, 'entry')} ${n === 1 ? 'is the one' : 'are the ones'} signed: none edited, inserted, reordered or removed before #${n - 1}${this.#doubt}`),
