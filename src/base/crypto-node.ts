@@ -19,11 +19,14 @@ export function sha256Base64(text: string): string {
   return hash('sha256', text, 'base64')
 }
 
-/** One character a byte: measured, 0.5 µs less than a Buffer of its own for each hash. */
 function digest(data: Uint8Array): Uint8Array {
+  return digestInto(new Uint8Array(HASH_BYTES), 0, data)
+}
+
+/** As text, one character a byte: measured, 0.5 µs less than a Buffer of its own for each hash. */
+function digestInto(out: Uint8Array, at: number, data: Uint8Array): Uint8Array {
   const text = hash('sha256', data, 'binary')
-  const out = new Uint8Array(HASH_BYTES)
-  for (let i = 0; i < HASH_BYTES; i++) out[i] = text.charCodeAt(i)
+  for (let i = 0; i < HASH_BYTES; i++) out[at + i] = text.charCodeAt(i)
   return out
 }
 
@@ -54,8 +57,7 @@ const keys = new WeakMap<Uint8Array, Pads>()
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   let pads = keys.get(key)
   if (pads === undefined) keys.set(key, (pads = padsOf(key)))
-  pads.outer.set(digest(join(pads.inner, parts)), BLOCK_BYTES)
-  return digest(pads.outer)
+  return digest(digestInto(pads.outer, BLOCK_BYTES, join(pads.inner, parts)))
 }
 
 /** The key xor 0x36…, and the key xor 0x5c… with room for the inner hash behind it. */
