@@ -56,7 +56,8 @@ test('at the bound nothing more is accepted: reported once, counted, in the log 
   const session = await trail.start({})
   const ran: string[] = []
   const tool = (name: string, risk: 'low' | 'medium' | 'high'): (() => Promise<unknown>) => { const made = session.tool({ name, risk }, () => { ran.push(name) }); return () => made({}) }
-  await session.record('reasoning', { text: 'before' }).durable()
+  session.record('reasoning', { text: 'before' })
+  await trail.flush()
   expect(trail.status()).toMatchObject({ waiting: 0, spooled: 0, oldest_ms: 0, backlog: MIB, left: 0, lost: 0, problem: null })
   const release = await holdUp(at.db)
 
@@ -288,6 +289,7 @@ test('a disk that never answers holds back what must be durable, for no longer t
   expect(problems.map(({ code }) => code)).toEqual(['stalled'])
   disk.thaw()
   await late.durable()
+  await trail.flush()
   expect(trail.status()).toMatchObject({ waiting: 0, lost: 0 })
   await session.end()
   expect((await trail.calls().all()).map(({ outcome }) => outcome)).toEqual(['success', 'success', 'denied'])
