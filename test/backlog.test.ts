@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { openTrail, type CounterfoilError, type Trail, type TrailOptions } from '../src/index.ts'
 import { MODEL_CALLS, type ModelCallSink } from '../src/event/model-call.ts'
@@ -147,6 +148,25 @@ test('an act waits no longer than its patience for a log that does not move, and
   expect((await trail.calls().all()).map((call) => [(call as { tool_name: string }).tool_name, call.outcome])).toEqual([['low', 'success'], ['high', 'denied']])
   await tool('high', 'high')
   expect(ran).toEqual(['low', 'high'])
+})
+
+test('a worker that ended while nothing more is accepted is started again, and what waits is counted on', async () => {
+  let worker: Worker | undefined
+  process.once('worker', (made) => { worker = made })
+  const { trail, problems, at } = opened({ backlog: MIB })
+  const session = await trail.start({})
+  for (let i = 0; i < 20; i++) session.record('reasoning', { text: 'before' })
+  await trail.flush()
+  const release = await holdUp(at.db)
+  const waiting = Array.from({ length: 150 }, () => session.record('reasoning', { text: text(10) })).filter(({ problem }) => problem === undefined).length
+  await worker!.terminate()
+  expect(problems.map(({ code }) => code)).toContain('worker_ended')
+  expect(trail.status()).toMatchObject({ waiting })
+  await release()
+  while (session.record('reasoning', { text: 'again' }).problem !== undefined) await sleep(50)
+  await trail.flush()
+  expect(trail.status()).toMatchObject({ waiting: 0, spooled: 0 })
+  expect(await trail.events({ event_type: 'reasoning' }).count()).toBe(20 + waiting + 1)
 })
 
 test('what processes that are gone left counts against the bound, as long as it cannot be put into the log', async () => {
