@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { openTrail, type CounterfoilError, type Trail, type TrailOptions } from '../src/index.ts'
 import { MODEL_CALLS, type ModelCallSink } from '../src/event/model-call.ts'
@@ -56,7 +57,8 @@ test('at the bound nothing more is accepted: reported once, counted, in the log 
   const session = await trail.start({})
   const ran: string[] = []
   const tool = (name: string, risk: 'low' | 'medium' | 'high'): (() => Promise<unknown>) => { const made = session.tool({ name, risk }, () => { ran.push(name) }); return () => made({}) }
-  await session.record('reasoning', { text: 'before' }).durable()
+  session.record('reasoning', { text: 'before' })
+  await trail.flush()
   expect(trail.status()).toMatchObject({ waiting: 0, spooled: 0, oldest_ms: 0, backlog: MIB, left: 0, lost: 0, problem: null })
   const release = await holdUp(at.db)
 
@@ -148,6 +150,25 @@ test('an act waits no longer than its patience for a log that does not move, and
   expect(ran).toEqual(['low', 'high'])
 })
 
+test('a worker that ended while nothing more is accepted is started again, and what waits is counted on', async () => {
+  let worker: Worker | undefined
+  process.once('worker', (made) => { worker = made })
+  const { trail, problems, at } = opened({ backlog: MIB })
+  const session = await trail.start({})
+  for (let i = 0; i < 20; i++) session.record('reasoning', { text: 'before' })
+  await trail.flush()
+  const release = await holdUp(at.db)
+  const waiting = Array.from({ length: 150 }, () => session.record('reasoning', { text: text(10) })).filter(({ problem }) => problem === undefined).length
+  await worker!.terminate()
+  expect(problems.map(({ code }) => code)).toContain('worker_ended')
+  expect(trail.status()).toMatchObject({ waiting })
+  await release()
+  while (session.record('reasoning', { text: 'again' }).problem !== undefined) await sleep(50)
+  await trail.flush()
+  expect(trail.status()).toMatchObject({ waiting: 0, spooled: 0 })
+  expect(await trail.events({ event_type: 'reasoning' }).count()).toBe(20 + waiting + 1)
+})
+
 test('what processes that are gone left counts against the bound, as long as it cannot be put into the log', async () => {
   const at = scratch()
   const leave = `
@@ -200,6 +221,27 @@ test('a trail whose folder is moved away and brought back loses nothing, and beg
   expect((await trail.verify()).whole).toBe(true)
 })
 
+test('a log whose disk is gone is not begun anew in its place, while spools on another disk go on', async () => {
+  const at = scratch()
+  const folder = join(at.folder, 'disk')
+  mkdirSync(folder)
+  const { trail } = opened({ spool: join(at.folder, 'spools') }, { ...at, db: join(folder, 'audit.db') })
+  const session = await trail.start({})
+  await session.record('reasoning', { text: 'before' }).durable()
+  renameSync(folder, `${folder}.away`)
+  mkdirSync(folder)
+  const act = (name: string, risk: 'low' | 'high'): Promise<unknown> => session.tool({ name, risk }, () => name)({})
+  await expect(act('high', 'high')).rejects.toMatchObject({ code: expect.stringMatching(/_replaced|trail_gone/) })
+  await expect(act('high', 'high')).rejects.toMatchObject({ code: 'trail_gone' })
+  expect(await act('low', 'low')).toBe('low')
+  expect(readdirSync(folder)).toEqual([])
+  rmSync(folder, { recursive: true })
+  renameSync(`${folder}.away`, folder)
+  await session.end()
+  expect((await trail.calls().all()).map(({ outcome }) => outcome)).toEqual(['denied', 'denied', 'success'])
+  expect((await trail.verify()).whole).toBe(true)
+})
+
 test('a trail whose folder is deleted counts what is lost with it, and refuses what comes', async () => {
   const at = scratch()
   const folder = join(at.folder, 'disk')
@@ -243,6 +285,34 @@ process.stdout.write(String(metrics.address().port) + '\\n')`, [], { COUNTERFOIL
   const values = Object.fromEntries((await answer.text()).trimEnd().split('\n').map((line) => /^(counterfoil_[a-z_]+) (\d+(?:\.\d+)?)$/.exec(line)!.slice(1)))
   expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4')
   expect(values).toEqual({ counterfoil_size: '4', counterfoil_accepted_total: '3', counterfoil_waiting: '0', counterfoil_waiting_bytes: '0', counterfoil_oldest_seconds: '0', counterfoil_backlog_bytes: String(2 ** 30), counterfoil_lost_total: '0' })
+})
+
+test('a disk that never answers holds back what must be durable, for no longer than its patience, and nothing else', async ({ skip }) => {
+  const missing = noDisk()
+  if (missing !== undefined) skip(missing)
+  const at = scratch()
+  const disk = makeDisk(at.folder, 24)
+  onTestFinished(() => disk.remove())
+  const { trail, problems } = opened({ spool: join(at.folder, 'spools'), patience: 600, failure: { medium: 'continue' } }, { ...at, db: join(disk.at, 'audit.db') })
+  onTestFinished(() => disk.thaw()) // before it is closed
+  const session = await trail.start({})
+  await trail.flush()
+  disk.freeze()
+  const ran: string[] = []
+  const act = (name: string, risk: 'low' | 'medium' | 'critical'): Promise<unknown> => session.tool({ name, risk }, () => { ran.push(name) })({})
+  const acts = await Promise.allSettled([act('low', 'low'), act('medium', 'medium'), act('critical', 'critical')])
+  expect(acts).toMatchObject([{ status: 'fulfilled' }, { status: 'fulfilled' }, { status: 'rejected', reason: { code: 'stalled' } }])
+  expect(ran.sort()).toEqual(['low', 'medium'])
+  const late = session.record('reasoning', { text: 'accepted meanwhile' })
+  expect(late.problem).toBeUndefined()
+  expect(trail.status()).toMatchObject({ waiting: 7, lost: 0, problem: { code: 'stalled' } })
+  expect(problems.map(({ code }) => code)).toEqual(['stalled'])
+  disk.thaw()
+  await late.durable()
+  await trail.flush()
+  expect(trail.status()).toMatchObject({ waiting: 0, lost: 0 })
+  await session.end()
+  expect((await trail.calls().all()).map(({ outcome }) => outcome)).toEqual(['success', 'success', 'denied'])
 })
 
 test('a disk that is read-only for a while keeps its spool: what was refused is counted, and the same file goes on', async ({ skip }) => {

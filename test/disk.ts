@@ -15,6 +15,9 @@ export interface Disk {
   readonly at: string
   /** Writing a word into this file makes it fail as an ext4 that met an error does: it is read-only from then on, also for whom has files open. */
   readonly fault: string
+  /** Nothing that writes to it gets an answer until `thaw`. */
+  freeze(): void
+  thaw(): void
   /** Lets everything on it be changed again. */
   writable(): void
   /** Repairs it and mounts it again, as an operator would. */
@@ -46,8 +49,13 @@ export function makeDisk(folder: string, mib: number): Disk {
       if (status === null || status > 1) throw new Error(`e2fsck: ${status}`)
       mount()
     },
+    freeze: () => void need('fsfreeze', '-f', at),
+    thaw: () => void run('fsfreeze', '-u', at),
     writable: () => void need('chattr', '-R', '-i', at),
-    remove: unmount,
+    remove() {
+      run('fsfreeze', '-u', at)
+      unmount()
+    },
   }
 }
 
@@ -57,9 +65,9 @@ export function noDisk(): string | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'counterfoil-disk-'))
   try {
     const disk = makeDisk(folder, 8)
-    const fault = existsSync(disk.fault)
+    const fault = existsSync(disk.fault) && run('fsfreeze', '--version').ok
     disk.remove()
-    return fault ? undefined : 'this kernel has no fault for an ext4'
+    return fault ? undefined : 'no fsfreeze, or a kernel that has no fault for an ext4'
   } catch (error) {
     return `no ext4 can be mounted on a loop device (${(error as Error).message.split('\n')[0]})`
   } finally {
