@@ -4,7 +4,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openTrail, type CounterfoilError } from '../src/index.ts'
-import { scratch } from './scratch.ts'
+import { scratch, scratchTrail } from './scratch.ts'
 
 test('a spool that somebody removes while it is in use is reported, rejects who waits, and the next events are recorded', async () => {
   const { folder } = scratch()
@@ -23,6 +23,25 @@ test('a spool that somebody removes while it is in use is reported, rejects who 
   expect(verdict.whole).toBe(true)
   expect(verdict.properties.complete).toMatchObject({ status: 'unknown' }) // the hole shows
   await trail.close()
+})
+
+test('what nobody waits for is in the log too, whenever it comes: while the worker is at work, about to look again, or asleep', async () => {
+  const { trail } = scratchTrail()
+  const session = await trail.start({})
+  await trail.flush()
+  let size = trail.status().size
+  for (let i = 0; i < 120; i++) {
+    for (const until = performance.now() + (i * 7) % 25; performance.now() < until; ) await new Promise((resolve) => setImmediate(resolve))
+    session.record('reasoning', { text: `thought ${i}` })
+    if (i % 3 === 0) continue // and the next with it
+    const give = performance.now() + 20_000
+    while (trail.status().spooled > 0 || trail.status().size === size) {
+      if (performance.now() > give) expect.fail(`event ${i} stays in the spool: the worker sleeps`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    size = trail.status().size
+  }
+  expect(await trail.events({ event_type: 'reasoning' }).all()).toHaveLength(120)
 })
 
 test('a question about the input can change neither what is shown and recorded nor what runs', async () => {
