@@ -9,7 +9,7 @@ import { thisOwner } from '../src/spool/owner.ts'
 import { createSpool } from '../src/spool/writer.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../src/vault/spool-key.ts'
 import { openLog, Telling, text } from './sample-log.ts'
-import { scratch } from './scratch.ts'
+import { scratch, scratchTrail } from './scratch.ts'
 
 test('a spool that somebody removes while it is in use is reported, rejects who waits, and the next events are recorded', async () => {
   const { folder } = scratch()
@@ -53,6 +53,25 @@ test('what stands in a spool before a record that a power cut tore comes into th
   }
   expect(problems).toEqual([expect.stringContaining('a record does not open'), expect.stringContaining('a record does not open')])
   expect(existsSync(spool.path)).toBe(true)
+})
+
+test('what nobody waits for is in the log too, whenever it comes: while the worker is at work, about to look again, or asleep', async () => {
+  const { trail } = scratchTrail()
+  const session = await trail.start({})
+  await trail.flush()
+  let size = trail.status().size
+  for (let i = 0; i < 120; i++) {
+    for (const until = performance.now() + (i * 7) % 25; performance.now() < until; ) await new Promise((resolve) => setImmediate(resolve))
+    session.record('reasoning', { text: `thought ${i}` })
+    if (i % 3 === 0) continue // and the next with it
+    const give = performance.now() + 20_000
+    while (trail.status().spooled > 0 || trail.status().size === size) {
+      if (performance.now() > give) expect.fail(`event ${i} stays in the spool: the worker sleeps`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    size = trail.status().size
+  }
+  expect(await trail.events({ event_type: 'reasoning' }).all()).toHaveLength(120)
 })
 
 test('a question about the input can change neither what is shown and recorded nor what runs', async () => {

@@ -9,6 +9,7 @@ test('a time is the one that Date writes, whatever was asked before', () => {
   }))
   for (const time of [0, 999, 1_000, 59_999, 60_000, 253_402_300_799_999]) expect(isTime(formatTime(time))).toBe(true)
   expect(formatTime(1_234.9)).toBe('1970-01-01T00:00:01.234Z')
+  for (const time of [1_795_248_001_999.9998, 999.9999999999999, 1_999.9999999999998, -0.5, -1, -1_500]) expect(formatTime(time)).toBe(new Date(time).toISOString())
   expect(() => formatTime(Number.NaN)).toThrow(RangeError)
   expect(formatTime(1_234)).toBe('1970-01-01T00:00:01.234Z')
 })

@@ -10,12 +10,13 @@ let upToSecond = ''
 
 /** `ms` since 1970 as a time string. The last second is remembered: a date costs more than the rest of an event's facts. */
 export function formatTime(ms: number): string {
-  const whole = Math.floor(ms / 1000)
+  const at = Math.trunc(ms)
+  const whole = Math.floor(at / 1000)
   if (whole !== second) {
     upToSecond = new Date(whole * 1000).toISOString().slice(0, -4)
     second = whole
   }
-  return `${upToSecond}${String(Math.floor(ms - whole * 1000)).padStart(3, '0')}Z`
+  return `${upToSecond}${String(at - whole * 1000).padStart(3, '0')}Z`
 }
 
 /** Whether `text` is a real time in exactly this form (no 30 February, no second 60). */

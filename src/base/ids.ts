@@ -5,8 +5,8 @@ import { fromHex, toHex } from './bytes.ts'
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const REF = /^[0-9a-f]{32}$/
 
-// Measured: a draw costs 5 to 15 µs whatever its length, and hex a table of strings, so 256 are made at once. Each is used once.
-const pool = new Uint8Array(4096)
+// Measured: a draw costs 5 to 15 µs whatever its length, so 64 are made at once. Each is used once.
+const pool = new Uint8Array(1024)
 let hex = ''
 let next = pool.length
 

@@ -69,3 +69,10 @@ test('an encoded draft is not overwritten by the next', () => {
   expect(decodeDraft(first).payloads['output']).toMatchObject({ content: utf8('first') })
   expect(decodeDraft(written).payloads['output']).toMatchObject({ content: utf8('third') }) // as it says of itself
 })
+
+test('a draft whose fact records another while it is written is not mixed with it', () => {
+  const inner = draft('final_output', { payloads: { output: { m: 'text', content: 'inner' } } })
+  const facts = { tool_name: { toJSON: () => (writeDraft(inner), 'x') }, risk: 'low' }
+  const read = decodeDraft(writeDraft(draft('tool_call', { facts, payloads: { tool_input: { m: 'text', content: 'outer' } } })))
+  expect(read).toMatchObject({ facts: { tool_name: 'x' }, payloads: { tool_input: { content: utf8('outer') } } })
+})

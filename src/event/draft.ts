@@ -60,6 +60,7 @@ type HeaderPayload = Omit<DraftPayload, 'content'> & { n: number }
 const ROOM_BYTES = 1024 * 1024
 const HEADER_ROOM = 8192
 let room: Uint8Array | undefined
+let written = 0
 const encoder = new TextEncoder()
 
 /** `draft` as bytes. */
@@ -87,6 +88,7 @@ export function writeDraft(draft: Draft): Uint8Array {
     payloads[name] = isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(lift) } : lift(slot)
   }
   const out = (room ??= new Uint8Array(ROOM_BYTES))
+  const turn = ++written
   let end: number | undefined = HEADER_ROOM
   for (let i = 0; i < contents.length && end !== undefined; i++) {
     const to = put(out, end, contents[i]!)
@@ -94,7 +96,8 @@ export function writeDraft(draft: Draft): Uint8Array {
     end = to
   }
   if (end !== undefined) {
-    const start = putBefore(out, HEADER_ROOM, JSON.stringify({ ...draft, payloads }))
+    const header = JSON.stringify({ ...draft, payloads })
+    const start = turn === written ? putBefore(out, HEADER_ROOM, header) : undefined // a fact may have a toJSON() that records something
     if (start !== undefined) return out.subarray(start, end)
   }
   const encoded = contents.map((content) => (typeof content === 'string' ? utf8(content) : content))

@@ -242,6 +242,7 @@ async function call(id: number, method: string, args: readonly unknown[]): Promi
     const { service, ledger } = await open()
     if (method === 'close') {
       clearTimeout(retry)
+      clearTimeout(lingering)
       await witnessing?.close()
       await ledger.close()
       say(failed === undefined ? { kind: 'value', id, value: undefined } : { kind: 'error', id, error: failed })
