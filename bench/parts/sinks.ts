@@ -11,11 +11,11 @@ const COLUMNS = [['burst', 'closed'], ['burst', 'end'], ['paced', 'closed'], ['p
 const SAID = { slow: 'answers after 100 ms', '503': 'answers 503', down: 'nobody listens' }
 
 export const part: Part = {
-  order: 51,
+  order: 52,
   about: 'the same for those that send, to a server that is slow, answers 503 or is down',
   run(options, keep) {
     const senders = options.contenders.filter(({ kind }) => kind === 'sends')
-    return measureLosses(options, KINDS.flatMap((sink) => senders.flatMap((contender) => (['closed', 'end'] as const).map((ending) => ({ contender, sink, ending })))), { burst: 8, paced: 8 }, keep)
+    return measureLosses(options, KINDS.flatMap((sink) => senders.flatMap((contender) => (['closed', 'end'] as const).map((ending) => ({ contender, sink, ending })))), ['burst', 'paced'], 8, keep)
   },
   show({ burst, paced, cells, left }: LossData) {
     if (cells.length === 0) return []
