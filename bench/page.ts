@@ -29,7 +29,7 @@ function header(all: readonly Measured[]): string[] {
     `Counterfoil's benchmark · ${distinct(all, ({ at }) => at.slice(0, 10)).join(', ')} · commit ${distinct(all, ({ commit }) => commit).join(', ')}`,
     ...distinct(all, ({ machine }) => machine).map(({ cpu, cores, memory, system, disk }) => `${cores} × ${cpu}, ${memory} GB, ${disk}, ${system}`),
     ...list('', [`Node ${node}`, `SQLite ${sqlite}`, ...(python === undefined ? [] : [`Python ${python}`]), ...Object.entries(peers).filter(([name]) => took.has(name)).map((entry) => entry.join(' '))]),
-    'Medians of rounds, ± half of their range. An act is a call and its result: two events of ours, one span of theirs.',
+    'Medians of rounds, ± half of their range. An act is a call and its result: two events.',
   ]
 }
 
