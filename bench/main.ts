@@ -123,9 +123,11 @@ function keepReading(reading: Reading, parts: ReadonlyMap<string, Part>): 0 {
   const [begin, end] = ['<!-- reading -->\n', '<!-- /reading -->']
   const [before, after] = [text.indexOf(begin), text.indexOf(end)]
   if (before === -1 || after < before) throw new RangeError(`bench: expected ${begin.trim()} and ${end} in ${file}; put them where the page shall stand`)
-  writeFileSync(file, `${text.slice(0, before + begin.length)}\n\`\`\`\n${page(reading, parts)}\`\`\`\n\n${text.slice(after)}`)
+  const plots = ([['benchmarks.svg', 'What the caller waits for, by contender', callerPlot(reading)], ['soak.svg', 'The soak over time', soakPlot(reading)]] as const).filter(([, , plot]) => plot !== undefined)
+  const pictures = plots.map(([name, says]) => `![${says}](${name})\n\n`).join('')
+  writeFileSync(file, `${text.slice(0, before + begin.length)}\n${pictures}\`\`\`\n${page(reading, parts)}\`\`\`\n\n${text.slice(after)}`)
   writeFileSync(join(docs, 'benchmarks.json'), `${JSON.stringify(reading)}\n`)
-  for (const [name, plot] of [['benchmarks.svg', callerPlot(reading)], ['soak.svg', soakPlot(reading)]] as const) if (plot !== undefined) writeFileSync(join(docs, name), plot)
+  for (const [name, , plot] of plots) writeFileSync(join(docs, name), plot!)
   return say(`docs/benchmarks.md, .json and the plots are those of ${Object.keys(reading.parts).length} parts\n`)
 }
 
