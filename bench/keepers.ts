@@ -1,7 +1,7 @@
 // Who keeps its events is decided by the two tables of losses of the same reading, and by nothing else.
 
 import type { LossData } from './losses.ts'
-import type { Reading } from './reading.ts'
+import type { Reading } from './measured.ts'
 
 /** `all`: everything arrived in every cell, and verifies where it can be verified; `unknown`: a cell has no figure. */
 export type Keeps = 'all' | 'loses' | 'unknown'

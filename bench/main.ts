@@ -13,7 +13,7 @@ import { page } from './page.ts'
 import { allParts, type Options, type Part } from './part.ts'
 import { installPeers } from './peers.ts'
 import { callerPlot } from './plot.ts'
-import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './reading.ts'
+import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './measured.ts'
 import { clearAwayAtEnd } from './run.ts'
 import { soakPlot } from './soak-plot.ts'
 

@@ -6,7 +6,7 @@ import { keeping } from './keepers.ts'
 import type { Part } from './part.ts'
 import type { DurableData } from './parts/durable.ts'
 import type { GrowingData } from './parts/growing.ts'
-import type { Measured, Reading } from './reading.ts'
+import type { Measured, Reading } from './measured.ts'
 import { median, ratio } from './statistics.ts'
 import { figure, tableText, type Table } from './table.ts'
 

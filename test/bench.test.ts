@@ -10,7 +10,7 @@ import { acts, delivered, findMarks, noMarks } from '../bench/load.ts'
 import type { Cell } from '../bench/losses.ts'
 import { page } from '../bench/page.ts'
 import { callerPlot } from '../bench/plot.ts'
-import type { Measured, Reading } from '../bench/reading.ts'
+import type { Measured, Reading } from '../bench/measured.ts'
 import { median, quantile, ratio } from '../bench/statistics.ts'
 
 const root = join(import.meta.dirname, '..')
