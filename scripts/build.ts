@@ -22,7 +22,7 @@ export const doors: Readonly<Record<string, string>> = {
 }
 
 /** What went into each output file, as esbuild tells it; paths are relative to the repository. */
-export type Built = { node: Metafile; browser: Metafile; worker: Metafile }
+export type Built = { node: Metafile; browser: Metafile; worker: Metafile; part: Metafile }
 
 const common: BuildOptions = {
   absWorkingDir: root,
@@ -52,6 +52,7 @@ export async function build(outdir: string): Promise<Built> {
   rmSync(outdir, { recursive: true, force: true })
   mkdirSync(outdir, { recursive: true })
   const worker = await bundle({ ...common, entryPoints: ['src/ledger/worker.ts'], platform: 'node', ...selfContained, outfile: 'worker.js' })
+  const part = await bundle({ ...common, entryPoints: ['src/ledger/part-worker.ts'], platform: 'node', ...selfContained, outfile: 'part-worker.js' })
   const node = await bundle({
     ...common,
     entryPoints: { ...doors, cli: 'src/cli/main.ts' },
@@ -60,25 +61,25 @@ export async function build(outdir: string): Promise<Built> {
     chunkNames: 'chunks/[hash]',
     outdir,
     write: true,
-    plugins: [workerAsString(worker.outputFiles?.[0]?.text ?? ''), pageAsString(await pageScript()), withoutWebhooks],
+    plugins: [workerAsString('worker', worker.outputFiles?.[0]?.text ?? ''), workerAsString('part', part.outputFiles?.[0]?.text ?? ''), pageAsString(await pageScript()), withoutWebhooks],
   })
   makeExecutable(join(outdir, 'cli.js'))
   const browser = await bundle({ ...common, entryPoints: { 'verify.browser': 'src/verify.ts' }, platform: 'browser', target: ['es2024'], outdir, write: true })
   await declarations(outdir)
-  const built = { node: node.metafile!, browser: browser.metafile!, worker: worker.metafile! }
+  const built = { node: node.metafile!, browser: browser.metafile!, worker: worker.metafile!, part: part.metafile! }
   const packages = bundledPackages(root, Object.values(built))
   writeFileSync(join(outdir, 'THIRD_PARTY_LICENSES'), formatLicenses(packages))
   writeFileSync(join(outdir, 'bom.json'), formatBom(packages, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))))
   return built
 }
 
-/** Replaces src/ledger/worker-source.ts by the worker's code itself, so that whoever bundles us cannot lose it. */
-function workerAsString(code: string): Plugin {
+/** Replaces src/ledger/worker-source.ts, or part-source.ts, by the thread's code itself, so that whoever bundles us cannot lose it. */
+function workerAsString(name: 'worker' | 'part', code: string): Plugin {
   return {
-    name: 'worker-as-string',
+    name: `${name}-as-string`,
     setup(build) {
-      build.onLoad({ filter: /[/\\]ledger[/\\]worker-source\.ts$/ }, () => ({
-        contents: `export const workerSource = { code: ${JSON.stringify(code)} }`,
+      build.onLoad({ filter: new RegExp(`[/\\\\]ledger[/\\\\]${name}-source\\.ts$`) }, () => ({
+        contents: `export const ${name}Source = { code: ${JSON.stringify(code)} }`,
         loader: 'js',
       }))
     },

@@ -2,7 +2,7 @@
 
 export { openTrail, currentSession } from './trail/trail.ts'
 export { AgentAuditTrail } from './trail/classic.ts'
-export type { EventQuery, Recorder, Session, SessionQuery, ToolContext, Trail, TrailOptions, TrailStatus, VerifyOptions, ExportOrder } from './trail/types.ts'
+export type { EventQuery, Recorder, Session, SessionQuery, ToolContext, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions, ExportOrder } from './trail/types.ts'
 export type { Disclose, DisclosedPayload, EarlierPayload, ExportedBundle } from './trail/export-order.ts'
 export type { Results } from './trail/results.ts'
 export type { AgentFacts, SessionEnd, SessionFacts } from './recorder/session.ts'

@@ -48,13 +48,13 @@ describe('the vocabulary of docs/format.md', () => {
 })
 
 describe('the failures of docs/format.md', () => {
-  const verifier = source('src/verify/verify.ts') + source('src/verify/session-check.ts')
+  const verifier = ['verify', 'part', 'session-check'].map((name) => source(`src/verify/${name}.ts`)).join('')
   const evidence = source('src/ledger/evidence.ts') + source('src/ledger/vault-evidence.ts') + source('src/archive/evidence.ts') + source('src/verify/rollback.ts')
 
   test('are those that the code can find', () => {
     const named = rowsBetween(/^## 10/m, /^## 11/m).flatMap(([first]) => (first!.startsWith('`') ? [first!.replaceAll('`', '')] : []))
     const found = new Set([
-      ...[...verifier.matchAll(/#bad\('[a-z_]+', '([a-z_]+)'/g)].map(([, code]) => code!),
+      ...[...verifier.matchAll(/(?:#bad|\bproblem)\('[a-z_]+', '([a-z_]+)'/g)].map(([, code]) => code!),
       ...[...verifier.matchAll(/#bad\(property, '([a-z_]+)'/g)].map(([, code]) => code!),
       ...[...evidence.matchAll(/(?:code: |\bbad\()'([a-z_]+)'/g)].map(([, code]) => code!),
     ])
@@ -63,7 +63,7 @@ describe('the failures of docs/format.md', () => {
 
   test('stand with the property that they fail', () => {
     const rows = new Map(rowsBetween(/^## 10/m, /^## 11/m).map(([code, property]) => [code!.replaceAll('`', ''), property!]))
-    for (const [, property, code] of verifier.matchAll(/#bad\('([a-z_]+)', '([a-z_]+)'/g)) expect([code, rows.get(code!)], code).toEqual([code, expect.stringContaining(property!)])
+    for (const [, property, code] of verifier.matchAll(/(?:#bad|\bproblem)\('([a-z_]+)', '([a-z_]+)'/g)) expect([code, rows.get(code!)], code).toEqual([code, expect.stringContaining(property!)])
   })
 })
 
@@ -173,6 +173,7 @@ function evidenceOf(entries: readonly Uint8Array[]): Evidence {
       follow: async (page_: readonly Entry[]) => page_.map(({ index }) => payloads.filter(({ entry }) => entry === index).map(({ text, salt }) => ({ bytes: utf8(text), salt: fromHex(salt) }))),
       scopes: async () => new Set([`${scope.session_id}/${scope.k}`]),
       segmentHashes: async () => segments.map(({ sha256 }) => fromHex(sha256)),
+      findings: async () => ({ faults: [], counts: {} }),
       faults: async () => [],
     },
   }

@@ -66,6 +66,55 @@ describe('an argument changed right after the call', () => {
     expect(await trail.events({ event_type: type }).all()).toMatchObject([readBack(type, EVENTS[type]())])
   })
 
+  test('of a list that grows and is changed in place between its steps is on record as it was at each', async () => {
+    const { trail } = scratchTrail()
+    const messages: { role: string; content: unknown; n?: number }[] = []
+    const said: unknown[] = []
+    const step = (session: { record(type: 'llm_call', event: EventInputs['llm_call']): unknown }): void => {
+      session.record('llm_call', { provider: 'p', model_id: 'm', input_messages: messages })
+      said.push(structuredClone(messages))
+    }
+    let reads = 0
+    await trail.session({}, (session) => {
+      for (let i = 0; i < 6; i++) {
+        messages.push({ role: 'user', content: [{ type: 'text', text: `message ${i}` }, deep()] })
+        step(session)
+      }
+      const part = (at: number): { text: string } => (messages[at]!.content as { text: string }[])[0]!
+      part(2).text = 'message 9' // as long as it was
+      step(session)
+      part(2).text = 'message 2' // and back
+      step(session)
+      part(0).text += '!'
+      step(session)
+      messages[5]!.n = 1 // a member more, in the last
+      step(session)
+      delete messages[5]!.n
+      ;[messages[1], messages[4]] = [messages[4]!, messages[1]!]
+      step(session)
+      messages.splice(1, 1)
+      step(session)
+      messages.length = 2
+      step(session)
+      messages.push({ role: 'user', get content() { return `read ${++reads}` } })
+      for (let i = 0; i < 3; i++) {
+        session.record('llm_call', { provider: 'p', model_id: 'm', input_messages: messages })
+        said.push([...(structuredClone(messages.slice(0, 2)) as object[]), { role: 'user', content: `read ${i + 1}` }])
+      }
+      spoil(messages)
+    })
+    const read = await trail.events({ event_type: 'llm_call' }).all()
+    expect(read.map(({ input_messages }) => input_messages)).toEqual(said)
+    expect((await trail.verify()).problems).toEqual([])
+  })
+
+  test('of a system prompt that changes and changes back is on record as it was at each', async () => {
+    const { trail } = scratchTrail()
+    const prompts = ['one', 'one', 'two', 'one', '"one"', 'one']
+    await trail.session({}, (session) => { for (const system_prompt of prompts) session.record('llm_call', { provider: 'p', model_id: 'm', input_messages: [], system_prompt }) })
+    expect((await trail.events({ event_type: 'llm_call' }).all()).map(({ system_prompt }) => system_prompt)).toEqual(prompts)
+  })
+
   test('covers every type that record() takes', () => {
     const others = ['context', 'subject', 'session_', 'approval_', 'human_', 'gap', 'finding', 'access', 'retention', 'hold', 'erasure', 'log_', 'key_', 'integrity_', 'clock']
     expect(Object.keys(EVENTS).sort()).toEqual(Object.keys(VOCABULARY).filter((type) => !others.some((name) => type.startsWith(name))).sort())

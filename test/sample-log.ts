@@ -13,7 +13,7 @@ import type { Draft, DraftPayload } from '../src/event/draft.ts'
 import type { Entry } from '../src/event/entry.ts'
 import { encodeSession, firstPrev, foldSession, type SessionState } from '../src/event/session.ts'
 import { Ledger } from '../src/ledger/ledger.ts'
-import { evidenceOf } from '../src/ledger/evidence.ts'
+import { evidenceOf, partEvidenceOf } from '../src/ledger/evidence.ts'
 import { signCheckpoint } from '../src/log/checkpoint.ts'
 import { leafHash, type Hash } from '../src/log/hash.ts'
 import { ED25519, formatVerifierKey, verifierKey, type NoteSigner } from '../src/log/note.ts'
@@ -21,6 +21,7 @@ import { TreeEdge, type FullTile } from '../src/log/tree.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
 import { parseSigningKey } from '../src/vault/key-text.ts'
 import { keyringFolder, openKeyring } from '../src/vault/keyring.ts'
+import { Part } from '../src/verify/part.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
 import { verifyLog, type VerifyOptions } from '../src/verify/verify.ts'
 
@@ -163,13 +164,21 @@ export interface Looking extends VerifyOptions {
   /** `keys`: this machine's; `none`: an onlooker without any. */
   readonly who?: 'keys' | 'none'
   readonly vkey?: string
+  /** Reads the log in so many parts, as threads do. */
+  readonly of?: number
 }
 
 /** Verifies a closed log. */
-export async function verifyAt({ db, home }: Place, { who = 'keys', vkey, ...options }: Looking = {}): Promise<Verdict> {
+export async function verifyAt({ db, home }: Place, { who = 'keys', vkey, of, ...options }: Looking = {}): Promise<Verdict> {
   const store = await openSqliteStore(db, { readOnly: true })
   try {
-    return await store.read(async (view) => verifyLog(await evidenceOf(view, who === 'none' ? undefined : openKeyring(originAt({ db }), home), vkey), options))
+    return await store.read(async (view) => {
+      const keyring = who === 'none' ? undefined : openKeyring(originAt({ db }), home)
+      const evidence = await evidenceOf(view, keyring, vkey)
+      const { origin, restored } = evidence
+      const parts = of === undefined ? undefined : Array.from({ length: of }, (_, n) => new Part(partEvidenceOf(view, keyring, origin, { n, of, ...(restored === undefined ? {} : { restored }) }), { n, of }))
+      return verifyLog(evidence, { ...options, ...(parts === undefined ? {} : { parts }) })
+    })
   } finally {
     await store.close()
   }

@@ -1,9 +1,14 @@
 // What becomes of a spool while its process lives: rolled over, removed under us, left by a close that failed.
 
-import { readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { encodeDraft } from '../src/event/draft.ts'
 import { openTrail, type CounterfoilError } from '../src/index.ts'
+import { thisOwner } from '../src/spool/owner.ts'
+import { createSpool } from '../src/spool/writer.ts'
+import { openSpoolKey, SPOOL_ORIGIN } from '../src/vault/spool-key.ts'
+import { openLog, Telling, text } from './sample-log.ts'
 import { scratch } from './scratch.ts'
 
 test('a spool that somebody removes while it is in use is reported, rejects who waits, and the next events are recorded', async () => {
@@ -23,6 +28,31 @@ test('a spool that somebody removes while it is in use is reported, rejects who 
   expect(verdict.whole).toBe(true)
   expect(verdict.properties.complete).toMatchObject({ status: 'unknown' }) // the hole shows
   await trail.close()
+})
+
+test('what stands in a spool before a record that a power cut tore comes into the log; the torn one is reported', async () => {
+  const at = scratch()
+  const key = openSpoolKey(at.home)
+  const folder = `${at.db}.spool`
+  const dead = { ...thisOwner(), start_time: '1' } // this pid, at another time
+  const spool = createSpool(folder, { origin: SPOOL_ORIGIN, key, owner: dead })
+  const tell = new Telling()
+  const kept = [tell.draft('session_start', { agent_id: 'bot' }), tell.draft('reasoning', { kind: 'author_stated' }, { text: text('synced') })]
+  for (const draft of kept) spool.append(encodeDraft(draft))
+  const end = spool.end
+  spool.append(encodeDraft(tell.draft('reasoning', { kind: 'author_stated' }, { text: text('not synced '.repeat(500)) })))
+  spool.close()
+  const bytes = readFileSync(spool.path)
+  writeFileSync(spool.path, bytes.fill(0, end + 1_000, end + 1_512))
+  const problems: string[] = []
+  for (let round = 0; round < 2; round++) { // and so it stays
+    const ledger = await openLog({ folder: at.folder, db: at.db, home: at.home }, { spools: { folder, key }, report: ({ message }) => problems.push(message) })
+    for (const { event_id } of kept) expect(await ledger.find(event_id)).toBeDefined()
+    expect((await ledger.read((view) => view.spools())).map(({ offset }) => offset)).toEqual([end])
+    await ledger.close()
+  }
+  expect(problems).toEqual([expect.stringContaining('a record does not open'), expect.stringContaining('a record does not open')])
+  expect(existsSync(spool.path)).toBe(true)
 })
 
 test('a question about the input can change neither what is shown and recorded nor what runs', async () => {

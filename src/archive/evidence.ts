@@ -11,7 +11,7 @@ import { parseTreeHead, type TreeHead } from '../log/checkpoint.ts'
 import { HASH_BYTES, type Hash } from '../log/hash.ts'
 import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatTilePath, TILE_BYTES, TILE_WIDTH } from '../log/tile.ts'
-import type { Disclosed, Evidence, Fault, Vault } from '../verify/evidence.ts'
+import type { Disclosed, Evidence, Fault, Vault, VaultFindings } from '../verify/evidence.ts'
 import type { ArchiveFiles } from './files.ts'
 import { bundlePath, CHECKPOINT, listPath, MAX_BYTES, parseList, segmentPath, type ListedSegment } from './layout.ts'
 
@@ -213,7 +213,11 @@ class SealedVault implements Vault {
     return [...(this.#hashes.get(session_id) ?? [])].sort(([a], [b]) => a - b).map(([, hash]) => hash)
   }
 
-  async faults(progress: (done: number) => void): Promise<readonly Fault[]> {
+  async faults(findings: readonly VaultFindings[]): Promise<readonly Fault[]> {
+    return findings.flatMap(({ faults }) => faults)
+  }
+
+  async findings(progress: (done: number) => void): Promise<VaultFindings> {
     const faults: Fault[] = []
     const seen = new Map<number, ListedSegment>()
     let done = 0
@@ -233,7 +237,7 @@ class SealedVault implements Vault {
         if (!named.has(scope) && !this.#ordered.has(scope)) faults.push({ code: 'segment_list', message: `no segment is listed for the content of #${index}`, index })
       }
     }
-    return faults
+    return { faults, counts: {} }
   }
 
   async #list(n: number, faults: Fault[]): Promise<ListedSegment[] | undefined> {

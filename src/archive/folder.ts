@@ -2,7 +2,7 @@
 // goes when the next one begins.
 
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { equal } from '../base/bytes.ts'
 import { StoreError, VerifyError } from '../base/errors.ts'
 import type { ArchiveFiles, WritableArchive } from './files.ts'
@@ -23,7 +23,8 @@ export async function writableFolder(folder: string): Promise<WritableArchive> {
   const reading = archiveFolder(folder)
   const folders = new Set<string>() // with new names in them, which a power cut could take
   let made = 0
-  await attempt(folder, () => mkdir(folder, { recursive: true }))
+  const first = await attempt(folder, () => mkdir(folder, { recursive: true }))
+  if (first !== undefined) for (let at = resolve(folder); at.length >= first.length; at = dirname(at)) folders.add(dirname(at))
   return {
     ...reading,
     names: async (path) => (await reading.names(path)).filter((name) => name !== TEMPORARY),

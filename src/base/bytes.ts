@@ -45,25 +45,37 @@ export function toHex(bytes: Uint8Array): string {
 
 /** The bytes of lower-case hex; anything else is a TypeError. */
 export function fromHex(text: string): Uint8Array {
-  if (!/^(?:[0-9a-f]{2})*$/.test(text)) throw new TypeError('base: expected lower-case hex')
-  const out = new Uint8Array(text.length / 2)
-  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
+  const out = new Uint8Array(text.length >> 1)
+  let bad = text.length & 1
+  for (let i = 0; i < out.length; i++) {
+    const byte = (digitAt(text, 2 * i) << 4) | digitAt(text, 2 * i + 1)
+    bad |= byte >> 8 // of -1 every bit is set
+    out[i] = byte
+  }
+  if (bad !== 0) throw new TypeError('base: expected lower-case hex')
   return out
+}
+
+function digitAt(text: string, i: number): number {
+  const code = text.charCodeAt(i)
+  return code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : -1
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const VALUES = new Int16Array(128).fill(-1)
 for (let i = 0; i < 64; i++) VALUES[ALPHABET.charCodeAt(i)] = i
 
+/** Two characters for each 12 bits: hashes become text on every path. */
+const PAIRS = Array.from({ length: 4096 }, (_, i) => ALPHABET[i >> 6]! + ALPHABET[i & 63]!)
+
 /** Standard base64 with padding (RFC 4648 §4). */
 export function toBase64(bytes: Uint8Array): string {
+  const rest = bytes.length % 3
+  const whole = bytes.length - rest
   let out = ''
-  for (let i = 0; i < bytes.length; i += 3) {
-    const [a, b, c] = [bytes[i]!, bytes[i + 1], bytes[i + 2]]
-    out += ALPHABET[a >> 2]! + ALPHABET[((a & 3) << 4) | ((b ?? 0) >> 4)]!
-    out += b === undefined ? '=' : ALPHABET[((b & 15) << 2) | ((c ?? 0) >> 6)]!
-    out += c === undefined ? '=' : ALPHABET[c & 63]!
-  }
+  for (let i = 0; i < whole; i += 3) out += PAIRS[(bytes[i]! << 4) | (bytes[i + 1]! >> 4)]! + PAIRS[((bytes[i + 1]! & 15) << 8) | bytes[i + 2]!]!
+  if (rest === 1) out += `${PAIRS[bytes[whole]! << 4]!}==`
+  if (rest === 2) out += `${PAIRS[(bytes[whole]! << 4) | (bytes[whole + 1]! >> 4)]!}${ALPHABET[(bytes[whole + 1]! & 15) << 2]!}=`
   return out
 }
 

@@ -18,6 +18,17 @@ test('gives the hashes and MACs of crypto-node', () => {
   )
 })
 
+test('gives them also of parts that are long together, and keeps earlier ones as they were', () => {
+  const [key, long] = [new Uint8Array(32).fill(3), new Uint8Array(65_500).fill(7)]
+  const before = node.sha256(long, key)
+  for (const last of [35, 36, 37, 100_000]) {
+    const parts = [long, new Uint8Array(last).fill(9)]
+    expect(node.sha256(...parts)).toEqual(browser.sha256(...parts))
+    expect(node.hmacSha256(key, ...parts)).toEqual(browser.hmacSha256(key, ...parts))
+  }
+  expect(before).toEqual(browser.sha256(long, key))
+})
+
 test('gives the hex of texts and bytes', () => {
   for (const data of ['', 'd\u00e9j\u00e0 vu', '\ud800', new Uint8Array([0, 255])]) expect(browser.sha256Hex(data)).toBe(node.sha256Hex(data))
 })

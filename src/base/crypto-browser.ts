@@ -3,13 +3,18 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256, sha512 } from '@noble/hashes/sha2.js'
-import { concat, equal, toHex, utf8 } from './bytes.ts'
+import { concat, equal, toBase64, toHex, utf8 } from './bytes.ts'
 
 /** SHA-256 (FIPS 180-4) of `parts` in order, 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   const state = nobleSha256.create()
   for (const part of parts) state.update(part)
   return state.digest()
+}
+
+/** SHA-256 of a text's UTF-8 bytes, as padded base64. */
+export function sha256Base64(text: string): string {
+  return toBase64(nobleSha256(utf8(text)))
 }
 
 /** SHA-256 of a text's UTF-8 bytes, or of bytes, in hex: for look-ups inside a process. */

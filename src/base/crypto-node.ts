@@ -1,23 +1,70 @@
 // The three primitives that the browser-safe rooms need, from node:crypto. `#crypto` picks this file or `crypto-browser.ts`.
 
-import { createHmac, createPublicKey, createSecretKey, hash, verify, type KeyObject } from 'node:crypto'
+import { createPublicKey, hash, verify } from 'node:crypto'
 import { concat } from './bytes.ts'
+
+const HASH_BYTES = 32
+const BLOCK_BYTES = 64
+
+// Parts are joined here: an array for each call would cost more than the hash of an entry. Nobody else runs while it is in use.
+const joined = new Uint8Array(64 * 1024)
 
 /** SHA-256 (FIPS 180-4) of `parts` in order, 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  return bytesOf(hash('sha256', parts.length === 1 ? parts[0]! : concat(...parts), 'buffer'))
+  return digest(parts.length === 1 ? parts[0]! : join(undefined, parts))
 }
 
-// Measured: 10.5 µs with the bytes of a key, 1.8 µs with its KeyObject.
-const keys = new WeakMap<Uint8Array, KeyObject>()
+/** SHA-256 of a text's UTF-8 bytes, as padded base64. */
+export function sha256Base64(text: string): string {
+  return hash('sha256', text, 'base64')
+}
 
-/** HMAC-SHA-256 (RFC 2104) of `parts` in order, 32 bytes. A key is prepared once per array that holds it, so its bytes must not change. */
+/** One character a byte: measured, 0.5 µs less than a Buffer of its own for each hash. */
+function digest(data: Uint8Array): Uint8Array {
+  const text = hash('sha256', data, 'binary')
+  const out = new Uint8Array(HASH_BYTES)
+  for (let i = 0; i < HASH_BYTES; i++) out[i] = text.charCodeAt(i)
+  return out
+}
+
+function join(first: Uint8Array | undefined, parts: readonly Uint8Array[]): Uint8Array {
+  let length = first === undefined ? 0 : first.length
+  for (const part of parts) length += part.length
+  if (length > joined.length) return first === undefined ? concat(...parts) : concat(first, ...parts)
+  let offset = 0
+  if (first !== undefined) {
+    joined.set(first)
+    offset = first.length
+  }
+  for (const part of parts) {
+    joined.set(part, offset)
+    offset += part.length
+  }
+  return joined.subarray(0, length)
+}
+
+interface Pads { readonly inner: Uint8Array; readonly outer: Uint8Array }
+
+const keys = new WeakMap<Uint8Array, Pads>()
+
+/**
+ * HMAC-SHA-256 (RFC 2104) of `parts` in order, 32 bytes: two hashes, which take half the time of the runtime's Hmac object. A key is prepared once
+ * per array that holds it, so its bytes must not change.
+ */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  let prepared = keys.get(key)
-  if (prepared === undefined) keys.set(key, (prepared = createSecretKey(key)))
-  const mac = createHmac('sha256', prepared)
-  for (const part of parts) mac.update(part)
-  return bytesOf(mac.digest())
+  let pads = keys.get(key)
+  if (pads === undefined) keys.set(key, (pads = padsOf(key)))
+  pads.outer.set(digest(join(pads.inner, parts)), BLOCK_BYTES)
+  return digest(pads.outer)
+}
+
+/** The key xor 0x36…, and the key xor 0x5c… with room for the inner hash behind it. */
+function padsOf(key: Uint8Array): Pads {
+  const block = new Uint8Array(BLOCK_BYTES)
+  block.set(key.length > BLOCK_BYTES ? digest(key) : key)
+  const outer = new Uint8Array(BLOCK_BYTES + HASH_BYTES)
+  outer.set(block.map((byte) => byte ^ 0x5c))
+  return { inner: block.map((byte) => byte ^ 0x36), outer }
 }
 
 const SPKI_ED25519 = new Uint8Array([0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]) // RFC 8410 §4
@@ -29,10 +76,6 @@ const SPKI_ED25519 = new Uint8Array([0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0
 export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   const key = createPublicKey({ key: Buffer.from(concat(SPKI_ED25519, publicKey)), format: 'der', type: 'spki' })
   return verify(null, message, key, signature)
-}
-
-function bytesOf(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 }
 
 /** SHA-256 of a text's UTF-8 bytes, or of bytes, in hex: for look-ups inside a process. */

@@ -10,6 +10,7 @@ import type { CosignReport } from '../ledger/cosign.ts'
 import type { KeyReign } from '../verify/key-chain.ts'
 import type { Setback } from '../verify/rollback.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
+import type { SpoolReport } from './spools.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
 export type OpenMode = 'read' | 'write' | 'create'
@@ -23,7 +24,7 @@ export interface CliTrail {
   findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]>
   /** The newest events, at most `count`, ascending by index. */
   newest(count: number, session_id?: string): Promise<ViewEvent[]>
-  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy }): Promise<Verdict>
+  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy; jobs?: number; since?: string }): Promise<Verdict>
   /** Has the policy's witnesses cosign the newest checkpoint, and keeps it beside the keys. */
   cosign(policy: Policy, timeoutMs: number): Promise<CosignReport>
   /** The JSON text of a session's evidence bundle. */
@@ -91,8 +92,7 @@ export interface TrailStatus {
   readonly origin: string; readonly size: number
   /** where the trail's keys, its `head` file and what was proved last lie */
   readonly keys: string
-  readonly spools: readonly { readonly path: string; readonly bytes: number; readonly waiting: number }[]
-  readonly lost: number
+  readonly spools: readonly SpoolReport[]
   /** the last cosigned checkpoint that is kept, and when, as it says itself; or null: then whoever holds key and disk could rewrite what nobody looked at */
   readonly witnessed: { readonly size: number; readonly at: string } | null
   /** why nothing can be added: it is older, or another one, than this machine remembers */

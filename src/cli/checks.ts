@@ -4,10 +4,11 @@ import { execFile } from 'node:child_process'
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { promisify } from 'node:util'
+import { BACKLOG_BYTES } from '../ledger/backlog.ts'
 import { NETWORK_FILE_SYSTEMS } from '../store/file-system.ts'
 import type { TrailStatus } from './api.ts'
 import { shellQuoted } from './shell.ts'
-import { LEFT_NEXT, leftBehind } from './spools.ts'
+import { LEFT_NEXT, leftBehind, type SpoolReport } from './spools.ts'
 import { bytes, duration, plural } from './terminal.ts'
 
 /** One thing looked at. `next` is what to do about it, `run` the command for it. */
@@ -101,11 +102,37 @@ export function checkSpool(path: string, home: string): Check {
   return { name: 'spool', status: 'warn', says: `${plural(events, 'event')} ${events === 1 ? 'was' : 'were'} left in ${path}.spool by a process that is gone`, next: 'counterfoil show makes the trail and puts them into it' }
 }
 
-export function checkBacklog({ spools, lost }: Pick<TrailStatus, 'spools' | 'lost'>): Check {
-  const waiting = spools.reduce((sum, spool) => sum + spool.waiting, 0)
-  if (lost > 0) return { name: 'spool', status: 'fail', says: `${plural(lost, 'event')} could not be kept; the log shows the gap`, next: 'look for gaps', run: `counterfoil sql "SELECT * FROM audit_events WHERE event_type = 'gap'"` }
-  if (waiting === 0) return { name: 'spool', status: 'ok', says: 'nothing waits to be put into the log' }
-  return { name: 'spool', status: 'warn', says: `${plural(waiting, 'event')} ${waiting === 1 ? 'waits' : 'wait'} in ${plural(spools.length, 'spool')}`, next: 'they are put into the log when an agent opens the trail again' }
+/** An event of a process that lives is in the log within moments; after this long something holds it up. */
+const OLD_MS = 60_000
+/** So many spools are told one by one, those with the most in them. */
+const SPOOLS_SHOWN = 5
+
+/** What waits for the log: all of it against the bound of one process, then spool by spool. */
+export function checkBacklog({ spools }: Pick<TrailStatus, 'spools'>, now: number): Check[] {
+  const waiting = spools.filter(({ waiting_bytes }) => waiting_bytes > 0).sort((a, b) => b.waiting_bytes - a.waiting_bytes)
+  if (waiting.length === 0) {
+    const live = spools.filter(({ owner }) => owner === 'alive').length
+    return [{ name: 'spool', status: 'ok', says: `nothing waits to be put into the log${live === 0 ? '' : `; ${live === 1 ? '1 process records' : `${live} processes record`}`}` }]
+  }
+  const sum = waiting.reduce((total, { waiting_bytes }) => total + waiting_bytes, 0)
+  const near: Check[] = sum < 0.75 * BACKLOG_BYTES ? [] : [{ name: 'spool', status: 'warn', says: `${bytes(sum)} wait for the log; at ${bytes(BACKLOG_BYTES)}, unless openTrail says otherwise, a process accepts no more events`, next: 'see why the log does not keep up: its disk, and who holds the database' }]
+  const more = waiting.slice(SPOOLS_SHOWN)
+  const rest: Check[] = more.length === 0 ? [] : [{ name: 'spool', status: 'warn', says: `${plural(more.length, 'more spool')} with ${bytes(more.reduce((total, { waiting_bytes }) => total + waiting_bytes, 0))}`, next: 'counterfoil doctor --json lists the files' }]
+  return [...near, ...waiting.slice(0, SPOOLS_SHOWN).map((spool) => checkWaiting(spool, now)), ...rest]
+}
+
+function checkWaiting({ path, owner, pid, waiting, waiting_bytes, oldest }: SpoolReport, now: number): Check {
+  const age = oldest === null ? undefined : Math.max(0, now - Date.parse(oldest))
+  const what = `${waiting === null ? 'an unknown number of events' : plural(waiting, 'event')}, ${bytes(waiting_bytes)}${age === undefined ? '' : `, the oldest for ${duration(age)}`}`
+  if (waiting === 0 && owner !== 'alive' && owner !== 'self') return { name: 'spool', status: 'warn', says: `${bytes(waiting_bytes)} that do not read here, of process ${pid}: damaged, or under another key of spools: ${path}`, next: "keep the file, and run this as the user of that agent, with its COUNTERFOIL_HOME" }
+  switch (owner) {
+    case 'self':
+    case 'alive':
+      if (age === undefined || age < OLD_MS) return { name: 'spool', status: 'ok', says: `${what}: process ${pid} lives and puts them into the log` }
+      return { name: 'spool', status: 'warn', says: `${what}: process ${pid} lives, and they are not in the log`, next: 'look at what it reported, or at the problem in its status(): a full or failing disk of the database, keys, a lock that another process holds' }
+    case 'dead': return { name: 'spool', status: 'warn', says: `${what}, left by process ${pid}, which is gone`, next: "they could not be put into the log now: run this as the user of that agent, with its COUNTERFOIL_HOME" }
+    case 'unknown': return { name: 'spool', status: 'warn', says: `${what}: whether process ${pid} lives cannot be known here`, next: 'it puts them into the log; if it is gone, open the trail where it ran: same machine, same container' }
+  }
 }
 
 /** Whether this is the newest state of the log that this machine knows: where not, agents are refused. */
@@ -127,6 +154,7 @@ export function checkFileSystem(folder: string): Check {
   const network = NETWORK_FILE_SYSTEMS.get(type < 0 ? type + 2 ** 32 : type)
   if (network !== undefined) return { name: 'disk', status: 'fail', says: `this is a network file system (${network}), which loses acknowledged rows`, next: 'keep the trail on a local disk' }
   const free = bavail * bsize
+  if (bsize < 4096) return { name: 'disk', status: 'warn', says: `a file system in blocks of ${bytes(bsize)}, ${bytes(free)} free`, next: 'keep the trail on one of 4 kB blocks: when one of smaller blocks is full, SQLite\'s shared memory ends the agent with SIGBUS' }
   return free < 100e6 ? { name: 'disk', status: 'warn', says: `${bytes(free)} free`, next: 'make room: a full disk stops agents that must record before they act' } : { name: 'disk', status: 'ok', says: `local, ${bytes(free)} free` }
 }
 

@@ -1,6 +1,6 @@
 // A trail in a file, as the commands use it: read without being changed, or opened as a ledger where a command writes.
 
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { sha256Hex } from '#crypto'
@@ -15,12 +15,12 @@ import { classicRows } from '../event/views.ts'
 import { backUp } from '../ledger/backup.ts'
 import { exportBundle } from '../ledger/bundle.ts'
 import { cosign, cosignedAt } from '../ledger/cosign.ts'
-import { evidenceOf, rememberedBy } from '../ledger/evidence.ts'
 import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
 import { keyChainOf } from '../ledger/keys.ts'
 import { LogReader } from '../ledger/reader.ts'
 import { loadSigner } from '../ledger/signer-module.ts'
 import { setbackIn } from '../ledger/standing.ts'
+import { verifyStore } from '../ledger/verification.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
 import type { Store } from '../store/contract.ts'
@@ -28,10 +28,9 @@ import { openSqliteStore } from '../store/sqlite.ts'
 import { openKept, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey } from '../vault/spool-key.ts'
-import { verifyLog } from '../verify/verify.ts'
 import { archiveSource } from './archive-source.ts'
 import type { CliTrail, EraseTarget, EventQuery, KeyReport, OpenMode, SessionQuery, SqlResult, TrailStatus } from './api.ts'
-import { deadSpoolsOf, spoolKeyIn, spoolsOf, waitingIn } from './spools.ts'
+import { deadSpoolsOf, reportSpools } from './spools.ts'
 
 const PAGE = 500
 
@@ -62,7 +61,7 @@ async function openWith(path: string, mode: OpenMode, home: string, secrets: Sec
   }
   const store = await openSqliteStore(path, { readOnly: true })
   try {
-    return trailOver({ path, home, store, ...(await keysOf(store, home, secrets)), ledger: undefined })
+    return trailOver({ path, home, store, ...(await keysOf(store, home, secrets)), passphrase: secrets.passphrase, ledger: undefined })
   } catch (error) {
     await store.close()
     throw error
@@ -72,7 +71,7 @@ async function openWith(path: string, mode: OpenMode, home: string, secrets: Sec
 async function openWriting(path: string, mode: OpenMode, home: string, { passphrase, signer }: Secrets): Promise<CliTrail> {
   if (mode !== 'create' && !existsSync(path)) throw new StoreError('no_trail', `trail: expected a trail at ${path}, got no file`, 'name it with --trail PATH')
   const ledger = await Ledger.open({ open: () => openSqliteStore(path), home, passphrase, signer: signer === undefined ? undefined : (origin) => loadSigner(signer, origin), spools: { folder: `${path}.spool`, key: openSpoolKey(home) } })
-  return trailOver({ path, home, store: ledger.store, keyring: ledger.keyring, kept: ledger.keyring, ledger })
+  return trailOver({ path, home, store: ledger.store, keyring: ledger.keyring, kept: ledger.keyring, passphrase, ledger })
 }
 
 /** This log's keys, if this machine has them. */
@@ -95,9 +94,9 @@ async function keysOf(store: Store, home: string, { passphrase, ask }: Secrets):
   }
 }
 
-interface Opened { readonly path: string; readonly home: string; readonly store: Store; readonly keyring: Keyring | undefined; readonly kept: KeptKeys | undefined; readonly ledger: Ledger | undefined }
+interface Opened { readonly path: string; readonly home: string; readonly store: Store; readonly keyring: Keyring | undefined; readonly kept: KeptKeys | undefined; readonly passphrase: string | undefined; readonly ledger: Ledger | undefined }
 
-function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTrail {
+function trailOver({ path, home, store, keyring, kept, passphrase, ledger }: Opened): CliTrail {
   const reader = new LogReader(store, keyring)
   const writing = (): Ledger => {
     if (ledger === undefined) throw new MisuseError('read_only', 'cli: this command opened the trail to read', 'report it: a command that writes must open the trail to write')
@@ -108,9 +107,8 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
     events: (query = {}) => eventsOf(store, reader, query),
     findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
     newest: (count, session_id) => reader.newest(count, session_id),
-    async verify({ progress, policy }) {
-      const remembered = rememberedBy(kept)
-      const verdict = await store.read(async (view) => verifyLog(await evidenceOf(view, keyring, keyring === undefined && kept !== undefined ? { kept } : undefined, remembered), { ...(progress === undefined ? {} : { progress }), ...(policy === undefined ? {} : { policy }) }))
+    async verify(options) {
+      const verdict = await verifyStore({ store, path, keyring, kept, home, passphrase }, options)
       if (verdict.whole) kept?.writeProved(verdict.checkpoint)
       return verdict
     },
@@ -147,7 +145,7 @@ function trailOver({ path, home, store, keyring, kept, ledger }: Opened): CliTra
     async backup(folder, options) {
       const done = await backUp(store, keyring ?? kept, folder, options)
       const { spools } = await statusOf(path, store, kept, home)
-      return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + waiting, 0) }
+      return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + (waiting ?? 0), 0) }
     },
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
     archive: (folder, options) => store.read(async (view) => writeArchive(await writableFolder(folder), await archiveSource(view, keyring?.vkey), options)),
@@ -308,10 +306,9 @@ function remains(keyring: Keyring): string {
 async function statusOf(path: string, store: Store, keyring: KeptKeys | undefined, home: string): Promise<TrailStatus> {
   const [head, rows] = await store.read(async (view) => [await view.head(), await view.spools()] as const)
   const offsets = new Map(rows.map(({ spool, offset }) => [spool, offset]))
-  const key = spoolKeyIn(home)
   return {
     origin: head === undefined ? '' : parseTreeHead(parseNote(head.checkpoint).text).origin, size: head?.size ?? 0, keys: keyring?.folder ?? home,
-    spools: spoolsOf(path).map((spool) => ({ path: spool.path, bytes: statSync(spool.path).size, waiting: key === undefined ? 0 : waitingIn(spool, key, offsets.get(spool.id) ?? 0) })),
-    lost: 0, witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null, setback: keyring === undefined ? null : (await setbackIn(store, keyring)) ?? null,
+    spools: reportSpools(path, home, offsets),
+    witnessed: keyring === undefined ? null : cosignedAt(keyring) ?? null, setback: keyring === undefined ? null : (await setbackIn(store, keyring)) ?? null,
   }
 }

@@ -1,9 +1,10 @@
 // The spools beside a database, as whoever did not write them sees them: whose they are, and what waits in them.
 
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { decodeDraft } from '../event/draft.ts'
 import { listSpools } from '../spool/folder.ts'
-import { ownerState } from '../spool/owner.ts'
+import { ownerState, type OwnerState } from '../spool/owner.ts'
 import { readSpool } from '../spool/reader.ts'
 import { spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
@@ -38,6 +39,31 @@ export function waitingIn({ path }: SpoolFile, key: Uint8Array, offset: number):
     // the ledger reports what is wrong with it when it drains it
   }
   return count
+}
+
+/** A spool, and what in it is not in the log. `owner`: whether the process `pid` lives, as far as that can be known. Without the key of spools nobody can count: `waiting` and `oldest` are null. */
+export interface SpoolReport { readonly path: string; readonly owner: OwnerState; readonly pid: number; readonly bytes: number; readonly waiting_bytes: number; readonly waiting: number | null; readonly oldest: string | null }
+
+/** The spools of the database at `path`, of which the log has what stands before `offsets`. One that is drained and removed meanwhile is left out. */
+export function reportSpools(path: string, home: string, offsets: ReadonlyMap<string, number>): SpoolReport[] {
+  const key = spoolKeyIn(home)
+  return spoolsOf(path).flatMap((spool) => {
+    const offset = offsets.get(spool.id) ?? 0
+    const size = statSync(spool.path, { throwIfNoEntry: false })?.size
+    if (size === undefined) return []
+    const found = size <= offset ? { waiting: 0, oldest: null } : key === undefined ? { waiting: null, oldest: null } : { waiting: waitingIn(spool, key, offset), oldest: oldestIn(spool, key, offset) }
+    return [{ path: spool.path, owner: ownerState(spool.owner), pid: spool.owner.pid, bytes: size, waiting_bytes: Math.max(0, size - offset), ...found }]
+  })
+}
+
+/** When the first event from `offset` on was recorded, by its recorder's clock; null when it does not read. */
+function oldestIn({ path }: SpoolFile, key: Uint8Array, offset: number): string | null {
+  try {
+    for (const { bytes } of readSpool(path, { origin: SPOOL_ORIGIN, key }, offset)) return decodeDraft(bytes).timestamp
+  } catch {
+    // the ledger reports what is wrong with it when it drains it
+  }
+  return null
 }
 
 /** What is left in spools beside a database that is not there. `events` can be put into a log now; `why` says what keeps them from it. */

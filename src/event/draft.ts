@@ -56,20 +56,69 @@ export function isList(slot: DraftSlot): slot is DraftList {
 
 type HeaderPayload = Omit<DraftPayload, 'content'> & { n: number }
 
-/** `draft` as bytes. Cost: one JSON.stringify of the small fields and one copy of each payload. */
+/** Room for the next draft: its header ends where its contents begin. Pages that no draft reaches are never touched. */
+const ROOM_BYTES = 1024 * 1024
+const HEADER_ROOM = 8192
+let room: Uint8Array | undefined
+const encoder = new TextEncoder()
+
+/** `draft` as bytes. */
 export function encodeDraft(draft: Draft): Uint8Array {
-  const contents: Uint8Array[] = []
+  return writeDraft(draft).slice()
+}
+
+/**
+ * `draft` as bytes that are there until the next draft is written: who keeps them copies them. Cost: one JSON.stringify of the small
+ * fields, and each payload is encoded once, where it belongs.
+ */
+export function writeDraft(draft: Draft): Uint8Array {
+  const contents: (string | Uint8Array)[] = []
+  const sizes: HeaderPayload[] = []
   const lift = (payload: DraftPayload): HeaderPayload => {
-    const { content, ...rest } = payload
-    const bytes = typeof content === 'string' ? utf8(content) : content
-    contents.push(bytes)
-    return { ...rest, n: bytes.length }
+    const { content, ...sized } = payload as DraftPayload & { n: number }
+    sized.n = 0
+    contents.push(content)
+    sizes.push(sized)
+    return sized
   }
-  const payloads = Object.fromEntries(
-    Object.entries(draft.payloads).map(([name, slot]) => [name, isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(lift) } : lift(slot)]),
-  )
+  const payloads: { [name: string]: DraftSame | HeaderPayload | (Omit<DraftList, 'add'> & { add: HeaderPayload[] }) } = { __proto__: null } as never
+  for (const name of Object.keys(draft.payloads)) {
+    const slot = draft.payloads[name]!
+    payloads[name] = isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(lift) } : lift(slot)
+  }
+  const out = (room ??= new Uint8Array(ROOM_BYTES))
+  let end: number | undefined = HEADER_ROOM
+  for (let i = 0; i < contents.length && end !== undefined; i++) {
+    const to = put(out, end, contents[i]!)
+    if (to !== undefined) sizes[i]!.n = to - end
+    end = to
+  }
+  if (end !== undefined) {
+    const start = putBefore(out, HEADER_ROOM, JSON.stringify({ ...draft, payloads }))
+    if (start !== undefined) return out.subarray(start, end)
+  }
+  const encoded = contents.map((content) => (typeof content === 'string' ? utf8(content) : content))
+  for (const [i, bytes] of encoded.entries()) sizes[i]!.n = bytes.length
   const header = utf8(JSON.stringify({ ...draft, payloads }))
-  return concat(u32be(header.length), header, ...contents)
+  return concat(u32be(header.length), header, ...encoded)
+}
+
+/** Writes `content` at `at` and returns where it ends; undefined where there may be no room for it. */
+function put(out: Uint8Array, at: number, content: string | Uint8Array): number | undefined {
+  if (at + content.length * (typeof content === 'string' ? 3 : 1) > out.length) return undefined
+  if (typeof content === 'string') return at + encoder.encodeInto(content, out.subarray(at)).written
+  out.set(content, at)
+  return at + content.length
+}
+
+/** Writes `header` and before it its length, so that it ends at `end`, and returns where that begins; undefined where it does not fit or is not ASCII. */
+function putBefore(out: Uint8Array, end: number, header: string): number | undefined {
+  const at = end - header.length
+  if (at < 4) return undefined
+  const { read, written } = encoder.encodeInto(header, out.subarray(at, end))
+  if (read !== header.length || written !== header.length) return undefined
+  new DataView(out.buffer).setUint32(at - 4, header.length)
+  return at - 4
 }
 
 /**

@@ -57,11 +57,13 @@ export const MAX_ADDED = 256
 export const MAX_PAYLOAD_BYTES: number = 64 * 1024 * 1024
 
 /** The refs that an entry itself introduces, in their fixed order: payload names in UTF-16 order, list elements in list order. `position` counts within the slot. */
-export function* ownRefs(entry: Pick<Entry, 'payloads'>): Generator<{ slot: string; position: number; ref: Ref }> {
+export function ownRefs(entry: Pick<Entry, 'payloads'>): { slot: string; position: number; ref: Ref }[] {
+  const refs: { slot: string; position: number; ref: Ref }[] = []
   for (const slot of Object.keys(entry.payloads).sort()) {
     const value = entry.payloads[slot]!
     if (isSameRef(value)) continue
-    if (!isListChange(value)) yield { slot, position: 0, ref: value }
-    else for (const [position, ref] of value.add.entries()) yield { slot, position, ref }
+    if (!isListChange(value)) refs.push({ slot, position: 0, ref: value })
+    else for (let position = 0; position < value.add.length; position++) refs.push({ slot, position, ref: value.add[position]! })
   }
+  return refs
 }

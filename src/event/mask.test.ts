@@ -166,3 +166,44 @@ function shape(value: unknown): unknown {
   if (typeof value === 'object' && value !== null) return Object.values(value).map(shape)
   return 'leaf'
 }
+
+describe('a hint', () => {
+  /** What each hint looks for, in words. The masks that have one more, or say it another way, find the same. */
+  const plain: { readonly [name: string]: RegExp } = {
+    api_key: /sk-|k_live_|AIza|hf_|gsk_|xai-|npm_|glpat-/, aws_key: /A[KS]IA/, github_token: /gh[pousr]_|github_pat_/, slack_token: /xox|xapp-/, private_key: /PRIVATE KEY/, jwt: /eyJ/,
+    authorization: /earer|EARER|uthoriz|UTHORIZ/, card: /[2-6]\d\d(?:[ -]?\d){10}/,
+  }
+  const plainly = defaultMasks.map((mask) => (plain[mask.name] === undefined ? mask : { ...mask, hint: (text: string) => plain[mask.name]!.test(text) }))
+  const long = 'AbCdEfGhIj0123456789klmnopqrstuvwxyz_'
+  const parts = [
+    'sk-', 'sk-ant-', 'sk-proj-', 'k_live_', 'sk_live_', 'rk_live_', 'AIza', 'hf_', 'gsk_', 'xai-', 'npm_', 'glpat-', 'AKIA', 'ASIA', 'AZIA', 'ghp_', 'ghx_', 'gho_', 'github_pat_', 'xoxb-', 'xox', 'xapp-',
+    '-----BEGIN PRIVATE KEY-----', '-----END PRIVATE KEY-----', 'PRIVATE KEY', 'eyJ', '.eyJ', 'eyJhbGciOiJIUzI1NiJ9', '.', 'Bearer ', 'bearer\t', 'BEARER ', 'BeArEr ', 'clearer ', 'Authorization: Basic ', 'AUTHORIZATION=token ',
+    'aUtHoRiZaTiOn: digest ', 'authorize', 'cozy', 'Bz', '4111 1111 1111 1111', '4111111111111111', '5500-0000-0000-0004', '378282246310005', '2221000000000009', '123456', '12 34', '2', '-', '_', '=', '?password=', 'https://u:p@', '@', ' ', '\n', '"', '\\', '/', 'é', '😀',
+    long, long.toUpperCase(), 'AKIAIOSFODNN7EXAMPLE', 'ASIAIOSFODNN7EXAMPLE', 'word ', 'z', 'b', 'J',
+  ]
+  const text = fc.array(fc.oneof(fc.constantFrom(...parts), fc.string({ maxLength: 3 })), { maxLength: 14 }).map((some) => some.join(''))
+
+  test('never changes what is cut, in texts and in JSON', () => {
+    let cut = 0
+    fc.assert(fc.property(text, text, (one, other) => {
+      for (const [value, media] of [[one, 'text'], [JSON.stringify({ [one]: other, nested: JSON.stringify([other]) }), 'json'], [JSON.stringify(one).replaceAll('a', '\\u0061').replaceAll('-', '\\u002d'), 'json']] as const) {
+        const masked = applyMasks(value, media, defaultMasks)
+        expect(masked).toEqual(applyMasks(value, media, plainly))
+        cut += masked.masked.length
+      }
+    }), { numRuns: 10_000 })
+    expect(cut).toBeGreaterThan(1_000) // the texts are worth something
+  })
+
+  test('of every mask is true where it cuts', () => {
+    const cutting: { readonly [name: string]: string } = {
+      api_key: `sk-ant-${long}`, aws_key: 'AKIAIOSFODNN7EXAMPLE', github_token: `ghp_${long}`, slack_token: 'xoxb-1234567890-abc', private_key: '-----BEGIN PRIVATE KEY-----x-----END PRIVATE KEY-----', jwt: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc',
+      authorization: 'Bearer abcdefgh12345', password: '?password=hidden', card: '4111111111111111',
+    }
+    expect(Object.keys(cutting).sort()).toEqual(defaultMasks.map(({ name }) => name).sort())
+    for (const { name, hint } of defaultMasks) {
+      expect(hint!(`before ${cutting[name]!} after`), name).toBe(true)
+      expect(hint!('The customer asks for order 1182-A, a re-usable snake_case answer, and where it is.'), name).toBe(false)
+    }
+  })
+})

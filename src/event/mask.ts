@@ -36,8 +36,10 @@ export function checkMasks(masks: readonly Mask[]): void {
  * Cost on clean text: a few passes of `indexOf`; otherwise linear for the masks of this file.
  */
 export function applyMasks(text: string, media: Media, masks: readonly Mask[]): Masked {
+  const worth = media === 'json' ? worthLooking(text, masks) : possible(text, masks)
+  if (worth.length === 0) return { text, masked: [] }
   const found = new Set<string>()
-  const out = media === 'json' ? maskJson(text, masks, found, 0) : maskText(text, possible(text, masks), found)
+  const out = media === 'json' ? maskJson(text, masks, found, 0) : maskText(text, worth, found)
   return { text: out, masked: bounded([...found].sort()) }
 }
 
@@ -107,8 +109,13 @@ const MAX_NESTING = 4
 // An escape behind which a printable ASCII character may hide; JSON.stringify and its like make none, so most JSON has none.
 const ODD_ESCAPE = /\\(?:u00[2-7]|\/)/
 
+/** The masks that may find something in a JSON text. */
+function worthLooking(text: string, masks: readonly Mask[]): readonly Mask[] {
+  return text.includes('\\') && ODD_ESCAPE.test(text) ? masks : possible(text, masks)
+}
+
 function maskJson(text: string, masks: readonly Mask[], found: Set<string>, nesting: number): string {
-  const worth = text.includes('\\') && ODD_ESCAPE.test(text) ? masks : possible(text, masks)
+  const worth = worthLooking(text, masks)
   if (worth.length === 0) return text
   const tokens = tokensOf(text)
   if (tokens === undefined) return maskText(text, worth, found)
@@ -239,7 +246,8 @@ function after(pattern: RegExp): (text: string) => Spans {
   return (text) => Array.from(text.matchAll(pattern), (match) => [match.index + (match[1]?.length ?? 0), match.index + match[0].length])
 }
 
-// Measured: one alternation is 7 times as fast as an `includes` for each needle, and 20 times as fast as the same ignoring case.
+// Every text that is recorded goes through every hint. Measured on 4 KB of prose: `includes` of a needle that begins with a rare character, and an
+// expression that begins with a class of few rare ones (what comes before is looked back at), take 0.05 to 0.5 µs; an alternation of words 1 to 3 µs.
 function holds(pattern: RegExp): (text: string) => boolean {
   return (text) => pattern.test(text)
 }
@@ -254,20 +262,24 @@ const AUTHORIZATION = /(\bbearer[ \t]{1,8}|\bauthorization["']?[ \t]{0,8}[:=][ \
 const SECRET_PARAMETER = /([?&;](?:password|passwd|pwd|secret|token|access_token|refresh_token|client_secret|api_?key)=)[^&;\s"'#<>]+/gi
 const URL_PASSWORD = /(:\/\/[^\s:@/?#"]{0,256}:)[^\s@/?#"]{1,256}(?=@)/g
 
+const KEY_DASH = /[-_](?<=sk-|k_live_|hf_|gsk_|xai-|npm_|glpat-)/
+// no blank after it: a tab is two characters in JSON, and a hint sees it as it stands there
+const AUTHORIZING = /[bB](?=[eE][aA][rR][eE][rR])|[zZ](?<=[aA][uU][tT][hH][oO][rR][iI][zZ])/
+
 /**
  * Secrets (keys of providers and clouds, private keys, JSON Web Tokens, authorization headers, passwords in URLs) and card numbers. A
  * secret that has no form of its own, as a password in a sentence, is not found.
  */
 export const defaultMasks: readonly Mask[] = [
-  { name: 'api_key', find: PROVIDER_KEY, hint: holds(/sk-|k_live_|AIza|hf_|gsk_|xai-|npm_|glpat-/) },
-  { name: 'aws_key', find: AWS_KEY, hint: holds(/A[KS]IA/) },
-  { name: 'github_token', find: GITHUB_TOKEN, hint: holds(/gh[pousr]_|github_pat_/) },
-  { name: 'slack_token', find: SLACK_TOKEN, hint: holds(/xox|xapp-/) },
-  { name: 'private_key', find: findPrivateKeys, hint: holds(/PRIVATE KEY/) },
-  { name: 'jwt', find: JWT, hint: holds(/eyJ/) },
-  { name: 'authorization', find: after(AUTHORIZATION), hint: holds(/earer|EARER|uthoriz|UTHORIZ/) },
+  { name: 'api_key', find: PROVIDER_KEY, hint: (text) => KEY_DASH.test(text) || text.includes('AIza') },
+  { name: 'aws_key', find: AWS_KEY, hint: (text) => text.includes('AKIA') || text.includes('ASIA') },
+  { name: 'github_token', find: GITHUB_TOKEN, hint: holds(/[-_](?<=gh[pousr]_|github_pat_)/) },
+  { name: 'slack_token', find: SLACK_TOKEN, hint: (text) => text.includes('xox') || text.includes('xapp-') },
+  { name: 'private_key', find: findPrivateKeys, hint: (text) => text.includes('PRIVATE KEY') },
+  { name: 'jwt', find: JWT, hint: (text) => text.includes('.eyJ') },
+  { name: 'authorization', find: after(AUTHORIZATION), hint: (text) => AUTHORIZING.test(text) && /earer|EARER|uthoriz|UTHORIZ/.test(text) },
   { name: 'password', find: (text) => [...after(SECRET_PARAMETER)(text), ...after(URL_PASSWORD)(text)], hint: mayHoldPassword },
-  { name: 'card', find: findCards, hint: holds(/[2-6]\d\d(?:[ -]?\d){10}/) },
+  { name: 'card', find: findCards, hint: holds(/[2-6](?=\d\d(?:[ -]?\d){10})/) },
 ]
 
 const PARAMETER_NAME = /[?&;](?:password|passwd|pwd|secret|token|access_token|refresh_token|client_secret|api_?key)$/i

@@ -256,6 +256,17 @@ describe('an entry and its bytes', () => {
     expect(() => parseEntry(utf8(fromUtf8(encodeEntry(counts)).replace('"10":1,"9":2', '"9":2,"10":1')))).toThrow('another spelling')
   })
 
+  test('the order in which an entry was made makes no difference, and what JSON.stringify would change is refused', () => {
+    const made = entry(9, 'dream', { outcome: 'success', facts: { zeal: 'a"b\\c', about: ['x', '"'], lost: false, n: -1 }, payloads: { plot: { m: 'json', k: 2, c: hash(1) }, again: { same: 3 }, scenes: { root: hash(2), keep: 1, count: 2, base: 4, add: [ref(2)] } } })
+    const turned = (value: unknown): unknown => (Array.isArray(value) ? value.map(turned) : typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).reverse().map(([name, each]) => [name, turned(each)])) : value)
+    const ordered = JSON.parse(canonicalJson(made as never)) as Entry
+    for (const one of [made, turned(made), ordered]) expect(fromUtf8(encodeEntry(one as Entry))).toBe(canonicalJson(made as never))
+    const hole = ['x', 'y', 'z']
+    delete hole[1]
+    class Facts { readonly zeal = 'a'; toJSON(): object { return {} } }
+    for (const facts of [{ about: hole }, new Facts()]) expect(() => encodeEntry({ ...ordered, facts: facts as never })).toThrow()
+  })
+
   test('times are checked whether or not their minute was seen before', () => {
     const at = (timestamp: string): Entry => parseEntry(encodeEntry(entry(9, 'final_output', { timestamp }))).entry
     for (const good of ['2024-02-29T23:59:59.999Z', '2024-02-29T23:59:00.000Z', '2026-01-01T00:00:00.000Z']) expect(at(good).timestamp).toBe(good)

@@ -64,6 +64,23 @@ export function checkDraft(draft: Draft): void {
   checkDraftPayloads(type, rules, draft.payloads)
 }
 
+const NO_LINKS: NonNullable<Draft['links']> = {}
+
+/** What an author says in the envelope; the rest is the recorder's own. */
+const SAID = ['timestamp', 'parent_event_id', 'step_number', 'outcome'] as const
+
+/** As `checkDraft`, in half the time, for a draft whose envelope is the recorder's own but for those fields. */
+export function checkSaid(draft: Draft): void {
+  const type = draft.event_type
+  for (const name of SAID) {
+    const value = draft[name]
+    if (value !== undefined && !DRAFT_FIELDS.get(name)!.fits(value)) throw refused(`${type}.${name}`, DRAFT_FIELDS.get(name)!.says, value)
+  }
+  const rules = RULES.get(type)!
+  checkDraftFacts(type, rules, draft)
+  checkDraftPayloads(type, rules, draft.payloads)
+}
+
 function checkDraftFields(type: string, fields: { readonly [name: string]: unknown }): void {
   for (const name of DRAFT_REQUIRED) if (!Object.hasOwn(fields, name)) throw refused(`${type}.${name}`, DRAFT_FIELDS.get(name)!.says, undefined)
   for (const name of Object.keys(fields)) {
@@ -76,7 +93,7 @@ function checkDraftFields(type: string, fields: { readonly [name: string]: unkno
   }
 }
 
-function checkDraftFacts(type: string, rules: TypeRules, { facts, links = {} }: Draft): void {
+function checkDraftFacts(type: string, rules: TypeRules, { facts, links = NO_LINKS }: Draft): void {
   for (const name of Object.keys(facts)) {
     const form = rules.facts.get(name)
     if (form === undefined) throw unknownName(`fact ${quote(name)}`, type, rules.facts.keys())
@@ -99,7 +116,8 @@ function checkDraftPayloads(type: string, rules: TypeRules, payloads: { readonly
   for (const name of Object.keys(payloads)) {
     const kind = rules.payloads.get(name)
     if (kind === undefined) throw unknownName(`payload ${quote(name)}`, type, rules.payloads.keys())
-    const [slot, where] = [payloads[name], `${type}.${name}`]
+    const slot = payloads[name]
+    const where = `${type}.${name}`
     if (!isRecord(slot)) throw refused(where, kind === 'list' ? 'a list change or {same}' : 'a payload or {same}', slot)
     if (Object.hasOwn(slot, 'same')) checkDraftSame(where, slot)
     else if (kind === 'list') added += checkDraftList(where, slot)
@@ -194,9 +212,29 @@ export interface ParsedEntry {
 export function encodeEntry(entry: Entry): Uint8Array {
   const fault = faultOf(entry) ?? unknownMember(entry)
   if (fault !== undefined) throw internal(fault)
-  const bytes = utf8(canonicalJson(entry as unknown as CanonicalValue))
+  const bytes = utf8(inOrder(entry) ? JSON.stringify(entry) : canonicalJson(entry as unknown as CanonicalValue))
   if (bytes.length > MAX_ENTRY_BYTES) throw internal(`expected at most ${MAX_ENTRY_BYTES} bytes, got ${bytes.length} in ${entry.event_type}`)
   return bytes
+}
+
+/**
+ * Whether all keys are in canonical order, so that `JSON.stringify` writes an entry without fault canonically, in half the time: it holds ASCII
+ * strings and integers only. Not of what `JSON.stringify` would change: a hole, an object that is not a plain one.
+ */
+function inOrder(value: object): boolean {
+  if (Array.isArray(value)) {
+    for (const each of value as unknown[]) if (each === undefined || (typeof each === 'object' && !inOrder(each!))) return false
+    return true
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  let last = ''
+  for (const name of Object.keys(value)) {
+    if (name < last) return false
+    last = name
+    const each = (value as { readonly [name: string]: unknown })[name]
+    if (typeof each === 'object' && !inOrder(each as object)) return false
+  }
+  return true
 }
 
 function internal(fault: string): CounterfoilError {
@@ -210,7 +248,23 @@ function internal(fault: string): CounterfoilError {
  */
 export function parseEntry(bytes: Uint8Array): ParsedEntry {
   if (bytes.length > MAX_ENTRY_BYTES) throw malformed(`expected at most ${MAX_ENTRY_BYTES} bytes, got ${bytes.length}`)
-  const { text, value } = parseJson(bytes)
+  let text: string
+  try {
+    text = fromUtf8(bytes)
+  } catch (cause) {
+    throw malformed('expected JSON in UTF-8', cause)
+  }
+  return parseText(text)
+}
+
+/** `parseEntry` of bytes that are ASCII, given as text. */
+export function parseEntryText(text: string): ParsedEntry {
+  if (text.length > MAX_ENTRY_BYTES) throw malformed(`expected at most ${MAX_ENTRY_BYTES} bytes, got ${text.length}`)
+  return parseText(text)
+}
+
+function parseText(text: string): ParsedEntry {
+  const value = parseJson(text)
   if (!isRecord(value)) throw malformed(`expected an object, got ${quote(value)}`)
   if (Object.hasOwn(value, 'v') && isCount(value['v']) && value['v'] > 1) throw new NewerFormatError(`expected an entry of format 1, got ${value['v']}`)
   const fault = faultOf(value)
@@ -222,10 +276,9 @@ export function parseEntry(bytes: Uint8Array): ParsedEntry {
   return { entry, unknown: unknownOf(entry) }
 }
 
-function parseJson(bytes: Uint8Array): { text: string; value: unknown } {
+function parseJson(text: string): unknown {
   try {
-    const text = fromUtf8(bytes)
-    return { text, value: JSON.parse(text) }
+    return JSON.parse(text)
   } catch (cause) {
     throw malformed('expected JSON in UTF-8', cause)
   }
@@ -237,11 +290,10 @@ function malformed(fault: string, cause?: unknown): Error {
 
 /**
  * Whether `text` is the canonical spelling of `value`: duplicate keys, other number forms, escapes, orders and whitespace all come back
- * as another text. An entry without fault holds ASCII strings and integers only; for those `JSON.stringify` is canonical once the keys
- * are in order, and takes half the time.
+ * as another text. An entry without fault holds ASCII strings and integers only; nearly always they can be compared by length alone.
  */
 function isCanonical(value: object, text: string, faultless: boolean): boolean {
-  if (faultless && inOrder(value) && JSON.stringify(value) === text) return true
+  if (faultless && PLAIN.test(text) && !ODD_NUMBER.test(text) && plainLength(value) === text.length) return true
   try {
     return canonicalJson(value as CanonicalValue) === text
   } catch {
@@ -249,16 +301,45 @@ function isCanonical(value: object, text: string, faultless: boolean): boolean {
   }
 }
 
-function inOrder(value: object): boolean {
-  if (Array.isArray(value)) return value.every((each) => typeof each !== 'object' || inOrder(each as object))
-  let last = ''
-  for (const name of Object.keys(value)) {
-    if (name < last) return false
-    last = name
-    const each = (value as { readonly [name: string]: unknown })[name]
-    if (typeof each === 'object' && !inOrder(each as object)) return false
+// With no whitespace, no escape and no other spelling of a number, each token of `text` is as long as its canonical one. What `JSON.parse`
+// drops, the first of two equal keys with its value, makes `text` longer than the length of what it made. So equal lengths and keys in order
+// say that the texts are equal. (Strings hold no quotes here, hence a quote before a colon always ends a key; arrays hold no numbers.)
+const PLAIN = /^[!-[\]-~]*$/
+const ODD_NUMBER = /":(?:-?[0-9]+[.eE]|-0)/
+
+/** How long the canonical JSON of `value` is, which holds plain ASCII strings and integers; NaN where its keys are not in order, or may have been in another one. */
+function plainLength(value: unknown): number {
+  switch (typeof value) {
+    case 'string':
+      return value.length + 2
+    case 'number':
+      return value >= 0 && value < 10 ? 1 : String(value).length
+    case 'boolean':
+      return value ? 4 : 5
+    case 'object':
+      return value === null ? 4 : Array.isArray(value) ? arrayLength(value) : objectLength(value as { readonly [name: string]: unknown })
+    default:
+      return NaN
   }
-  return true
+}
+
+function arrayLength(array: readonly unknown[]): number {
+  let length = array.length === 0 ? 2 : array.length + 1
+  for (const each of array) length += plainLength(each)
+  return length
+}
+
+function objectLength(object: { readonly [name: string]: unknown }): number {
+  let length = 1
+  let last = ''
+  for (const name in object) {
+    if (name <= last) return NaN
+    const first = name.charCodeAt(0)
+    if (first >= 0x30 && first <= 0x39 && name.length <= 10) return NaN // an object gives numbers back in their own order, whatever the text's was
+    last = name
+    length += name.length + 4 + plainLength(object[name])
+  }
+  return length === 1 ? 2 : length
 }
 
 function unknownMember(value: object): string | undefined {

@@ -6,7 +6,7 @@
 // So a folder that a crash left has no manifest, and says by a file's name that it is not whole. What processes accepted and did not put into
 // the log yet is in their spools, which are not copied: it is theirs to append, and would be there twice.
 
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, type Stats } from 'node:fs'
+import { chmodSync, readdirSync, rmSync, statSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { MisuseError, StoreError, VerifyError } from '../base/errors.ts'
@@ -14,7 +14,7 @@ import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
 import type { Store, StoreView } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
-import { createDiskFolder, syncFolder } from '../vault/key-folder.ts'
+import { createDiskFolder, makeFolder, syncFolder } from '../vault/key-folder.ts'
 import { keyringFolder, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret } from '../vault/scope.ts'
 import { readTip } from './append.ts'
@@ -72,7 +72,7 @@ export async function backUp(store: Store, keyring: Keyring | KeptKeys | undefin
 /** Has the folder for this run alone, and for its owner only; says whether it was made. */
 function claimFolder(folder: string): boolean {
   const stat = statSync(folder, { throwIfNoEntry: false })
-  if (stat === undefined) mkdirSync(folder, { recursive: true, mode: 0o700 })
+  if (stat === undefined) makeFolder(resolve(folder))
   else checkEmpty(folder, stat)
   try {
     writeFile(join(folder, INCOMPLETE), 'This backup is being written, or was stopped: it is not whole. Delete the folder.\n')

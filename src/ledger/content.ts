@@ -9,8 +9,7 @@ import type { Keyring } from '../vault/keyring.ts'
 import { SEALED } from '../vault/scope.ts'
 import { openSegment, placesOf, readPayload, type OpenSegment } from '../vault/segment.ts'
 import type { Disclosed } from '../verify/evidence.ts'
-import { openScope } from './append.ts'
-import type { OpenScope } from './live-session.ts'
+import { openScope, type OpenScope } from './open-scope.ts'
 
 /** Opened segments kept: a session's content lies in neighbouring ones. */
 const SEGMENTS_KEPT = 64

@@ -1,6 +1,8 @@
 // A store as evidence for `verify`: the log's own rows here, the vault's in `vault-evidence.ts`.
 
 import { setImmediate as turn } from 'node:timers/promises'
+import { sha256 } from '#crypto'
+import { toBase64, utf8 } from '../base/bytes.ts'
 import { StoreError, VerifyError } from '../base/errors.ts'
 import { NewerFormatError } from '../event/fault.ts'
 import { parseEntry } from '../event/parse.ts'
@@ -10,6 +12,7 @@ import { parseNote } from '../log/note.ts'
 import type { Head, StoreView } from '../store/contract.ts'
 import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import type { Evidence, Fault } from '../verify/evidence.ts'
+import type { Share } from '../verify/part.ts'
 import { messageOf } from './content.ts'
 import { restoredBy } from './restored.ts'
 import { StoredVault } from './vault-evidence.ts'
@@ -41,16 +44,57 @@ export async function evidenceOf(view: StoreView, keyring: Keyring | undefined, 
   const text = own?.[0] ?? given ?? (await vkeyInLog(view))
   return {
     origin, head: { note: head.checkpoint, size: head.size }, vkey: { text, pinned: kept !== undefined || given !== undefined, given: given !== undefined }, ...(own === undefined ? {} : { own }), remembered, ...(restored === undefined ? {} : { restored }), ...(cosigned === undefined ? {} : { cosigned }),
-    entries: async (from, to) => {
-      await turn() // appends take their turn between pages
-      return view.entries(from, to)
-    },
-    next: async (from) => (await view.events({ from, limit: 1 }))[0]?.index,
-    extra: (size) => extraRows(view, size),
+    ...entriesIn(view),
+    earlier: (session_id, before) => earlierEntries(view, session_id, before),
+    extra: (size, _, database) => extraRows(view, size, () => database ?? databaseCheck(view)),
     tile: (level, n) => view.tile(level, n),
     sessions: () => sessionRows(view),
     vault: new StoredVault(view, keyring),
   }
+}
+
+function entriesIn(view: StoreView): Pick<Evidence, 'entries' | 'texts' | 'next'> {
+  return {
+    entries: async (from, to) => {
+      await turn() // appends take their turn between pages
+      return view.entries(from, to)
+    },
+    texts: async (from, to) => {
+      await turn()
+      return view.entryTexts(from, to)
+    },
+    next: async (from) => (await view.events({ from, limit: 1 }))[0]?.index,
+  }
+}
+
+async function* earlierEntries(view: StoreView, session_id: string, before: number): AsyncGenerator<{ readonly index: number; readonly entry: Uint8Array }> {
+  for (let seq = 0; ; seq += PAGE) {
+    await turn()
+    const page = await view.sessionEntries(session_id, seq, PAGE)
+    for (const row of page) {
+      if (row.index >= before) return
+      yield row
+    }
+    if (page.length < PAGE) return
+  }
+}
+
+/** What one part of a verification reads: the same as `evidenceOf`, without what concerns the whole log. */
+export function partEvidenceOf(view: StoreView, keyring: Keyring | undefined, origin: string, share: Share & Pick<Evidence, 'restored'>): Pick<Evidence, 'origin' | 'entries' | 'texts' | 'next' | 'vault' | 'restored'> {
+  return { origin, ...entriesIn(view), vault: new StoredVault(view, keyring, share), ...(share.restored === undefined ? {} : { restored: share.restored }) }
+}
+
+/** Differs between two snapshots that show different things: each append changes the head, and an erasure or a new key the scopes. */
+export async function snapshotPrint(view: StoreView): Promise<string> {
+  const head = await view.head()
+  const parts: Uint8Array[] = [utf8(`${head?.size} ${head?.checkpoint}`)]
+  for (let after: Uint8Array | undefined; ; ) {
+    const page = await view.scopePage(after, PAGE)
+    for (const { scope, generation } of page) parts.push(scope, utf8(String(generation)))
+    if (page.length < PAGE) break
+    after = page.at(-1)!.scope
+  }
+  return toBase64(sha256(...parts))
 }
 
 async function headOf(view: StoreView): Promise<Head> {
@@ -104,11 +148,11 @@ async function* sessionRows(view: StoreView): AsyncGenerator<{ session_id: strin
 }
 
 /** Rows that the log's size leaves no room for: entries after its end, tiles that are not full yet. */
-async function extraRows(view: StoreView, size: number): Promise<Fault[]> {
+async function extraRows(view: StoreView, size: number, database: () => Promise<readonly string[]>): Promise<Fault[]> {
   const faults: Fault[] = []
   const beyond = (await view.events({ from: size, limit: 1 }))[0]
   if (beyond !== undefined) faults.push({ code: 'entries_extra', message: `entries stand after the signed end of the log, the first is #${beyond.index}`, index: size })
-  for (const message of await databaseCheck(view)) faults.push({ code: 'database', message })
+  for (const message of await database()) faults.push({ code: 'database', message })
   const counts = await view.counts()
   if (beyond === undefined && (counts['entries'] ?? 0) > size) faults.push({ code: 'entries_extra', message: `${counts['entries']} entries are stored, the log has ${size}` })
   let tiles = 0
@@ -119,7 +163,7 @@ async function extraRows(view: StoreView, size: number): Promise<Fault[]> {
 }
 
 /** What the database finds wrong with itself; that it cannot even look is one more finding. */
-async function databaseCheck(view: StoreView): Promise<string[]> {
+export async function databaseCheck(view: StoreView): Promise<string[]> {
   try {
     return await view.check()
   } catch (error) {

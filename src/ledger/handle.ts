@@ -6,10 +6,12 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { randomRef } from '../base/ids.ts'
-import { removeSpool } from '../spool/folder.ts'
+import { deadBytes, removeSpool } from '../spool/folder.ts'
 import { createSpool, type SpoolWriter } from '../spool/writer.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
+import { Backlog, BACKLOG_BYTES } from './backlog.ts'
+import { checkNotGone } from './gone.ts'
 import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { readPolicyText } from './policy-file.ts'
 import { signerUrl } from './signer-module.ts'
@@ -17,17 +19,31 @@ import { workerSource } from './worker-source.ts'
 
 export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
 export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
-export interface LedgerStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly last_checkpoint: string | null; readonly witnessed: number | null }
+/** `spooled` and `waiting`: bytes and events accepted and not in the log; `oldest_ms`: for how long the oldest of them; `backlog`: the bound; `left`: bytes of processes that are gone, which count against it; `lost`: events accepted whose spool was removed. */
+export interface LedgerStatus {
+  readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly waiting: number; readonly oldest_ms: number; readonly backlog: number; readonly left: number; readonly lost: number
+  readonly last_checkpoint: string | null; readonly witnessed: number | null
+}
 
 /** A spool this long is left to be drained and removed, and a new one begun: a process that runs for a year must not keep everything twice. */
 const SPOOL_BYTES: number = 64 * 1024 * 1024
+/** What processes that are gone left is looked at again this often, while it keeps events from being accepted. */
+const LEFT_MS = 1_000
+/** How long nothing may move before that is reported, while somebody waits. */
+const STALLED_MS = 30_000
+/** A long call (a verification) keeps the worker from everything else: nothing is said to have stopped for this long. */
+const CALL_MS = 600_000
+const LONG_CALLS: ReadonlySet<string> = new Set(['verify', 'export', 'erase', 'renewKek', 'copy'])
+/** How often what waits is looked at. */
+const LOOK_MS = 500
 /** A worker that died is started again by the next event, not more often than this. */
 const RESTART_MS = 1_000
 
-interface Waiting { readonly event_id?: string; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
+/** `since`: the look before which it began. `patience`: when the ledger does not move for so long, it waits no more. `long`: what it asks for may take its time. */
+interface Waiting { readonly since: number; readonly patience: number; readonly long: boolean; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
 
-/** `passphrase` of the log's keys and `signer`, a module: where they are not said, `$COUNTERFOIL_PASSPHRASE` and `$COUNTERFOIL_SIGNER`. `witness` is the path of a tlog-policy. */
-export interface LocalOptions { readonly home?: string; readonly spool?: string; readonly passphrase?: string; readonly signer?: string | URL; readonly witness?: string }
+/** `passphrase` of the log's keys and `signer`, a module: where they are not said, `$COUNTERFOIL_PASSPHRASE` and `$COUNTERFOIL_SIGNER`. `witness` is the path of a tlog-policy. `backlog`: the most bytes that wait for the log. */
+export interface LocalOptions { readonly home?: string; readonly spool?: string; readonly backlog?: number; readonly passphrase?: string; readonly signer?: string | URL; readonly witness?: string }
 
 /** Ledgers open in this process by real path; on `globalThis`, since a bundle, a hot reload or a second copy of the package is the same process. */
 const REGISTRY: unique symbol = Symbol.for('counterfoil.ledgers/1') as never
@@ -38,17 +54,19 @@ const REGISTRY: unique symbol = Symbol.for('counterfoil.ledgers/1') as never
  */
 export function openLedger(path: string, options: LocalOptions = {}): LocalLedger {
   const policy = options.witness === undefined ? undefined : readPolicyText(options.witness)
-  if (path === ':memory:') return new LocalLedger(path, undefined, policy === undefined ? {} : { policy })
+  const { backlog = BACKLOG_BYTES } = options
+  if (path === ':memory:') return new LocalLedger(path, undefined, policy === undefined ? {} : { policy }, backlog)
   const file = locate(path)
   const registry = ((globalThis as { [REGISTRY]?: Map<string, LocalLedger> })[REGISTRY] ??= new Map())
   const known = registry.get(file)
   if (known !== undefined && !known.closing) {
     if (options.home !== undefined && options.home !== known.home) throw new MisuseError('other_home', `ledger: expected the state folder ${known.home}, with which this process has ${file} open, got ${options.home}`, 'open it with the same home, or close it first')
     if (policy !== undefined && policy !== known.policy) throw new MisuseError('other_policy', `ledger: this process has ${file} open ${known.policy === undefined ? 'without witnesses' : 'under another policy'}`, 'open it with the same policy, or close it first')
+    if (options.backlog !== undefined && backlog !== known.backlog) throw new MisuseError('other_backlog', `ledger: this process has ${file} open with a backlog of ${known.backlog} bytes, got ${backlog}`, 'open it with the same backlog, or close it first')
     return known.again()
   }
   const given = { ...secretsOf(options), ...(policy === undefined ? {} : { policy }) }
-  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), given, options.spool, () => {
+  const ledger: LocalLedger = new LocalLedger(file, options.home ?? stateHome(), given, backlog, options.spool, () => {
     if (registry.get(file) === ledger) registry.delete(file)
   })
   registry.set(file, ledger)
@@ -62,9 +80,9 @@ function secretsOf({ passphrase = process.env['COUNTERFOIL_PASSPHRASE'] ?? '', s
 /** Spools that this process closed before they were drained, by database: nobody else may drain them while it lives, so the next ledger here does. */
 const LEFT: unique symbol = Symbol.for('counterfoil.left/1') as never
 
-function leave(path: string, spool: string): void {
+function leave(path: string, ...spools: readonly string[]): void {
   const left = ((globalThis as { [LEFT]?: Map<string, string[]> })[LEFT] ??= new Map())
-  left.set(path, [...(left.get(path) ?? []), spool])
+  left.set(path, [...(left.get(path) ?? []), ...spools])
 }
 
 function takeLeft(path: string): string[] {
@@ -89,7 +107,24 @@ export class LocalLedger {
   /** The text of the policy whose witnesses are asked. */
   readonly policy: string | undefined
   #spool: SpoolWriter | undefined
+  /** Whether the spools lie on the disk of the log. */
+  readonly #beside: boolean
   readonly #newSpool: (() => SpoolWriter) | undefined
+  /** The bound on what waits for the log, in bytes. */
+  readonly backlog: number
+  readonly #backlog: Backlog
+  /** Bytes that processes that are gone left in the folder, as far as that is known, and when it was looked at. */
+  #left = 0
+  #leftAt = -Infinity
+  #lostEvents = 0
+  /** Time is counted in looks while somebody waits: a process that was suspended, or busy itself, is no ledger that does not answer. */
+  #looks = 0
+  /** The look before which the worker spoke last, and the one before which somebody began to wait. */
+  #moved = 0
+  #waits = 0
+  #watch: NodeJS.Timeout | undefined
+  #room: Promise<void> | undefined
+  #makeRoom: () => void = () => {}
   readonly #flag = new SharedArrayBuffer(4)
   readonly #woken = new Int32Array(this.#flag)
   readonly #waiting = new Map<number, Waiting>()
@@ -103,27 +138,32 @@ export class LocalLedger {
   /** The worker keeps the process alive while something is awaited, and only then. */
   #held = 0
   #accepted = 0
+  /** Bytes of drafts of a trail in memory. */
+  #posted = 0
   #origin = ''
   #size = 0
   #checkpoint: string | null = null
   #witnessed: number | null = null
-  #drained = 0
   #failed: Error | undefined
   #ready: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void }
   #closing: Promise<void> | undefined
   closed = false
 
   /** Use `openLedger`. */
-  constructor(path: string, home: string | undefined, given: Pick<Start, 'passphrase' | 'signer' | 'policy'>, spoolFolder?: string, onClosed: () => void = () => {}) {
+  constructor(path: string, home: string | undefined, given: Pick<Start, 'passphrase' | 'signer' | 'policy'>, backlog: number, spoolFolder?: string, onClosed: () => void = () => {}) {
     this.path = path
     this.home = home
     this.policy = given.policy
+    this.backlog = backlog
     this.#onClosed = onClosed
     const folder = spoolFolder ?? `${path}.spool`
+    this.#beside = dirname(resolve(folder)) === dirname(path)
     const key = home === undefined ? undefined : openSpoolKey(home)
     this.#newSpool = key === undefined ? undefined : () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
     this.#spool = this.#newSpool?.()
-    this.#start = { path, flag: this.#flag, mark: randomRef(), ...given, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left: takeLeft(path) } }) }
+    const left = this.#spool === undefined ? [] : takeLeft(path)
+    this.#backlog = new Backlog(this.#spool?.id ?? '', left.map((id) => ({ id, bytes: statSync(join(folder, id), { throwIfNoEntry: false })?.size ?? 0 })))
+    this.#start = { path, flag: this.#flag, mark: randomRef(), ...given, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left } }) }
     this.#ready = newReady()
     this.#run()
   }
@@ -178,49 +218,83 @@ export class LocalLedger {
     }
   }
 
-  /** Takes an encoded draft: one synchronous append to the spool. Throws a StoreError when it cannot be taken. */
+  /** Takes an encoded draft, and copies what it keeps: one synchronous append to the spool. Throws a StoreError when it cannot be taken: `spool_full` at the bound too. */
   accept(_event_id: string, draft: Uint8Array): void {
     if (this.closing) throw closedError()
+    if (this.#backlog.bytes + this.#left >= this.backlog) this.#checkBound()
     if (this.#spool === undefined) {
-      this.#tell({ kind: 'draft', draft })
+      this.#tell({ kind: 'draft', draft: draft.slice() })
       this.#accepted++
+      this.#backlog.took((this.#posted += draft.length))
       return
     }
     if (this.#spool.end > SPOOL_BYTES) this.#renewSpool()
+    if (this.#spool.end === 0 && this.#beside && this.#start.began === true) checkNotGone(this.path) // its file is made now
     try {
-      this.#spool.append(draft)
+      this.#backlog.took(this.#spool.append(draft))
     } catch (error) {
       // A file that cannot be continued is left to be drained; the next event goes into a new one.
       if (error instanceof StoreError && error.code === 'spool_failed' && !error.retry) this.#renewSpool()
       throw error
     }
     this.#accepted++
-    if (this.#worker === undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
+    this.#revive()
     if (Atomics.exchange(this.#woken, 0, 1) === 0) this.#tell({ kind: 'wake' })
   }
 
-  /** Resolves when the event has reached `level`. */
-  async reach(event_id: string, level: Level): Promise<Receipt> {
+  /** Throws when so much waits for the log that nothing more may. What comes must find the disk with room for what it needs to go on. */
+  #checkBound(): void {
+    this.#revive()
+    if (this.#left > 0 && performance.now() - this.#leftAt > LEFT_MS) this.#lookAtLeft()
+    if (this.#backlog.bytes + this.#left < this.backlog) return
+    throw new StoreError('spool_full', `ledger: expected less than ${this.backlog} bytes to wait for the log ${this.path}, got as many: it does not keep up`, 'counterfoil doctor says what waits since when; see to the disk of the log, or open the trail with a larger backlog', { retry: true })
+  }
+
+  #revive(): void {
+    if (this.#worker === undefined && this.#spool !== undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
+  }
+
+  #lookAtLeft(): void {
+    this.#leftAt = performance.now()
+    if (this.#start.spools !== undefined) this.#left = deadBytes(this.#start.spools.folder)
+  }
+
+  /** Resolves when the event has reached `level`. With `patience` it rejects when the ledger does not move for so many milliseconds. */
+  async reach(event_id: string, level: Level, patience: number = Infinity): Promise<Receipt> {
     if (level === 'accepted') return { event_id, level }
     if (level === 'witnessed') {
-      const durable = await this.reach(event_id, 'durable')
+      const durable = await this.reach(event_id, 'durable', patience)
       return { ...durable, level, checkpoint: await this.call<string>('witnessed', durable.index) }
     }
     if (level === 'spooled' && this.#spool !== undefined) {
-      await this.#spool.sync()
+      await within(this.#spool.sync(), patience, () => stalled(this.#spool?.path ?? this.path, patience))
       return { event_id, level }
     }
-    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, spool: this.#spool?.id ?? '', offset: this.#spool?.end ?? 0 }), event_id)
+    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, spool: this.#spool?.id ?? '', offset: this.#spool?.end ?? 0 }), { patience })
     return { event_id, level: 'durable', ...placed }
+  }
+
+  /** Above half of the bound: resolves when less waits, when the ledger failed, or after `patience` milliseconds without a move. Undefined below. */
+  room(patience: number): Promise<void> | undefined {
+    if (this.closing || this.#backlog.bytes < this.backlog / 2) return undefined
+    return (this.#room ??= new Promise<void>((resolve) => {
+      this.#makeRoom = () => {
+        this.#room = undefined
+        resolve()
+      }
+      // whoever is told to go on hears of a failure where the policy has its say
+      this.#ask((id) => ({ kind: 'call', id, method: 'flush', args: [] }), { patience }).then(this.#makeRoom, this.#makeRoom)
+    }))
   }
 
   /** Calls a method of the ledger's service (`service.ts`). */
   call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
-    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }))
+    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }), { long: LONG_CALLS.has(method) })
   }
 
   status(): LedgerStatus {
-    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: Math.max(0, (this.#spool?.end ?? 0) - this.#drained), last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
+    const { bytes, events, oldestMs } = this.#backlog
+    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: this.#left, lost: this.#lostEvents, last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
   }
 
   /** Puts what was accepted into the log, and closes it when the last holder closes. */
@@ -234,13 +308,13 @@ export class LocalLedger {
     this.#spool?.close()
     try {
       // What was accepted and is not in the log makes one more attempt; a log that never opened has nothing to close.
-      if (end > this.#drained || (this.#worker !== undefined && this.#failed === undefined)) {
+      if (this.#backlog.bytes > 0 || (this.#worker !== undefined && this.#failed === undefined)) {
         await this.#send((id) => ({ kind: 'call', id, method: 'close', args: [] }))
-        if (this.#spool !== undefined && this.#drained >= end) removeSpool(this.#spool.path)
-        else if (this.#spool !== undefined && end > 0) throw new StoreError('not_drained', 'ledger: not everything that was accepted is in the log', 'it is in the spool; open the trail again')
+        if (this.#spool !== undefined && this.#backlog.bytes === 0) removeSpool(this.#spool.path)
+        else if (this.#spool !== undefined) throw new StoreError('not_drained', 'ledger: not everything that was accepted is in the log', 'it is in the spool; open the trail again')
       }
     } catch (error) {
-      if (this.#spool !== undefined && end > 0) leave(this.path, this.#spool.id)
+      if (this.#spool !== undefined) leave(this.path, ...this.#backlog.unfinished, ...(end > 0 ? [this.#spool.id] : []))
       throw error
     } finally {
       this.closed = true
@@ -257,29 +331,51 @@ export class LocalLedger {
     if (this.#newSpool === undefined) return
     this.#spool?.close()
     this.#spool = this.#newSpool()
-    this.#drained = 0
-    this.#start = { ...this.#start, spools: { ...this.#start.spools!, left: [...this.#start.spools!.left, this.#start.spools!.own], own: this.#spool.id } }
+    this.#backlog.renewed(this.#spool.id)
+    this.#start = { ...this.#start, spools: { ...this.#start.spools!, left: this.#backlog.unfinished, own: this.#spool.id } }
     this.#tell({ kind: 'spool', own: this.#spool.id })
+    Atomics.store(this.#woken, 0, 0) // the next event says that the file is there
   }
 
-  #ask<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
-    return this.closing ? Promise.reject(closedError()) : this.#send(message, event_id)
+  #ask<T>(message: (id: number) => ToWorker, how: { patience?: number; long?: boolean } = {}): Promise<T> {
+    return this.closing ? Promise.reject(closedError()) : this.#send(message, how)
   }
 
-  #send<T>(message: (id: number) => ToWorker, event_id?: string): Promise<T> {
+  #send<T>(message: (id: number) => ToWorker, { patience = Infinity, long = false }: { patience?: number; long?: boolean } = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const id = this.#next++
-      this.#waiting.set(id, { resolve, reject, ...(event_id === undefined ? {} : { event_id }) })
+      this.#waiting.set(id, { since: this.#looks, patience, long, resolve, reject })
       if (this.#worker === undefined) this.#run()
       this.#hold()
       this.#tell(message(id))
     })
   }
 
+  /** Says when what is waited for does not move, and lets those go who wait no longer. */
+  #look(): void {
+    if (this.#held === 0) {
+      clearInterval(this.#watch)
+      this.#watch = undefined
+      return
+    }
+    this.#looks++
+    const waiting = [...this.#waiting]
+    const most = waiting.some(([, { long }]) => long) ? CALL_MS : 0
+    const quietMs = (since: number): number => (this.#looks - Math.max(since, this.#moved) - 1) * LOOK_MS
+    for (const [id, { since, patience }] of waiting) {
+      if (quietMs(since) >= Math.max(patience, most)) this.#settle(id, ({ reject }) => reject(stalled(this.path, patience)))
+    }
+    if (quietMs(this.#waits) < Math.max(STALLED_MS, most)) return
+    for (const report of this.#reports) report(stalled(this.path, STALLED_MS))
+  }
+
   #hear(message: FromWorker): void {
+    this.#moved = this.#looks
     switch (message.kind) {
       case 'open':
         this.#origin = message.origin
+        if (this.path !== ':memory:') this.#start = { ...this.#start, began: true }
+        this.#left = message.left
         if (this.#failed !== undefined) this.#ready = newReady() // it failed before, and opened at a later attempt
         this.#failed = undefined
         this.#ready.resolve()
@@ -287,23 +383,30 @@ export class LocalLedger {
       case 'failed':
         this.#failed = errorFrom(message.error)
         this.#ready.reject(this.#failed)
+        this.#left = message.left
         return
       case 'progress':
         this.#size = message.size
         this.#checkpoint = message.checkpoint
-        if (message.spool === (this.#spool?.id ?? '')) this.#drained = message.drained
+        this.#backlog.reached(message.spools)
+        if (this.#room !== undefined && this.#backlog.bytes < this.backlog / 2) this.#makeRoom()
+        return
+      case 'missing':
+        this.#forget(message.spool)
         return
       case 'witnessed':
         this.#witnessed = message.size
         return
       case 'report':
-        if (message.error.code === 'spool_missing') this.#renewSpool()
+        this.#lookFor(message.error)
         this.#report(message.error)
         return
       case 'placed': return this.#settle(message.id, (waiting) => waiting.resolve(message.placed as never))
       case 'value': return this.#settle(message.id, (waiting) => waiting.resolve(unpackAbsent(message.value, this.#start.mark) as never))
       case 'refused':
-      case 'error': return this.#settle(message.id, (waiting) => waiting.reject(errorFrom(message.error)))
+      case 'error':
+        this.#lookFor(message.error)
+        return this.#settle(message.id, (waiting) => waiting.reject(errorFrom(message.error)))
     }
   }
 
@@ -315,6 +418,21 @@ export class LocalLedger {
     how(waiting)
   }
 
+  /** Whether a trail that is gone took the spool with it, or was only moved: then what is written into it comes back with it. */
+  #lookFor({ code }: ErrorData): void {
+    if (code === 'trail_gone' && this.#spool?.deleted === true) this.#forget(this.#spool.id)
+  }
+
+  /** The spool is not there any more: what it held for the log is lost, and what comes goes into a new one. */
+  #forget(id: string): void {
+    const lost = this.#backlog.lost(id)
+    this.#lostEvents += lost
+    if (id === this.#spool?.id) this.#renewSpool()
+    if (lost === 0) return
+    const problem = new StoreError('spool_missing', `ledger: ${lost} accepted ${lost === 1 ? 'event is' : 'events are'} lost: the spool ${id} was removed before they were in the log`, 'keep cleaners away from the folder of spools; the log shows the gap')
+    for (const report of this.#reports) report(problem)
+  }
+
   #report(data: ErrorData): void {
     const error = errorFrom(data)
     const problem = error instanceof CounterfoilError ? error : new StoreError(data.code, data.message, data.next)
@@ -323,6 +441,7 @@ export class LocalLedger {
 
   #lost(error: StoreError): void {
     this.#worker = undefined
+    this.#backlog.restarted()
     this.#failed = error
     this.#ready.reject(error)
     if (!this.#dropWaiting(error)) for (const report of this.#reports) report(error)
@@ -344,10 +463,29 @@ export class LocalLedger {
   }
 
   #hold(): void {
-    if (this.#held++ === 0) this.#worker?.ref()
+    if (this.#held++ > 0) return
+    this.#worker?.ref()
+    this.#waits = this.#looks
+    this.#watch ??= setInterval(() => this.#look(), LOOK_MS).unref()
   }
+
   #release(): void {
     if (--this.#held === 0) this.#worker?.unref()
+  }
+}
+
+function stalled(path: string, ms: number): StoreError {
+  return new StoreError('stalled', `ledger: nothing moved for ${ms / 1000} s while events wait to reach ${path}`, 'see to its disk, and to who else has the database open; they reach it when it answers', { retry: true })
+}
+
+/** As `promise`, but rejects with what `late` makes after `ms`. */
+async function within<T>(promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
+  if (ms === Infinity) return promise
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await Promise.race([promise, new Promise<never>((_, reject) => { timer = setTimeout(() => reject(late()), ms) })])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -1,12 +1,18 @@
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { scratch } from '../../test/scratch.ts'
 import { formatTime } from '../base/clock.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
-import type { Draft, DraftPayload } from '../event/draft.ts'
+import { encodeDraft, type Draft, type DraftPayload } from '../event/draft.ts'
 import type { ViewEvent } from '../event/view.ts'
+import { spoolFile, type SpoolFile } from '../spool/scrub.ts'
+import { createSpool } from '../spool/writer.ts'
+import type { Store, StoreTx } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
+import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { verifyLog } from '../verify/verify.ts'
-import type { Handed, Placed, Refused } from './append.ts'
+import type { Handed, Placed, Refused } from './batch.ts'
 import { evidenceOf } from './evidence.ts'
 import { Ledger } from './ledger.ts'
 import { LogReader } from './reader.ts'
@@ -237,10 +243,100 @@ test('two ledgers on one file take turns: indexes dense, seqs dense, both see wh
   expect(await one.problems()).toEqual([])
 })
 
+test('an error of the system after the commit is no refusal: the event is on record once, and its receipt is what is answered', async () => {
+  const at = scratch()
+  let [fails, opened] = [false, 0]
+  const ledger = await Ledger.open({
+    home: at.home, clock: () => START,
+    open: async () => {
+      opened++
+      const store = await openSqliteStore(at.db)
+      return Object.assign(Object.create(store) as Store, {
+        name: store.name, read: store.read.bind(store), wipe: store.wipe.bind(store), copyTo: store.copyTo.bind(store), close: store.close.bind(store),
+        append: async <T>(fn: (tx: StoreTx) => Promise<T>): Promise<T> => {
+          const done = await store.append(fn)
+          if (!fails) return done
+          fails = false
+          throw Object.assign(new Error('EIO: i/o error, stat'), { code: 'EIO', syscall: 'stat' }) // as when the write-ahead log is looked at
+        },
+      })
+    },
+  })
+  onTestFinished(() => ledger.close())
+  const draft = stream().next()
+  fails = true
+  const answers = await ledger.append([{ draft, writer: 'local' }])
+  expect(answers).toEqual([await ledger.find(draft.event_id)])
+  expect([ledger.head?.size, opened]).toEqual([2, 2])
+})
+
+test('an end states all of its session\'s sealed content, also where it comes alone, after another process wrote and a part was read anew', async () => {
+  const at = scratch()
+  const [a, b] = [await bench(at), await bench(at)]
+  const [s, other, forgotten] = [stream(), stream(), stream()]
+  await a.hand(s.next({ payloads: { text: text('sealed first') } }), forgotten.next())
+  await a.ledger.erase({ session_ids: [forgotten.session_id], reason: 'asked for' }) // what is in memory goes
+  await a.hand(s.next({ payloads: { text: text('sealed later') } }))
+  await b.hand(other.next())
+  await a.hand(s.next({ event_type: 'session_end', facts: { reason: 'done' }, payloads: {}, outcome: 'success' }))
+  expect((await a.events(s.session_id)).at(-1)).toMatchObject({ event_type: 'session_end', segment_count: 2 })
+  expect(await a.problems()).toEqual([])
+})
+
 test('a memory of 512 sessions is enough for any number of them', async () => {
   const { hand, problems, events } = await bench()
   const all = Array.from({ length: 600 }, () => stream())
   for (let round = 0; round < 2; round++) await hand(...all.map((own) => own.next()))
   expect((await events(all[0]!.session_id)).map(({ seq, stream_seq }) => [seq, stream_seq])).toEqual([[0, 0], [1, 1]])
   expect(await problems()).toEqual([])
+})
+
+describe('a drain', () => {
+  /** A spool with `count` events of one stream of one session, and where each record ends. */
+  async function spooled(count: number): Promise<{ at: ReturnType<typeof scratch>; file: SpoolFile; ends: number[]; drafts: Draft[]; open: () => Promise<Ledger> }> {
+    const at = scratch()
+    const key = new Uint8Array(32).fill(5)
+    const spool = createSpool(join(at.folder, 'elsewhere'), { origin: SPOOL_ORIGIN, key })
+    const own = stream()
+    const drafts = Array.from({ length: count }, (_, i) => own.next({ payloads: { text: text(`because of ${i}`) } }))
+    const ends = drafts.map((one) => spool.append(encodeDraft(one)))
+    spool.close()
+    const open = async (): Promise<Ledger> => {
+      const ledger = await Ledger.open({ open: () => openSqliteStore(at.db), home: at.home, clock: () => START, spools: { folder: join(at.folder, 'spools'), key } })
+      onTestFinished(() => ledger.close())
+      return ledger
+    }
+    return { at, file: spoolFile(spool.path)!, ends, drafts, open }
+  }
+
+  test('takes a spool of several batches in order, says each answer once it is durable, and goes on where it stood', async () => {
+    const { file, ends, drafts, open } = await spooled(2_300)
+    const ledger = await open()
+    const heard: string[] = []
+    const reached: [offset: number, stored: number][] = []
+    const offsets: Promise<unknown>[] = []
+    expect(await ledger.drain(file, (event_id, answer) => {
+      if (!('refused' in answer) && answer.index === heard.length + 1) heard.push(event_id)
+    }, (offset) => {
+      reached.push([offset, ledger.head!.size])
+      offsets.push(ledger.read((view) => view.spools()))
+    })).toBe(ends.at(-1))
+    expect(heard).toEqual(drafts.map(({ event_id }) => event_id))
+    expect(reached).toEqual([[ends[999], 1_001], [ends[1_999], 2_001], [ends[2_299], 2_301]])
+    expect(await offsets[0]).toMatchObject([{ spool: file.id }])
+    expect(await ledger.drain(file, () => { throw new Error('it was in the log already') })).toBe(ends.at(-1))
+  })
+
+  test('puts what stands before damage into the log, to the record, and says what is damaged', async () => {
+    const { file, ends, drafts, open } = await spooled(1_400)
+    const fd = openSync(file.path, 'r+')
+    writeSync(fd, Buffer.from([1, 2, 3, 4]), 0, 4, ends[1_233]! + 40)
+    closeSync(fd)
+    const ledger = await open()
+    const heard: string[] = []
+    await expect(ledger.drain(file, (event_id) => heard.push(event_id))).rejects.toMatchObject({ code: 'spool_corrupt', offset: ends[1_233] })
+    expect(heard).toEqual(drafts.slice(0, 1_234).map(({ event_id }) => event_id))
+    expect(ledger.head!.size).toBe(1_235)
+    expect(await ledger.read((view) => view.spools())).toEqual([{ spool: file.id, offset: ends[1_233] }])
+  })
 })

@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
-import { decodeDraft } from '../event/draft.ts'
+import { decodeDraft, type Draft } from '../event/draft.ts'
 import { LOG_FORMAT } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
@@ -23,15 +23,17 @@ import type { Signer } from '../log/signer.ts'
 import type { Head, ScopeRow, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
-import { readSpool } from '../spool/reader.ts'
+import { openSpool, type SpoolRecord } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
+import { syncFolder } from '../vault/key-folder.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { createKeyring, ephemeralKeyring, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { KeyChain } from '../verify/key-chain.ts'
 import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
-import { Appender, readTip, type AppendOptions, type Handed, type Placed, type Refused } from './append.ts'
+import { Appender, readTip } from './append.ts'
+import type { AppendOptions, Handed, Placed, Refused } from './batch.ts'
 import { ledgerDraft } from './event.ts'
 import { rememberedBy } from './evidence.ts'
 import { keyChainOf, rotationDraft } from './keys.ts'
@@ -189,21 +191,21 @@ export class Ledger {
     const key = this.#options.spools?.key
     if (key === undefined) throw new StoreError('no_spool_key', 'ledger: this trail has no spools', 'open the ledger with spools: their folder and key')
     let offset = (await this.read((view) => view.spools())).find((row) => row.spool === spool.id)?.offset ?? 0
-    for (;;) {
-      const handed: Handed[] = []
-      let bytes = 0
-      let end = offset
-      for (const record of readSpool(spool.path, { origin: SPOOL_ORIGIN, key }, offset)) {
-        handed.push({ draft: decodeDraft(record.bytes), writer: 'local', stream: { spool: spool.id, owner: JSON.stringify(spool.owner) } })
-        end = record.end
-        bytes += record.bytes.length
-        if (handed.length >= MAX_BATCH_EVENTS || bytes >= MAX_BATCH_BYTES) break
+    const stream = { spool: spool.id, owner: JSON.stringify(spool.owner) }
+    const reader = openSpool(spool.path, { origin: SPOOL_ORIGIN, key })
+    try {
+      for (let from = -1; from !== offset;) {
+        from = offset
+        for (const { drafts, end } of batchesOf(reader.records(offset))) {
+          const answers = await this.append(drafts.map((draft) => ({ draft, writer: 'local', stream })), { id: spool.id, offset: end })
+          for (const [i, { event_id }] of drafts.entries()) answered(event_id, answers[i]!)
+          offset = end
+          reached(offset)
+        }
       }
-      if (handed.length === 0) return offset
-      const answers = await this.append(handed, { id: spool.id, offset: end })
-      for (const [i, { draft }] of handed.entries()) answered(draft.event_id, answers[i]!)
-      offset = end
-      reached(offset)
+      return offset
+    } finally {
+      reader.close()
     }
   }
 
@@ -325,6 +327,7 @@ export class Ledger {
   async #scrubSpools(): Promise<void> {
     const spools = this.#options.spools
     if (spools === undefined) return
+    if (existsSync(spools.folder)) syncFolder(spools.folder) // or a power cut brings one back that was removed before
     const offsets = new Map((await this.read((view) => view.spools())).map((row) => [row.spool, row.offset]))
     for (const path of listSpools(spools.folder)) {
       const offset = offsets.get(basename(path))
@@ -548,6 +551,27 @@ export class Ledger {
   }
 }
 
+/** The drafts of a spool, as many at a time as one append takes; `end` is where the next batch begins. Where the spool does not read on, what comes before. */
+function* batchesOf(records: Iterable<SpoolRecord>): Generator<{ readonly drafts: Draft[]; readonly end: number }, void, undefined> {
+  let drafts: Draft[] = []
+  let [bytes, end] = [0, 0]
+  try {
+    for (const record of records) {
+      drafts.push(decodeDraft(record.bytes))
+      bytes += record.bytes.length
+      end = record.end
+      if (drafts.length < MAX_BATCH_EVENTS && bytes < MAX_BATCH_BYTES) continue
+      yield { drafts, end }
+      drafts = []
+      bytes = 0
+    }
+  } catch (error) {
+    if (drafts.length > 0) yield { drafts, end }
+    throw error
+  }
+  if (drafts.length > 0) yield { drafts, end }
+}
+
 /** Whether the owner in a stream's row is proved gone; what does not read proves nothing. */
 function isGone(owner: string, self: Owner): boolean {
   try {
@@ -581,6 +605,7 @@ function withChildren(sessions: ReadonlySet<string>, known: ReadonlyMap<string, 
 
 function isContentError(error: unknown): boolean {
   if (error instanceof StoreError) return error.code === 'reference_missing'
+  if (error instanceof Error && 'syscall' in error) return false // the disk's, and perhaps after the commit
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 

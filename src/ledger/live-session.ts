@@ -1,17 +1,15 @@
 // What a ledger keeps in memory of a session that is being written: enough to resolve "the payload of that earlier event" and
 // "the list as it was then" without reading. Everything here can be read again from the store, and is when another process moved the log.
 
-import { isListChange, isSameRef, ownRefs, type Entry, type Ref } from '../event/entry.ts'
+import { isListChange, isSameRef, type Entry, type Ref } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { foldSession, type SessionState } from '../event/session.ts'
 import type { Hash } from '../log/hash.ts'
 import { ListRoots } from '../verify/list-root.ts'
+import type { OpenScope } from './open-scope.ts'
 
-/** An earlier event of the session, as later ones may refer to it. */
-export interface Known { readonly seq: number; readonly event_type: string; readonly step_number?: number; readonly entry_hash: string; readonly facts: Entry['facts']; readonly payloads: Entry['payloads'] }
-
-/** A scope whose secret is in hand. */
-export interface OpenScope { readonly k: number; readonly id: Uint8Array; readonly secret: Uint8Array; readonly saltKey: Uint8Array; readonly indexKey: Uint8Array }
+/** An earlier event of the session, as later ones may refer to it: no more than that, since a session may have a hundred thousand. `approval` are the facts of a request or decision. */
+export interface Known { readonly seq: number; readonly event_type: string; readonly step_number?: number; readonly approval?: Entry['facts'] }
 
 export class LiveSession {
   readonly session_id: string
@@ -26,14 +24,20 @@ export class LiveSession {
   readonly usedApprovals: Set<number> = new Set()
   /** SHA-256 of this session's segments that this process has sealed or read, by segment id. */
   readonly segmentHashes: Map<number, Uint8Array> = new Map()
+  #events = 0
   #known = new Map<string, Known>()
-  #bySeq = new Map<number, Known>()
-  #requests = new Map<string, number>()
+  /** The requests for approval, by entry hash. */
+  #requests = new Map<string, Known>()
   #lists = new ListIndex()
   #roots = new ListRoots(this.#lists)
 
   constructor(session_id: string) {
     this.session_id = session_id
+  }
+
+  /** How many events it remembers: what it costs, some 700 bytes each. */
+  get events(): number {
+    return this.#events
   }
 
   get nextSeq(): number {
@@ -42,40 +46,42 @@ export class LiveSession {
 
   /** Takes in the session's next entry. */
   follow(entry: Entry, entryHash: string): void {
+    this.#events++
     this.state = foldSession(this.state, entry, entryHash)
     this.#lists.add(entry)
-    for (const { ref } of ownRefs(entry)) this.seenScopes.add(ref.k ?? 0)
+    this.#see(entry.payloads)
     const { identity } = entry.payloads
     if (entry.event_type === 'subject' && typeof entry.facts['subject'] === 'string' && identity !== undefined && 'c' in identity) this.subjects.set(entry.facts['subject'], identity.k ?? 0)
     const known: Known = {
-      seq: entry.seq, event_type: entry.event_type, entry_hash: entryHash, facts: entry.facts, payloads: entry.payloads,
-      ...(entry.step_number === undefined ? {} : { step_number: entry.step_number }),
+      seq: entry.seq, event_type: entry.event_type,
+      ...(entry.step_number === undefined ? {} : { step_number: entry.step_number }), ...(entry.event_type.startsWith('approval_') ? { approval: entry.facts } : {}),
     }
     this.#known.set(entry.event_id, known)
-    this.#bySeq.set(entry.seq, known)
-    if (entry.event_type === 'approval_request') this.#requests.set(entryHash, entry.seq)
+    if (entry.event_type === 'approval_request') this.#requests.set(entryHash, known)
     if (entry.event_type === 'tool_call' && typeof entry.facts['approval'] === 'number') this.usedApprovals.add(entry.facts['approval'])
+  }
+
+  /** The scopes that new content went into. */
+  #see(payloads: Entry['payloads']): void {
+    for (const name in payloads) {
+      const slot = payloads[name]!
+      if (isListChange(slot)) for (const { k = 0 } of slot.add) this.seenScopes.add(k)
+      else if (!isSameRef(slot)) this.seenScopes.add(slot.k ?? 0)
+    }
   }
 
   known(event_id: string): Known | undefined {
     return this.#known.get(event_id)
   }
 
-  bySeq(seq: number): Known | undefined {
-    return this.#bySeq.get(seq)
-  }
-
-  /** The seq of the approval_request with this entry hash. */
-  requestOf(entryHash: string): number | undefined {
+  /** The approval_request with this entry hash. */
+  requestOf(entryHash: string): Known | undefined {
     return this.#requests.get(entryHash)
   }
 
   /** How many elements the list `name` of the event at `seq` has; undefined when it has no such list. */
   listCount(seq: number, name: string): number | undefined {
-    const slot = this.#bySeq.get(seq)?.payloads[name]
-    if (slot === undefined) return undefined
-    if (isSameRef(slot)) return this.listCount(slot.same, name)
-    return isListChange(slot) ? slot.count : undefined
+    return this.#lists.list(seq, name)?.count
   }
 
   /** The root that an earlier entry would have by `change`: computed apart, since what a repeated event says is not what is on record. */

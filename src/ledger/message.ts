@@ -2,7 +2,8 @@
 
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { Absent } from '../event/view.ts'
-import type { Placed } from './append.ts'
+import type { Drained } from './backlog.ts'
+import type { Placed } from './batch.ts'
 
 /** What the worker is told at its start. */
 export interface Start {
@@ -16,7 +17,9 @@ export interface Start {
   readonly signer?: string
   /** `own` is the spool that is written now; `left` were given up by this process and hold what is not in the log yet. */
   readonly spools?: { readonly folder: string; readonly key: Uint8Array; readonly own: string; readonly left: readonly string[] }
-  /** Int32[0] is 1 while a wake is on its way: the recording thread posts no second one. */
+  /** The log was open in this process before: it is never begun anew. */
+  readonly began?: boolean
+  /** Int32[0] is 1 while the worker looks again by itself, or a wake is on its way: the recording thread posts none. */
   readonly flag: SharedArrayBuffer
   /** The text of the tlog-policy whose witnesses are asked while the log is written. */
   readonly policy?: string
@@ -35,18 +38,24 @@ export type ToWorker =
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
 
 export type FromWorker =
-  | { readonly kind: 'open'; readonly origin: string }
-  | { readonly kind: 'failed'; readonly error: ErrorData }
+  /** `left`: the bytes of spools whose process is gone. */
+  | { readonly kind: 'open'; readonly origin: string; readonly left: number }
+  | { readonly kind: 'failed'; readonly error: ErrorData; readonly left: number }
   | { readonly kind: 'placed'; readonly id: number; readonly placed: Placed }
   | { readonly kind: 'refused'; readonly id: number; readonly error: ErrorData }
   | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
-  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly spool: string; readonly drained: number }
+  /** `spools` are those that the worker reads, the last one is written now. */
+  | { readonly kind: 'progress'; readonly size: number; readonly checkpoint: string; readonly spools: readonly Drained[] }
+  /** The spool is not there any more, and was not in the log to its end. */
+  | { readonly kind: 'missing'; readonly spool: string }
   | { readonly kind: 'witnessed'; readonly size: number }
   | { readonly kind: 'report'; readonly error: ErrorData }
 
 /** An error as data. `message` is without its next step. */
 export interface ErrorData { readonly type: 'store' | 'verify' | 'misuse' | 'other'; readonly code: string; readonly message: string; readonly next: string; readonly retry?: boolean; readonly first_bad_index?: number; readonly refused?: boolean; readonly stack?: string }
+
+const FILE_CALLS = /^(open|read|write|fsync|fdatasync|ftruncate|unlink|rename|mkdir|rmdir|scandir|access|chmod|[fl]?stat)$/
 
 export function errorData(error: unknown): ErrorData {
   if (error instanceof CounterfoilError || error instanceof MisuseError) {
@@ -59,7 +68,9 @@ export function errorData(error: unknown): ErrorData {
       ...(error instanceof VerifyError && error.first_bad_index !== undefined ? { first_bad_index: error.first_bad_index } : {}),
     }
   }
-  const other = error as Error
+  const other = error as NodeJS.ErrnoException
+  // a disk that fails is no defect of ours
+  if (FILE_CALLS.test(other?.syscall ?? '')) return { type: 'store', code: 'disk_failed', message: `ledger: ${other.message}`, next: 'see to the disk; what was accepted goes into the log when it answers again', retry: true }
   return { type: 'other', code: 'internal', message: String(other?.message ?? error), next: 'this is a defect of Counterfoil: please report it', ...(other?.stack === undefined ? {} : { stack: other.stack }) }
 }
 

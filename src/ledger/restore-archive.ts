@@ -22,12 +22,11 @@ import { openSegment, parseSegmentHeader, placesOf, readPayload, type OpenSegmen
 import { Erasures } from '../verify/erasures.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import { verifyLog } from '../verify/verify.ts'
-import { openScope } from './append.ts'
 import { DATABASE, KEYS } from './backup-manifest.ts'
 import { evidenceOf, rememberedBy } from './evidence.ts'
 import { keyChainOf } from './keys.ts'
 import { openOwn } from './ledger.ts'
-import type { OpenScope } from './live-session.ts'
+import { openScope, type OpenScope } from './open-scope.ts'
 import { checkFree, commitKeys, localKept, localKeyring, mergeKeys, publish, readManifest, stage, wholeOf, type RestoredLog, type RestoreOptions } from './restore.ts'
 
 const AT_ONCE = 256

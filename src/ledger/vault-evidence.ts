@@ -11,7 +11,8 @@ import { digestOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
 import { contentKeyOf, parseWrapped, SEALED, unwrapSecret } from '../vault/scope.ts'
 import { openSegment, parseSegmentHeader, placesOf } from '../vault/segment.ts'
-import type { Disclosed, Fault, Vault } from '../verify/evidence.ts'
+import type { Disclosed, Fault, Followed, Vault, VaultFindings } from '../verify/evidence.ts'
+import { partOf, type Share } from '../verify/part.ts'
 import { sha256 } from '#crypto'
 import { ContentReader, messageOf } from './content.ts'
 
@@ -19,8 +20,9 @@ const PAGE = 500
 const SEGMENTS_AT_ONCE = 32
 
 /** What entries and the content index say of one segment. `name` is `<session id>/<k>`; `places` are `frame/position/frames`, each with the key of its content where it was opened. */
-interface Named { readonly first: number; readonly name: string; readonly places: Map<string, Uint8Array | undefined> }
-interface StoredScope { readonly name: string; readonly secret?: Uint8Array; readonly sealed?: true }
+interface Named { readonly first: number; readonly name: string; readonly places: Map<string | number, Uint8Array | undefined> }
+/** `foreign`: of a session of another part. */
+interface StoredScope { readonly name: string; readonly secret?: Uint8Array; readonly sealed?: true; readonly foreign?: true }
 
 export class StoredVault implements Vault {
   readonly opened: boolean
@@ -35,31 +37,36 @@ export class StoredVault implements Vault {
   /** Persons whose ids masks have changed: their hashes are of what was given, which nobody has any more. */
   #masked = 0
   readonly #found: Fault[] = []
+  readonly #share: Share
   #places = 0
 
-  constructor(view: StoreView, keyring: Keyring | undefined) {
+  /** `share`: the sessions of one part of the log, the other parts are somebody else's. */
+  constructor(view: StoreView, keyring: Keyring | undefined, share: Share = { n: 0, of: 1 }) {
     this.#view = view
     this.#keyring = keyring
+    this.#share = share
     this.#content = keyring === undefined ? undefined : new ContentReader(view, keyring)
     this.opened = keyring !== undefined
   }
 
-  async follow(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[] | undefined> {
-    if (entries.length === 0) return []
-    const rows = await this.#view.places(entries[0]!.index, entries.at(-1)!.index + 1)
+  async follow(entries: readonly Entry[], { from, to, own }: Followed): Promise<readonly (readonly Disclosed[])[] | undefined> {
+    const rows = await this.#view.places(from, to)
     const disclosed = await this.#content?.payloads(entries)
     // nothing is noted before everything was read: a page that breaks is followed again, entry by entry
-    const names = new Map<number, string[]>()
+    const refs = new Map<number, { readonly i: number; readonly names: readonly string[] }>()
     for (const [i, entry] of entries.entries()) {
-      const own = [...ownRefs(entry)]
-      names.set(entry.index, own.map(({ ref }) => `${entry.session_id}/${ref.k ?? 0}`))
-      for (const name of names.get(entry.index)!) if (!this.#firstOf.has(name)) this.#firstOf.set(name, entry.index)
-      if (disclosed !== undefined) this.#notePerson(entry, own.findIndex(({ slot }) => slot === 'identity'), names.get(entry.index)!, disclosed[i]!)
+      const own = ownRefs(entry)
+      if (own.length === 0) continue
+      const plain = `${entry.session_id}/0`
+      const names = own.map(({ ref: { k } }) => (k === undefined ? plain : `${entry.session_id}/${k}`))
+      refs.set(entry.index, { i, names })
+      for (const name of names) if (!this.#firstOf.has(name)) this.#firstOf.set(name, entry.index)
+      if (disclosed !== undefined) this.#notePerson(entry, own.findIndex(({ slot }) => slot === 'identity'), names, disclosed[i]!)
     }
-    const at = new Map(entries.map(({ index }, i) => [index, i]))
     for (const row of rows) {
-      const i = at.get(row.index)
-      this.#notePlace(row, names.get(row.index) ?? [], i === undefined ? undefined : await this.#keyOf(names.get(row.index)![row.ordinal], disclosed?.[i]?.[row.ordinal]))
+      if (!own.has(row.index)) continue
+      const of = refs.get(row.index)
+      this.#notePlace(row, of?.names ?? [], of === undefined || disclosed === undefined ? undefined : await this.#keyOf(of.names[row.ordinal], disclosed[of.i]?.[row.ordinal]))
     }
     return disclosed
   }
@@ -80,7 +87,7 @@ export class StoredVault implements Vault {
     }
     let named = this.#named.get(segment)
     if (named === undefined) this.#named.set(segment, (named = { first: index, name, places: new Map() }))
-    named.places.set(`${frame}/${position}/${frames}`, key)
+    named.places.set(placeKey(frame, position, frames), key)
     if (named.name !== name) this.#found.push({ code: 'place', message: `the content index has content of #${index} in segment ${segment}, which is of another scope`, index })
   }
 
@@ -114,15 +121,23 @@ export class StoredVault implements Vault {
     return hashes
   }
 
-  async faults(progress: (done: number) => void): Promise<readonly Fault[]> {
+  async findings(progress: (done: number) => void): Promise<VaultFindings> {
     const scopes = await this.#checkScopes()
     await this.#checkSegments(scopes, progress)
-    await this.#checkContents(scopes)
-    const counts = await this.#view.counts()
-    const places = counts['places'] ?? 0
-    if (places > this.#places) this.#found.push({ code: 'place_extra', message: `${places - this.#places} rows of the content index belong to no entry` })
-    if (this.opened) await this.#checkSubjects(scopes, counts['subjects'] ?? 0)
-    return this.#found
+    const lacking = await this.#checkContents(scopes)
+    if (this.opened) await this.#checkSubjects(scopes)
+    return { faults: this.#found, counts: { places: this.#places, lacking, subjects: this.#persons.size + this.#masked } }
+  }
+
+  async faults(findings: readonly VaultFindings[]): Promise<readonly Fault[]> {
+    const found = findings.flatMap(({ faults }) => faults)
+    const of = (what: string): number => findings.reduce((sum, { counts }) => sum + (counts[what] ?? 0), 0)
+    const stored = await this.#view.counts()
+    const [places, subjects] = [stored['places'] ?? 0, stored['subjects'] ?? 0]
+    if (of('lacking') > 0) found.push({ code: 'content_index', message: `the content index lacks ${of('lacking')} of the contents that entries name` })
+    if (places > of('places')) found.push({ code: 'place_extra', message: `${places - of('places')} rows of the content index belong to no entry` })
+    if (this.opened && subjects > of('subjects')) found.push({ code: 'subject_extra', message: `${subjects} rows say whose sessions these are, the log accounts for ${of('subjects')}` })
+    return found
   }
 
   /** Every wrapped secret is of its row's scope and generation, and opens. */
@@ -130,6 +145,10 @@ export class StoredVault implements Vault {
     const scopes = new Map<string, StoredScope>()
     for await (const row of this.#scopeRows()) {
       const name = `${row.session_id}/${row.k}`
+      if (!this.#isOwn(row.session_id)) {
+        scopes.set(toHex(row.scope), { name, foreign: true })
+        continue
+      }
       if (row.generation === SEALED) { // whether that may be, each of its payloads is asked
         scopes.set(toHex(row.scope), { name, sealed: true })
         continue
@@ -144,6 +163,10 @@ export class StoredVault implements Vault {
       scopes.set(toHex(row.scope), { name, ...(secret === undefined ? {} : { secret }) })
     }
     return scopes
+  }
+
+  #isOwn(session_id: string): boolean {
+    return this.#share.of === 1 || partOf(session_id, this.#share.of) === this.#share.n
   }
 
   #open(row: ScopeRow): Uint8Array | undefined {
@@ -173,7 +196,8 @@ export class StoredVault implements Vault {
   #checkSegment(row: SegmentRow, scope: StoredScope | undefined): void {
     const named = this.#named.get(row.segment)
     const bad = (code: string, why: string): unknown => this.#found.push({ code, message: `segment ${row.segment} ${why}`, ...(named === undefined ? {} : { index: named.first }) })
-    if (scope === undefined) return void bad('segment_orphan', 'is of a scope whose secret is not there')
+    if (scope === undefined) return named !== undefined || this.#share.n === 0 ? void bad('segment_orphan', 'is of a scope whose secret is not there') : undefined
+    if (scope.foreign === true) return named === undefined ? undefined : void bad('segment_scope', `is of the scope ${scope.name}, its content of ${named.name}`)
     if (scope.sealed === true && named === undefined) return this.#checkHeader(row, bad)
     if (named === undefined) return void bad('segment_unnamed', 'holds content that no entry names')
     if (named.name !== scope.name) bad('segment_scope', `is of the scope ${scope.name}, its content of ${named.name}`)
@@ -183,7 +207,7 @@ export class StoredVault implements Vault {
       const opened = openSegment(row.bytes, { origin: this.#keyring.origin, scope: row.scope, secret: scope.secret })
       for (const { frame, position, frames } of placesOf(opened)) {
         // nobody knows whose it was: the first entry of the segment is not to blame
-        if (!named.places.has(`${frame}/${position}/${frames}`)) this.#found.push({ code: 'segment_unnamed', message: `segment ${row.segment} holds content at frame ${frame}, position ${position}, that no entry names` })
+        if (!named.places.has(placeKey(frame, position, frames))) this.#found.push({ code: 'segment_unnamed', message: `segment ${row.segment} holds content at frame ${frame}, position ${position}, that no entry names` })
       }
     } catch (error) {
       bad('segment', `does not open: ${messageOf(error)}`)
@@ -199,32 +223,34 @@ export class StoredVault implements Vault {
     }
   }
 
-  /** The content index has one row for each content, under its key. Takes the named places away one by one. */
-  async #checkContents(scopes: ReadonlyMap<string, StoredScope>): Promise<void> {
+  /** The content index has one row for each content, under its key. Takes the named places away one by one; how many are left over. */
+  async #checkContents(scopes: ReadonlyMap<string, StoredScope>): Promise<number> {
+    let last: Uint8Array | undefined
+    let scope: StoredScope | undefined
     for (let after: { scope: Uint8Array; key: Uint8Array } | undefined; ; ) {
       await turn()
       const page = await this.#view.contentPage(after, PAGE)
       for (const row of page) {
         after = row
-        const named = this.#named.get(row.segment)
-        const why = contentFault(row, scopes.get(toHex(row.scope)), named)
+        if (last === undefined || !equal(last, row.scope)) scope = scopes.get(toHex((last = row.scope)))
+        if (scope?.foreign === true || (scope === undefined && this.#share.n > 0)) continue
+        const why = contentFault(row, scope, this.#named.get(row.segment))
         if (why !== undefined) this.#found.push({ code: 'content_index', message: `a row of the content index of segment ${row.segment}: ${why}` })
       }
       if (page.length < PAGE) break
     }
     let left = 0
     for (const { places } of this.#named.values()) left += places.size
-    if (left > 0) this.#found.push({ code: 'content_index', message: `the content index lacks ${left} of the contents that entries name` })
+    return left
   }
 
   /** Who is found for erasure must be who the sessions say: each identity on record has its row, and there are no others. */
-  async #checkSubjects(scopes: ReadonlyMap<string, StoredScope>, stored: number): Promise<void> {
+  async #checkSubjects(scopes: ReadonlyMap<string, StoredScope>): Promise<void> {
     const ids = new Map([...scopes].map(([id, { name }]) => [name, id]))
     for (const { index, subject, name } of this.#persons.values()) {
       const found = (await this.#view.subjectScopes(subject)).map(toHex)
       if (!found.includes(ids.get(name) ?? '')) this.#found.push({ code: 'subject', message: `the person of session ${name.slice(0, 36)} cannot be found for erasure`, index })
     }
-    if (stored > this.#persons.size + this.#masked) this.#found.push({ code: 'subject_extra', message: `${stored} rows say whose sessions these are, the log accounts for ${this.#persons.size + this.#masked}` })
   }
 
   async *#scopeRows(): AsyncGenerator<ScopeRow> {
@@ -239,10 +265,15 @@ export class StoredVault implements Vault {
 
 function contentFault(row: ContentRow, scope: StoredScope | undefined, named: Named | undefined): string | undefined {
   if (scope === undefined) return 'its scope is not there'
-  const place = `${row.frame}/${row.position}/${row.frames}`
+  const place = placeKey(row.frame, row.position, row.frames)
   const key = named?.places.get(place)
   if (named === undefined || named.name !== scope.name || !named.places.delete(place)) return 'no entry names that content, or another row has it'
   return key === undefined || equal(key, row.key) ? undefined : 'it names other content'
+}
+
+/** A place in a segment, as a small number where it is one: there is one for each payload of the log. */
+function placeKey(frame: number, position: number, frames: number): number | string {
+  return frame < 65_536 && position < 4_096 && frames < 64 && frame >= 0 && position >= 0 && frames >= 0 ? (frame * 4_096 + position) * 64 + frames : `${frame}/${position}/${frames}`
 }
 
 function namedIn(identity: Uint8Array): readonly string[] {

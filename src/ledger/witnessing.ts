@@ -34,6 +34,8 @@ export class Witnessing {
   #began = -Infinity
   /** Whether the newest round did not get what the policy asks. */
   #failed = false
+  /** The code of what the newest round reported. */
+  #told: string | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -107,7 +109,9 @@ export class Witnessing {
       this.#failed = true
       failure = new StoreError('not_witnessed', `witness: the checkpoint could not be submitted: ${(cause as Error).message}`, 'wait for it again', { cause, retry: true })
     }
-    if (this.#failed || failure instanceof VerifyError) this.#options.report(failure)
+    const told = this.#told
+    this.#told = this.#failed || failure instanceof VerifyError ? failure.code : undefined
+    if (this.#told !== undefined && this.#told !== told) this.#options.report(failure) // once for each cause, not each round
     for (const waiter of waiting) if (!this.#settle(waiter)) waiter.reject(failure)
     this.#waiters = this.#waiters.filter((waiter) => !this.#settle(waiter)) // they came meanwhile, and may be covered too
   }

@@ -4,13 +4,14 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { decodeDraft } from '../event/draft.ts'
 import { StoreError } from '../base/errors.ts'
-import { removeSpool } from '../spool/folder.ts'
+import { deadBytes, removeSpool } from '../spool/folder.ts'
 import { spoolFile } from '../spool/scrub.ts'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parsePolicy } from '../log/policy.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
-import type { Placed, Refused } from './append.ts'
+import type { Placed, Refused } from './batch.ts'
+import { checkNotGone } from './gone.ts'
 import { Ledger, MAX_BATCH_EVENTS } from './ledger.ts'
 import { errorData, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
 import { LedgerService } from './service.ts'
@@ -24,6 +25,11 @@ const ANSWERS_KEPT = 20_000
 
 /** How soon a failed drain is tried again when nobody waits for it; twice as long each time, up to the second. */
 const RETRY_MS = 500
+/**
+ * After something came, how long until the next look when nobody waits: a batch is what came meanwhile. The recording thread posts a wake
+ * only when a look found nothing: it costs that thread more than writing the event does, and a commit for each event half a processor.
+ */
+const LINGER_MS = 10
 const MAX_RETRY_MS = 10_000
 
 const port = parentPort!
@@ -36,15 +42,18 @@ const answers = new Map<string, Placed | Refused>()
 const waits = new Map<string, { readonly id: number; readonly spool: string; readonly offset: number }[]>()
 const drafts: Uint8Array[] = []
 /** This process's spools in the order of writing, the last one is written now; and how far each is in the log. */
-const spools: { readonly id: string; drained: number }[] = start.spools === undefined ? [] : [...start.spools.left, start.spools.own].map((id) => ({ id, drained: 0 }))
+const spools: { readonly id: string; drained: number; events: number }[] = (start.spools === undefined ? [''] : [...start.spools.left, start.spools.own]).map(newSpool)
 /** Whether the spool that is written now must have a file: something was accepted into it. */
 let written = false
 let again = false
 let draining: Promise<ErrorData | undefined> | undefined
 let retry: NodeJS.Timeout | undefined
+let lingering: NodeJS.Timeout | undefined
 let retryMs = RETRY_MS
 let opening: Promise<Opened> | undefined
 let witnessing: Witnessing | undefined
+/** Whether the log was open in this process before. */
+let began = start.began === true
 
 function say(message: FromWorker): void {
   port.postMessage(message)
@@ -52,7 +61,11 @@ function say(message: FromWorker): void {
 
 function open(): Promise<Opened> {
   opening ??= Ledger.open({
-    open: () => openSqliteStore(start.path), home: start.home, report: (error) => say({ kind: 'report', error: errorData(error) }),
+    open: async () => {
+      if (began) checkNotGone(start.path)
+      return openSqliteStore(start.path)
+    },
+    home: start.home, report: (error) => say({ kind: 'report', error: errorData(error) }),
     passphrase: start.passphrase, signer: signerUrl === undefined ? undefined : (origin) => loadSigner(signerUrl, origin),
     ...(start.spools === undefined ? {} : { spools: { folder: start.spools.folder, key: start.spools.key } }),
   }).then(async (ledger) => {
@@ -62,14 +75,19 @@ function open(): Promise<Opened> {
       await ledger.close()
       throw error
     }
-    say({ kind: 'open', origin: ledger.origin })
+    began = start.path !== ':memory:'
+    say({ kind: 'open', origin: ledger.origin, left: left() })
     return { ledger, service: new LedgerService(ledger, start.mark, witnessing, policy) }
   })
   opening.catch((error: unknown) => {
     opening = undefined // the next wait or call tries again: a full disk may have room then
-    say({ kind: 'failed', error: errorData(error) })
+    say({ kind: 'failed', error: errorData(error), left: left() })
   })
   return opening
+}
+
+function left(): number {
+  return start.spools === undefined ? 0 : deadBytes(start.spools.folder)
 }
 
 /** An event has its answer: whoever waits for it hears at once, not when the backlog is empty. */
@@ -96,17 +114,23 @@ function drain(): Promise<ErrorData | undefined> {
 
 async function drainAll(): Promise<ErrorData | undefined> {
   clearTimeout(retry)
+  clearTimeout(lingering)
   retry = undefined
   try {
+    const { ledger } = await open()
+    let size: number | undefined
     do {
       again = false
-      Atomics.store(flag, 0, 0)
-      const { ledger } = await open()
-      if (start.spools === undefined) await drainDrafts(ledger)
-      else await drainSpools(ledger, start.spools.folder)
-      progress(ledger)
-      await settle(ledger)
+      size = ledger.head?.size
+      await drainOnce(ledger)
+      if (ledger.head?.size !== size || again) continue
+      Atomics.store(flag, 0, 0) // what comes from now on wakes us; what came before it is found here
+      await drainOnce(ledger)
     } while (again)
+    if (ledger.head?.size !== size) {
+      Atomics.store(flag, 0, 1)
+      lingering = setTimeout(() => void drain(), LINGER_MS)
+    }
     retryMs = RETRY_MS
     return undefined
   } catch (error) {
@@ -122,12 +146,26 @@ async function drainAll(): Promise<ErrorData | undefined> {
   }
 }
 
+function newSpool(id: string): { readonly id: string; drained: number; events: number } {
+  return { id, drained: 0, events: 0 }
+}
+
+async function drainOnce(ledger: Ledger): Promise<void> {
+  if (start.spools === undefined) await drainDrafts(ledger)
+  else await drainSpools(ledger, start.spools.folder)
+  progress(ledger)
+  await settle(ledger)
+}
+
 async function drainDrafts(ledger: Ledger): Promise<void> {
   while (drafts.length > 0) {
     const batch = drafts.slice(0, MAX_BATCH_EVENTS).map((bytes) => ({ draft: decodeDraft(bytes), writer: 'local' }))
     const done = await ledger.append(batch)
-    drafts.splice(0, batch.length)
+    const own = spools[0]!
+    for (const { length } of drafts.splice(0, batch.length)) own.drained += length
+    own.events += batch.length
     for (const [i, { draft }] of batch.entries()) answered(draft.event_id, done[i]!)
+    progress(ledger)
   }
 }
 
@@ -138,14 +176,20 @@ async function drainSpools(ledger: Ledger, folder: string): Promise<void> {
     const path = join(folder, own.id)
     if (!existsSync(path)) {
       if (current && !written) return
+      checkNotGone(start.path)
       // Its writer goes on into a file without a name: say so, and let it make a new one.
+      say({ kind: 'missing', spool: own.id })
       if (current) throw new StoreError('spool_missing', `ledger: the spool ${path} was removed while it was in use`, 'what was accepted into it and is not in the log is lost; keep cleaners away from the folder')
       spools.splice(i, 1)
       continue
     }
     const spool = spoolFile(path)
     if (spool !== undefined) {
-      own.drained = await ledger.drain(spool, answered, (offset) => {
+      const count = (event_id: string, answer: Placed | Refused): void => {
+        own.events++
+        answered(event_id, answer)
+      }
+      own.drained = await ledger.drain(spool, count, (offset) => {
         own.drained = offset
         progress(ledger)
       })
@@ -154,16 +198,19 @@ async function drainSpools(ledger: Ledger, folder: string): Promise<void> {
       i++
       continue
     }
-    removeSpool(path)
-    await ledger.forgetSpool(own.id)
     spools.splice(i, 1)
+    try {
+      removeSpool(path)
+      await ledger.forgetSpool(own.id)
+    } catch (error) {
+      say({ kind: 'report', error: errorData(error) }) // what comes after it must not wait for that
+    }
   }
 }
 
 function progress({ head }: Ledger): void {
-  const { id, drained } = spools.at(-1) ?? { id: '', drained: 0 }
   witnessing?.grown()
-  if (head !== undefined) say({ kind: 'progress', size: head.size, checkpoint: head.checkpoint, spool: id, drained })
+  if (head !== undefined) say({ kind: 'progress', size: head.size, checkpoint: head.checkpoint, spools })
 }
 
 /** Answers the waits whose event must be there by now, and was answered before they came. */
@@ -186,7 +233,7 @@ function fail(error: ErrorData): void {
   const failed = [...waits.values()].flat()
   waits.clear()
   for (const { id } of failed) say({ kind: 'error', id, error })
-  if (failed.length === 0 || error.code === 'spool_missing') say({ kind: 'report', error })
+  if (failed.length === 0) say({ kind: 'report', error })
 }
 
 async function call(id: number, method: string, args: readonly unknown[]): Promise<void> {
@@ -215,7 +262,7 @@ port.on('message', (message: ToWorker) => {
       if (retry === undefined) void drain()
       return
     case 'spool':
-      spools.push({ id: message.own, drained: 0 })
+      spools.push(newSpool(message.own))
       written = false
       void drain()
       return

@@ -6,7 +6,7 @@ import { decimal, foreignLabel, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
 import { RULES } from '../event/kind.ts'
 import { GIVEN, LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
-import type { Subject } from '../event/model-call.ts'
+import type { Piece } from '../event/model-call.ts'
 import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
 import { personsOf } from './subject.ts'
 import type { Emitted, Value } from './stream.ts'
@@ -19,8 +19,11 @@ const OWN_METHODS: { readonly [type: string]: string } = {
 }
 const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', top_k: 'int', seed: 'int', budget_tokens: 'int' } as const
 
+/** What an event is made of, for its recorder to complete. */
+export type Sorted = { -readonly [K in keyof Emitted]: Emitted[K] } & { facts: Record<string, unknown> }
+
 /** Sorts `event` for `record(event_type, event)`. MisuseError names what does not belong and what would. */
-export function sortInput(event_type: string, event: { readonly [name: string]: unknown }): Emitted {
+export function sortInput(event_type: string, event: { readonly [name: string]: unknown }): Sorted {
   if (!Object.hasOwn(VOCABULARY, event_type)) {
     throw new MisuseError('unknown_event_type', `recorder: expected an event type of the vocabulary, got ${quote(event_type)}`, unknownNext(event_type))
   }
@@ -29,27 +32,28 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
   if (method !== undefined) throw new MisuseError('not_for_record', `recorder: ${event_type} is not for record()`, `call ${method}`)
   if (typeof event !== 'object' || event === null || Array.isArray(event)) throw new MisuseError('bad_event', `recorder: expected an object with the fields of ${event_type}, got ${quote(event)}`, `record('${event_type}', { … })`)
   const type = VOCABULARY[event_type as KnownType] as { facts: Record<string, string>; payloads: Record<string, 'one' | 'list'> }
-  const facts: Record<string, unknown> = {}
+  const facts = defaults(event_type)
   const payloads: Record<string, Value> = {}
-  const place: { step_number?: number; parent_event_id?: string; timestamp?: string; subject?: Subject } = {}
-  let outcome: Outcome | undefined
-  for (const [name, value] of Object.entries(event)) {
+  const sorted: Sorted = { facts, payloads }
+  for (const name of Object.keys(event)) {
+    const value = event[name]
     if (value === undefined && !(name === 'error' && event_type === 'error')) continue // whatever was thrown is an error, undefined too
-    if (PLACE.has(name)) Object.assign(place, { [name]: value })
-    else if (name === 'outcome') outcome = checkOutcome(value)
+    const kind = Object.hasOwn(type.payloads, name) ? type.payloads[name] : undefined
+    if (PLACE.has(name)) (sorted as { [name: string]: unknown })[name] = value
+    else if (name === 'outcome') sorted.outcome = checkOutcome(value)
     else if (name === 'error') Object.assign(facts, errorInto(event_type, value, payloads))
     else if (name === 'parameters' && event_type === 'llm_call') Object.assign(facts, parametersInto(value, payloads))
     else if (Object.hasOwn(type.facts, name)) facts[name] = value
-    else if (type.payloads[name] === 'list') payloads[name] = listOf(event_type, name, value)
-    else if (type.payloads[name] === 'one') payloads[name] = oneOf(event_type, name, value)
+    else if (kind === 'list') payloads[name] = listOf(event_type, name, value)
+    else if (kind === 'one') payloads[name] = oneOf(event_type, name, value)
     else if (name !== 'call_id') {
       const known = [...Object.keys(type.facts), ...Object.keys(type.payloads), ...PLACE]
       throw new MisuseError('unknown_field', `recorder: expected a field of ${event_type}, got ${quote(name)}`, `it has ${known.join(', ')}; put anything else into an event of your own: record('custom', { name, content })`)
     }
   }
-  personsOf(place.subject)
-  checkGiven(event_type as KnownType, { ...event, ...payloads })
-  return { facts: defaults(event_type, facts), payloads, outcome, ...place }
+  personsOf(sorted.subject)
+  checkGiven(event_type as KnownType, event, payloads)
+  return sorted
 }
 
 function unknownNext(event_type: unknown): string {
@@ -64,20 +68,21 @@ function authorTypes(): string[] {
 }
 
 /** A required fact that is missing, `checkDraft` finds. */
-function checkGiven(event_type: KnownType, given: { readonly [name: string]: unknown }): void {
-  const needed: readonly string[] = (GIVEN as { readonly [type: string]: readonly string[] })[event_type] ?? []
+function checkGiven(event_type: KnownType, event: { readonly [name: string]: unknown }, payloads: { readonly [name: string]: Value }): void {
+  const needed = (GIVEN as { readonly [type: string]: readonly string[] })[event_type]
+  if (needed === undefined) return
   for (const name of needed) {
-    if (given[name] !== undefined) continue
+    if ((Object.hasOwn(payloads, name) ? payloads[name] : event[name]) !== undefined) continue
     const field = name === 'message' ? 'error' : name
-    const all = [...RULES.get(event_type)!.required.filter((fact) => !Object.hasOwn(defaults(event_type, {}), fact)), ...needed].map((each) => (each === name ? field : each))
+    const all = [...RULES.get(event_type)!.required.filter((fact) => !Object.hasOwn(defaults(event_type), fact)), ...needed].map((each) => (each === name ? field : each))
     throw new MisuseError('missing_field', `recorder: expected ${event_type}.${field}, got none`, `${event_type} needs ${all.join(', ')}`)
   }
 }
 
-function defaults(event_type: string, facts: Record<string, unknown>): Record<string, unknown> {
-  if (event_type === 'reasoning') return { kind: 'author_stated', ...facts }
-  if (event_type === 'tool_call') return { risk: 'low', ...facts }
-  return facts
+function defaults(event_type: string): Record<string, unknown> {
+  if (event_type === 'reasoning') return { kind: 'author_stated' }
+  if (event_type === 'tool_call') return { risk: 'low' }
+  return {}
 }
 
 function checkOutcome(value: unknown): Outcome {
@@ -111,7 +116,9 @@ function parametersInto(value: unknown, payloads: Record<string, Value>): Record
 
 function listOf(event_type: string, name: string, value: unknown): Value {
   if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, `put it into one: ${name}: [ … ]`)
-  return Array.from(value, (element) => jsonPiece(element) ?? { m: 'json', content: 'null' })
+  const pieces: Piece[] = []
+  for (const element of value as readonly unknown[]) pieces.push(jsonPiece(element) ?? { m: 'json', content: 'null' })
+  return pieces
 }
 
 /** Payloads that are texts in the public surface; everything else is recorded as JSON, so that it reads back as the value it was. */

@@ -148,12 +148,15 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     const sorted = sortInput(event_type, event)
     const type = event_type as KnownType
     const call_id = typeof event['call_id'] === 'string' ? event['call_id'] : undefined
-    const facts = call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id') ? { ...sorted.facts, call_id: foreignLabel(call_id).label } : sorted.facts
-    const parent_event_id = sorted.parent_event_id ?? this.#callOf(type, call_id)
-    const subject = sorted.subject === undefined && parent_event_id !== undefined && type.endsWith('_result') ? this.#subjects.get(parent_event_id) : sorted.subject
-    const recorded = this.#stream.emit(type, { ...sorted, ...(subject === undefined ? {} : { subject }), ...(facts === undefined ? {} : { facts }), ...(parent_event_id === undefined ? {} : { parent_event_id }), capture: capture ?? (type.endsWith('_call') || type === 'handoff' ? 'before' : 'after') })
+    if (call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id')) sorted.facts['call_id'] = foreignLabel(call_id).label
+    sorted.parent_event_id ??= this.#callOf(type, call_id)
+    if (sorted.subject === undefined && sorted.parent_event_id !== undefined && type.endsWith('_result')) sorted.subject = this.#subjects.get(sorted.parent_event_id)
+    const { subject } = sorted
+    const isCall = type.endsWith('_call')
+    sorted.capture = capture ?? (isCall || type === 'handoff' ? 'before' : 'after')
+    const recorded = this.#stream.emit(type, sorted)
     this.#remember(type, recorded.event_id, call_id)
-    if (type.endsWith('_call')) this.#belongs(subject === undefined ? currentSubject() : subject, recorded.event_id, call_id)
+    if (isCall) this.#belongs(subject === undefined ? currentSubject() : subject, recorded.event_id, call_id)
     if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'], subject)
     return recorded
   }
@@ -176,6 +179,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   /** Runs a model call told by hand: `llm_call` before, `llm_result` after, as `read` sees the result. */
   async llm<R>(call: { readonly [name: string]: unknown }, run: () => Promise<R>, read: (result: Awaited<R>) => { readonly [name: string]: unknown }): Promise<R> {
+    const room = this.room()
+    if (room !== undefined) await room // else it is on record in this tick
     const began = this.#host.clock()
     const opened = this.record('llm_call', call)
     await this.guard(opened, 'low')
@@ -318,11 +323,17 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       return
     }
     try {
-      if (level !== 'accepted') await this.#stream.reach(recorded.event_id, level)
+      if (level === 'accepted' || level === 'spooled') await this.room()
+      if (level !== 'accepted') await this.#stream.reach(recorded.event_id, level, policy.patience)
     } catch (error) {
       if (isRefusal(error) || failure === 'block') throw error
       this.#host.report(error as never)
     }
+  }
+
+  /** While much waits for the log, what can wait does: for its failing too, and no longer than the policy's patience. Undefined when there is room. */
+  room(): Promise<void> | undefined {
+    return this.#host.sink.room(this.#host.policy.patience)
   }
 
   /** Puts an action before a person. Resolves with the answer, whatever it is; the request and the answer are durable then. */

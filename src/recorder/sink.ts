@@ -10,8 +10,13 @@ export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
 export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
 
 export interface Sink {
-  /** Takes an encoded draft. When it returns, the event is accepted; it throws a StoreError when it cannot be. Synchronous, no callback. */
+  /** Takes an encoded draft, whose bytes are the caller's again after that. When it returns, the event is accepted; it throws a StoreError when it cannot be. Synchronous, no callback. */
   accept(event_id: string, draft: Uint8Array): void
-  /** Resolves when the event has reached `level`; rejects when it was refused or the store failed. */
-  reach(event_id: string, level: Level): Promise<Receipt>
+  /**
+   * Resolves when the event has reached `level`; rejects when it was refused or the store failed, and with a StoreError `stalled` when nothing
+   * came forward for `patience` milliseconds. Without it a wait has no end of its own.
+   */
+  reach(event_id: string, level: Level, patience?: number): Promise<Receipt>
+  /** While much waits for the log: resolves when it is less, when the log failed, or after `patience` milliseconds. Undefined when there is room. */
+  room(patience: number): Promise<void> | undefined
 }

@@ -4,16 +4,16 @@
 import { formatTime, type Clock } from '../base/clock.ts'
 import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
-import { encodeDraft, MAX_PERSONS, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
+import { MAX_PERSONS, writeDraft, type Draft, type DraftPayload, type DraftSlot } from '../event/draft.ts'
 import { MAX_ADDED } from '../event/entry.ts'
 import type { Mask } from '../event/mask.ts'
 import type { Piece, Subject } from '../event/model-call.ts'
-import { checkDraft } from '../event/parse.ts'
+import { checkSaid } from '../event/parse.ts'
 import { identityOf } from '../event/person.ts'
 import type { Capture, KnownType, Outcome } from '../event/vocabulary.ts'
 import { sha256Hex } from '#crypto'
 import { maskPiece } from './content.ts'
-import { ListMemory, type Base } from './list-memory.ts'
+import { ListMemory, type Prefix } from './list-memory.ts'
 import type { Level, Receipt, Sink } from './sink.ts'
 import { currentSubject, personsOf } from './subject.ts'
 
@@ -76,6 +76,8 @@ type Owner = string | undefined
 const EVENTS = ''
 const NOBODYS = '-'
 
+type Drafting = { -readonly [K in keyof Draft]: Draft[K] }
+
 export class Stream {
   readonly session_id: string
   readonly stream: string = randomRef()
@@ -83,8 +85,8 @@ export class Stream {
   #next = 0
   /** By name and owner: content is never named by reference across persons. */
   #lists = new Map<string, Map<Owner, ListMemory>>()
-  /** The newest payload under each name and owner that is worth re-using, by the hash of what the caller gave. */
-  #singles = new Map<string, { hash: string; event_id: string }>()
+  /** The newest payload under each name and owner that is worth re-using, with what the caller gave. */
+  #singles = new Map<string, { said: string; event_id: string }>()
   readonly #about: About
   /** References by persons, of those that are on record. */
   #subjects = new Map<string, string>()
@@ -113,37 +115,49 @@ export class Stream {
    * and rejects `durable()`, and the next event that arrives shows the hole.
    */
   emit(event_type: KnownType, event: Emitted): Recorded {
-    const event_id = uuidv7(this.#host.clock())
+    const now = this.#host.clock()
+    const event_id = uuidv7(now)
     const payloads: Record<string, DraftSlot> = {}
     const remembered: (() => void)[] = []
-    const lists: [string, readonly Piece[], readonly string[]][] = []
+    const lists: [string, readonly Piece[], readonly string[] | undefined][] = []
     const left = { count: MAX_ADDED, bytes: MAX_EVENT_BYTES }
-    this.#naming = []
+    if (this.#naming.length > 0) this.#naming = []
     const said = event.subject === undefined ? currentSubject() : event.subject
     const owner = said === undefined ? (this.#about.ref ?? this.#owner(this.#about.subject)) : this.#owner(said)
-    const about = event_type === 'session_start' && owner !== undefined ? { subject: owner } : undefined
-    for (const [name, value] of Object.entries(event.payloads ?? {})) {
+    for (const name of event.payloads === undefined ? [] : Object.keys(event.payloads)) {
+      const value = event.payloads![name]
       if (value === undefined) continue
-      if (Array.isArray(value)) lists.push([name, value as readonly Piece[], (value as readonly Piece[]).map((piece) => (piece.subject === undefined ? EVENTS : (this.#owner(piece.subject) ?? NOBODYS)))])
+      if (Array.isArray(value)) lists.push([name, value as readonly Piece[], this.#owners(value as readonly Piece[])])
       else if ('same' in value) payloads[name] = value
       else payloads[name] = this.#single(name, value as Piece, (value as Piece).subject === undefined ? owner : this.#owner((value as Piece).subject), event_id, left, remembered)
     }
-    const draft: Draft = {
-      event_id, event_type, session_id: this.session_id, timestamp: event.timestamp ?? formatTime(this.#host.clock()), capture: event.capture ?? 'before',
-      facts: about === undefined ? (event.facts ?? {}) : { ...event.facts, ...about }, payloads,
-      ...(event.persons === undefined ? {} : { persons: event.persons }),
-      ...(event.links === undefined ? {} : { links: event.links }), ...(event.outcome === undefined ? {} : { outcome: event.outcome }),
-      ...(event.step_number === undefined ? {} : { step_number: event.step_number }), ...(event.parent_event_id === undefined ? {} : { parent_event_id: event.parent_event_id }),
+    const capture = event.capture ?? 'before'
+    const draft: Drafting = {
+      event_id, event_type, session_id: this.session_id, timestamp: event.timestamp ?? formatTime(now), capture,
+      facts: event_type === 'session_start' && owner !== undefined ? { ...event.facts, subject: owner } : (event.facts ?? {}), payloads,
     }
-    checkDraft(draft)
+    if (event.persons !== undefined) draft.persons = event.persons
+    if (event.links !== undefined) draft.links = event.links
+    if (event.outcome !== undefined) draft.outcome = event.outcome
+    if (event.step_number !== undefined) draft.step_number = event.step_number
+    if (event.parent_event_id !== undefined) draft.parent_event_id = event.parent_event_id
+    checkSaid(draft)
     try {
       this.#name()
-      for (const [name, pieces, owners] of lists) payloads[name] = this.#list(name, pieces, owner, owners, event_id, event.capture ?? 'before', left, remembered)
+      for (const [name, pieces, owners] of lists) payloads[name] = this.#list(name, pieces, owner, owners, event_id, capture, left, remembered)
     } catch (problem) {
       this.#next++
       return this.#refused(event_id, event_type, problem as CounterfoilError)
     }
-    return this.#hand(draft, remembered)
+    const recorded = this.#hand(draft, remembered)
+    if (event_type === 'session_end' || event_type === 'session_timeout') for (const memories of this.#lists.values()) for (const memory of memories.values()) memory.clear()
+    return recorded
+  }
+
+  /** Whose each of `pieces` is said to be; undefined where its event says it of all. */
+  #owners(pieces: readonly Piece[]): readonly string[] | undefined {
+    if (pieces.every(({ subject }) => subject === undefined)) return undefined
+    return pieces.map(({ subject }) => (subject === undefined ? EVENTS : (this.#owner(subject) ?? NOBODYS)))
   }
 
   /** The reference that stands for the persons of `subject` in this stream. Who is new is named on record before the event. */
@@ -162,7 +176,7 @@ export class Stream {
   #name(): void {
     for (const { persons, name, ref } of this.#naming) {
       const identity = { ...maskPiece({ m: 'json', content: identityOf(persons, 'subject') }, this.#host.masks), of: ref }
-      const draft: Draft = {
+      const draft: Drafting = {
         event_id: uuidv7(this.#host.clock()), event_type: 'subject', session_id: this.session_id, timestamp: formatTime(this.#host.clock()), capture: 'before', facts: { subject: ref }, payloads: { identity }, persons,
       }
       const { problem } = this.#hand(draft, [])
@@ -175,13 +189,13 @@ export class Stream {
   /** Content that is often the same again (a system prompt) is recorded once and named after that. */
   #single(name: string, piece: Piece, owner: Owner, event_id: string, left: { bytes: number }, remembered: (() => void)[]): DraftSlot {
     if (name !== 'system_prompt') return this.#fitting(piece, owner, left)
-    const hash = sha256Hex(`${piece.m}${sha256Hex(piece.content)}`)
+    const said = typeof piece.content === 'string' ? `${piece.m}/${piece.content}` : `${piece.m}*/${sha256Hex(piece.content)}`
     const place = owner === undefined ? name : `${name}/${owner}`
     const old = this.#singles.get(place)
-    if (old?.hash === hash) return { same: old.event_id }
+    if (old?.said === said) return { same: old.event_id }
     remembered.push(() => {
       if (this.#singles.size >= MEMORIES_KEPT) this.#singles.clear()
-      this.#singles.set(place, { hash, event_id })
+      this.#singles.set(place, { said, event_id })
     })
     return this.#fitting(piece, owner, left)
   }
@@ -199,7 +213,11 @@ export class Stream {
     if (memories === undefined) this.#lists.set(name, (memories = new Map()))
     let own = memories.get(owner)
     if (own === undefined) {
-      if (memories.size >= MEMORIES_KEPT) memories.delete([...memories.keys()].find((one) => one !== undefined))
+      if (memories.size >= MEMORIES_KEPT) {
+        const [oldest, its] = [...memories].find(([one]) => one !== undefined)!
+        its.clear()
+        memories.delete(oldest)
+      }
       memories.set(owner, (own = new ListMemory()))
     }
     const nobodys = memories.get(undefined)
@@ -207,19 +225,18 @@ export class Stream {
   }
 
   /** A list as a change against the longest recorded prefix. What the event has no room for stands in `context` events before it. */
-  #list(name: string, pieces: readonly Piece[], owner: Owner, owners: readonly string[], event_id: string, capture: Capture, left: { count: number; bytes: number }, remembered: (() => void)[]): DraftSlot {
+  #list(name: string, pieces: readonly Piece[], owner: Owner, owners: readonly string[] | undefined, event_id: string, capture: Capture, left: { count: number; bytes: number }, remembered: (() => void)[]): DraftSlot {
     const { own: memory, all } = this.#memories(name, owner)
-    const chain = memory.chain(pieces, owners)
-    let base: Base | undefined
-    let known = 0
+    let known: Prefix | undefined
+    let base: { event_id: string; keep: number } | undefined
     for (const one of all) {
-      const found = one.find(chain)
-      if (found !== undefined && one === memory) known = found.keep
-      if (found !== undefined && found.keep > (base?.keep ?? 0)) base = found
+      const found = one.find(pieces, owners)
+      if (one === memory) known = found
+      if (found !== undefined && found.keep > (base?.keep ?? 0)) base = { event_id: found.list[found.keep - 1]!.event_id, keep: found.keep }
     }
     let from = base?.keep ?? 0
     const payloads = pieces.slice(from).map((piece, i): DraftPayload => {
-      const said = owners[from + i]!
+      const said = owners?.[from + i] ?? EVENTS
       const of = said === EVENTS ? owner : said === NOBODYS ? undefined : said
       return of === undefined ? maskPiece(piece, this.#host.masks) : { ...maskPiece(piece, this.#host.masks), of }
     })
@@ -232,32 +249,31 @@ export class Stream {
       const to = from + count
       const id = uuidv7(this.#host.clock())
       const add = payloads.slice(done, done + count)
-      const context: Draft = {
+      const context: Drafting = {
         event_id: id, event_type: 'context', session_id: this.session_id, timestamp: formatTime(this.#host.clock()), capture, facts: {},
         payloads: { [name]: base === undefined ? { add } : { base: base.event_id, keep: base.keep, add } },
       }
-      const since = Math.min(known, from)
-      const recorded = this.#hand(context, [() => memory.remember(chain, id, since, to)])
+      const recorded = this.#hand(context, [() => (known = memory.remember(pieces, owners, id, known, to))])
       if (recorded.problem !== undefined) throw recorded.problem // without it the list would be another one
       base = { event_id: id, keep: to }
       from = to
       done += count
       bytes -= taken
     }
-    const since = Math.min(known, from)
-    remembered.push(() => memory.remember(chain, event_id, since))
+    remembered.push(() => memory.remember(pieces, owners, event_id, known))
     const add = payloads.slice(done)
     left.count -= add.length
     left.bytes -= bytes
     return base === undefined ? { add } : { base: base.event_id, keep: base.keep, add }
   }
 
-  #hand(draft: Draft, remembered: readonly (() => void)[]): Recorded {
+  #hand(draft: Drafting, remembered: readonly (() => void)[]): Recorded {
     const { event_id, event_type } = draft
     const { sink } = this.#host
-    const stream_seq = this.#next++
+    draft.stream = this.stream
+    draft.stream_seq = this.#next++
     try {
-      sink.accept(event_id, encodeDraft({ ...draft, stream: this.stream, stream_seq }))
+      sink.accept(event_id, writeDraft(draft))
     } catch (error) {
       const problem = error instanceof CounterfoilError ? error : error instanceof MisuseError ? misused(event_type, error) : new StoreError('not_accepted', `recorder: an event could not be taken: ${String(error)}`, 'run counterfoil doctor', { cause: error })
       return this.#refused(event_id, event_type, problem)
@@ -273,8 +289,8 @@ export class Stream {
   }
 
   /** Whether and how far an event that was accepted has come. */
-  reach(event_id: string, level: Level): Promise<Receipt> {
-    return this.#host.sink.reach(event_id, level)
+  reach(event_id: string, level: Level, patience?: number): Promise<Receipt> {
+    return this.#host.sink.reach(event_id, level, patience)
   }
 }
 

@@ -189,6 +189,8 @@ class ToolAct {
       this.#unfit ??= { error: new InvalidInput(`tool ${name}: nobody can say whose this input is: ${messageOf(error)}`) }
     }
     if (this.#unfit === undefined && asksFirst(this.#policy)) await this.#ask(risk)
+    const room = this.#session.room()
+    if (room !== undefined) await room // else the intent is on record in this tick
     const intent = this.#session.beginTool(name, this.#text, { risk, subject: this.#subject, call_id: this.#call_id, approval: this.#recorded })
     this.#event_id = intent.event_id
     try {

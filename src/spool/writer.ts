@@ -3,8 +3,8 @@
 
 import { randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { chmodSync, closeSync, constants, fdatasync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chmodSync, closeSync, constants, fdatasync, fstatSync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { toHex } from '../base/bytes.ts'
 import { StoreError } from '../base/errors.ts'
 import { type Owner, thisOwner } from './owner.ts'
@@ -34,6 +34,8 @@ export class SpoolWriter {
   #end = 0
   #attempt = 0
   #ended: 'open' | 'closed' | 'failed' = 'open'
+  /** The uppermost folder that had to be made for the file, or its own. */
+  #top: string | undefined
   #listed = false
   #syncing = 0
 
@@ -49,6 +51,11 @@ export class SpoolWriter {
   /** The offset after the last record: what a ledger must have drained before everything is in the log. 0 while there is no file. */
   get end(): number {
     return this.#end
+  }
+
+  /** Whether the file was deleted: what is in it ends with this process. */
+  get deleted(): boolean {
+    return this.#fd !== undefined && fstatSync(this.#fd).nlink === 0
   }
 
   /**
@@ -81,8 +88,11 @@ export class SpoolWriter {
     try {
       await call((done) => fdatasync(fd, done))
       if (this.#listed) return
-      await syncFolder(this.#folder)
-      await syncFolder(dirname(this.#folder))
+      const last = dirname(this.#top!)
+      for (let at = resolve(this.#folder); ; at = dirname(at)) {
+        await syncFolder(at)
+        if (at.length <= last.length) break
+      }
       this.#listed = true
     } catch (cause) {
       this.#ended = 'failed' // the system reports such a failure once: the next fdatasync would succeed without the data
@@ -108,7 +118,8 @@ export class SpoolWriter {
     const draft = join(this.#folder, `.new-${this.id}`)
     let fd: number | undefined
     try {
-      makeFolder(this.#folder)
+      const top = makeFolder(this.#folder)
+      this.#top ??= top
       const header = encodeHeader(this.#idBytes, randomBytes(32), this.#options.owner ?? thisOwner())
       this.#key = recordKey(this.#options.key, this.#options.origin, header.bytes)
       fd = openSync(draft, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL, 0o600)
@@ -132,21 +143,34 @@ export class SpoolWriter {
     try {
       ftruncateSync(fd, this.#end)
     } catch {
-      this.#ended = 'failed' // a torn end: readers stop before it, and nothing may follow it
-      return failed(this.path, cause, false)
+      // a read-only disk refuses this too, and has taken nothing
+      if (sizeOf(fd) !== this.#end) {
+        this.#ended = 'failed' // a torn end: readers stop before it, and nothing may follow it
+        return failed(this.path, cause, false)
+      }
     }
     return isFull(cause) ? full(this.path, cause) : failed(this.path, cause, true)
   }
 }
 
-function makeFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+function sizeOf(fd: number): number | undefined {
+  try {
+    return fstatSync(fd).size
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns the uppermost folder that was made, or `folder`. */
+function makeFolder(folder: string): string {
+  const top = mkdirSync(resolve(folder), { recursive: true, mode: 0o700 }) ?? resolve(folder)
   if ((statSync(folder).mode & 0o077) !== 0) chmodSync(folder, 0o700) // a copied folder takes the umask's mode
   try {
     writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx', mode: 0o600 })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+  return top
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -38,6 +38,16 @@ export class Connection {
     return this.#guard(() => Number(this.#prepared(sql).run(...values).changes))
   }
 
+  /** Runs a statement for each of `rows`; how many rows it changed in all. */
+  runEach<T>(sql: string, rows: readonly T[], values: (row: T) => Value[]): number {
+    return this.#guard(() => {
+      const statement = this.#prepared(sql)
+      let changed = 0
+      for (const row of rows) changed += Number(statement.run(...values(row)).changes)
+      return changed
+    })
+  }
+
   /** Runs statements that are needed once. */
   exec(sql: string): void {
     this.#guard(() => this.#db.exec(sql))

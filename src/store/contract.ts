@@ -68,6 +68,8 @@ export interface StoreView {
   head(): Promise<Head | undefined>
   /** Entries `from` (inclusive) to `to` (exclusive) that are there, ascending; fewer than asked for means that rows are missing. */
   entries(from: number, to: number): Promise<EntryRow[]>
+  /** The same as texts, several times cheaper, where every one of them is ASCII; else undefined. */
+  entryTexts(from: number, to: number): Promise<{ readonly index: number; readonly entry: string }[] | undefined>
   /** One session's entries from `from_seq`, ascending by seq. */
   sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]>
   /** Those of the named events that are there. Two writers may use one id. */

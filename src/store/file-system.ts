@@ -2,7 +2,7 @@
 // system has neither, and loses rows that were acknowledged. And what is done with files that no store has open, new ones and copies:
 // this is the one file of the room that may open any.
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 
@@ -48,6 +48,27 @@ export function makePrivate(path: string): void {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
+const JOURNAL_MAGIC = 'd9d505f920a163d7'
+
+/**
+ * Whether the making of the database `file` was cut off: the rollback journal beside it says that it had no pages before (sqlite.org/fileformat2.html §3.1).
+ * Then the file may be anything, and whoever opens it to write makes it empty again. Once made, a log has a write-ahead log and no such journal.
+ */
+export function isUnborn(file: string): boolean {
+  let fd: number
+  try {
+    fd = openSync(`${file}-journal`, 'r')
+  } catch {
+    return false // as a rule there is none
+  }
+  try {
+    const header = Buffer.alloc(20)
+    return readSync(fd, header, 0, 20, 0) === 20 && header.toString('hex', 0, 8) === JOURNAL_MAGIC && header.readUInt32BE(16) === 0
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -28,6 +28,13 @@ export function rowsOf<T>(shape: Shape<T>, db: Connection, sql: string, ...value
   return rows as unknown as T[]
 }
 
+/** The one row that `sql` can find, as `rowsOf`: half the time where nothing is found. */
+export function rowOf<T>(shape: Shape<T>, db: Connection, sql: string, ...values: Value[]): T | undefined {
+  const row = db.get(sql, ...values)
+  if (row !== undefined) check(shape, row, db)
+  return row as T | undefined
+}
+
 function check<T>(shape: Shape<T>, row: Row, db: Connection): void {
   for (const column in shape) {
     const kind = kindOf(row[column] ?? null)

@@ -7,7 +7,7 @@ import type {
   ContentKey, ContentRow, EntryRow, EventFilter, Head, PlaceRow, ScopeRow, SegmentRow, SessionFilter, SessionRow, SpoolRow, StoreTx, StoreView,
   StreamRow, SubjectRow, TileRow,
 } from './contract.ts'
-import { CONTENT, ENTRY, HEAD, PLACE, rowsOf, SCOPE, SEGMENT, SEGMENT_ID, SESSION, SPOOL, STREAM, TILE } from './row.ts'
+import { CONTENT, ENTRY, HEAD, PLACE, rowOf, rowsOf, SCOPE, SEGMENT, SEGMENT_ID, SESSION, SPOOL, STREAM, TILE } from './row.ts'
 
 const TABLES = ['heads', 'entries', 'tiles', 'sessions', 'scopes', 'segments', 'places', 'contents', 'subjects', 'spools', 'streams'] as const
 
@@ -64,14 +64,25 @@ export class SqliteView implements StoreView {
     return rowsOf(ENTRY, this.db, `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`, this.logId, from, to)
   }
 
+  async entryTexts(from: number, to: number): Promise<{ index: number; entry: string }[] | undefined> {
+    const sql = `SELECT idx AS "index", CAST(entry AS TEXT) AS entry, CASE typeof(entry) WHEN 'blob' THEN length(entry) END AS bytes FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`
+    const rows = this.db.all(sql, this.logId, from, to)
+    for (const { index, entry, bytes } of rows) {
+      // as long as its bytes, and nothing in it stands for bytes that are no UTF-8: then each byte is a character
+      if (!Number.isSafeInteger(index) || typeof entry !== 'string' || entry.length !== bytes || entry.includes('\ufffd')) return undefined
+    }
+    return rows as unknown as { index: number; entry: string }[]
+  }
+
   async sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]> {
     const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND session_id = ? AND seq >= ? ORDER BY seq LIMIT ?`
     return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, limit)
   }
 
   async findEvents(event_ids: readonly string[]): Promise<EntryRow[]> {
-    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE log_id = ? AND event_id = ?`
-    return [...new Set(event_ids)].flatMap((id) => rowsOf(ENTRY, this.db, sql, this.logId, id)).sort((a, b) => a.index - b.index)
+    // One statement for a batch: of a thousand events mostly none is found. CROSS JOIN: it must not walk the log for a short list.
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN entries ON log_id = ? AND event_id = wanted.value`
+    return rowsOf(ENTRY, this.db, sql, JSON.stringify([...new Set(event_ids)]), this.logId).sort((a, b) => a.index - b.index)
   }
 
   async events(filter: EventFilter): Promise<EntryRow[]> {
@@ -209,7 +220,7 @@ export class SqliteView implements StoreView {
 
   async contents(keys: readonly ContentKey[]): Promise<ContentRow[]> {
     const sql = 'SELECT scope, key, segment, frame, position, frames FROM contents WHERE log_id = ? AND scope = ? AND key = ?'
-    return keys.flatMap(({ scope, key }) => rowsOf(CONTENT, this.db, sql, this.logId, scope, key))
+    return keys.flatMap(({ scope, key }) => rowOf(CONTENT, this.db, sql, this.logId, scope, key) ?? [])
   }
 
   async contentPage(after: ContentKey | undefined, limit: number): Promise<ContentRow[]> {
@@ -271,7 +282,7 @@ export class SqliteTx extends SqliteView implements StoreTx {
   }
 
   #each<R>(rows: readonly R[], sql: string, values: (row: R) => Value[]): number {
-    return this.#write((db) => rows.reduce((changed, row) => changed + db.run(sql, this.logId, ...values(row)), 0))
+    return this.#write((db) => db.runEach(sql, rows, (row) => [this.logId, ...values(row)]))
   }
 
   async insertEntries(rows: readonly EntryRow[]): Promise<void> {

@@ -11,7 +11,7 @@ import { randomRef } from '../base/ids.ts'
 import { StoreError } from '../base/errors.ts'
 import { Connection } from './connection.ts'
 import type { Store, StoreCode, StoreTx, StoreView } from './contract.ts'
-import { checkFileSystem, makePrivate, publishCopy, removeCopy } from './file-system.ts'
+import { checkFileSystem, isUnborn, makePrivate, publishCopy, removeCopy } from './file-system.ts'
 import { APPLICATION_ID, expectedSchema, FORMAT, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import { schemaFaults, SqliteTx, SqliteView } from './sqlite-view.ts'
 import { patiently, Turns } from './turns.ts'
@@ -43,6 +43,7 @@ export async function openSqliteStore(path: string, options: SqliteOptions = {})
   }
   const file = locate(path, readOnly, finished)
   const alone = statSync(`${file}-wal`, { throwIfNoEntry: false }) === undefined
+  if (!readOnly && isUnborn(file)) await patiently(path, waitMs, () => takeBack(file))
   const access = finished ? 'immutable' : checkIsOurs(file)
   if (readOnly) {
     const first = openReader(file, access, path)
@@ -111,6 +112,16 @@ function checkIsOurs(file: string): 'read' | 'immutable' {
   return unshared ? 'immutable' : 'read'
 }
 
+/** Has SQLite undo what it did to a database whose making was cut off; a look that only reads could not. */
+function takeBack(file: string): void {
+  const db = new Connection(file, 'write', file)
+  try {
+    db.get('SELECT 1 FROM sqlite_schema')
+  } finally {
+    db.close()
+  }
+}
+
 function probe(file: string, access: 'read' | 'immutable'): void {
   const db = new Connection(file, access, file)
   try {
@@ -158,6 +169,8 @@ const SETTINGS: readonly (readonly [name: string, value: string, expected: numbe
   ['synchronous', 'FULL', 2], // in WAL mode a lower one acknowledges before the fsync
   ['fullfsync', 'ON', 1], // macOS: fsync alone does not reach the platter
   ['checkpoint_fullfsync', 'ON', 1],
+  ['cache_size', '-8192', -8192], // KiB: a batch dirties some 4 MiB, and what the default of 2 cannot hold is written twice
+  ['wal_autocheckpoint', '4000', 4000], // pages, 16 MiB: pages that every batch touches reach the database once for many (measured: 22 % less is written)
   ['trusted_schema', 'OFF', 0], // a file that was tampered with calls no functions of ours
 ]
 

@@ -26,7 +26,7 @@ import { lastWorthAsking, withParents } from '../why/pick.ts'
 import { why } from '../why/why.ts'
 import { bundleOrder } from './export-order.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
-import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailStatus, VerifyOptions } from './types.ts'
+import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
 
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
@@ -44,7 +44,7 @@ export function currentSession(): Session | undefined {
 export function openTrail(where?: string | URL, options: TrailOptions = {}): Trail {
   const path = locationOf(where)
   checkOptions(options)
-  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }), ...(options.key === undefined ? {} : { passphrase: options.key }), ...(options.signer === undefined ? {} : { signer: options.signer }), ...(options.witness === undefined ? {} : { witness: options.witness }) }), options) as unknown as Trail
+  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }), ...(options.backlog === undefined ? {} : { backlog: options.backlog }), ...(options.key === undefined ? {} : { passphrase: options.key }), ...(options.signer === undefined ? {} : { signer: options.signer }), ...(options.witness === undefined ? {} : { witness: options.witness }) }), options) as unknown as Trail
 }
 
 function locationOf(where: string | URL | undefined): string {
@@ -58,12 +58,14 @@ function locationOf(where: string | URL | undefined): string {
   return place
 }
 
-const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'key', 'signer', 'spool', 'mask', 'wait', 'failure', 'approve', 'report', 'witness'])
+const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'key', 'signer', 'spool', 'backlog', 'mask', 'wait', 'failure', 'patience', 'approve', 'report', 'witness'])
 
 function checkOptions(options: TrailOptions): void {
   for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new MisuseError('unknown_option', `trail: expected an option of openTrail, got ${JSON.stringify(name)}`, `it has ${[...OPTIONS].join(', ')}`)
   for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (options[name] !== undefined) label(options[name], name)
   for (const name of ['home', 'spool', 'system_prompt', 'witness'] as const) expectType(name, options[name], 'string')
+  expectWhole('backlog', options.backlog, 1024 * 1024, 'bytes')
+  expectWhole('patience', options.patience, 1, 'milliseconds')
   // what is no passphrase may still be a secret: it is not shown
   if (options.key !== undefined && (typeof options.key !== 'string' || options.key === '')) throw new MisuseError('bad_option', 'trail: expected key to be a passphrase, a string that is not empty', 'leave it out where the keys are under none')
   if (!(options.signer instanceof URL)) expectType('signer', options.signer, 'string')
@@ -83,6 +85,10 @@ function expectType(name: string, value: unknown, type: 'string' | 'function'): 
   if (value !== undefined && typeof value !== type) throw new MisuseError('bad_option', `trail: expected ${name} to be a ${type}, got ${quote(value)}`, `pass a ${type}, or leave ${name} out for the default`)
 }
 
+function expectWhole(name: string, value: unknown, least: number, unit: string): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= least)) throw new MisuseError('bad_option', `trail: expected ${name} to be a whole number of ${unit}, ${least} or more, got ${quote(value)}`, `leave ${name} out for the default`)
+}
+
 function checkPolicy(name: string, policy: { readonly [risk: string]: string } | undefined, known: readonly string[]): void {
   for (const [risk, value] of Object.entries(policy ?? {})) {
     if (!RISKS.includes(risk)) throw new MisuseError('bad_risk', `trail: expected ${name} to name risks (${RISKS.join(', ')}), got ${quote(risk)}`, `${name}: { high: '${known[2] ?? known[0]!}' }`)
@@ -100,6 +106,7 @@ class LocalTrail implements AsyncDisposable {
   readonly #report: (problem: CounterfoilError) => void
   readonly #reported = new Set<string>()
   #lost = 0
+  #problem: { readonly problem: CounterfoilError; readonly at: number } | undefined
   #closing: Promise<void> | undefined
 
   constructor(ledger: LocalLedger, options: TrailOptions) {
@@ -107,6 +114,7 @@ class LocalTrail implements AsyncDisposable {
     this.#ledger = ledger
     const tell = options.report ?? ((problem) => process.stderr.write(`counterfoil: ${problem.message}\n`))
     this.#report = (problem) => {
+      this.#problem = { problem, at: Date.now() }
       const cause = `${problem.code}/${problem.message}`
       if (this.#reported.has(cause)) return
       this.#reported.add(cause)
@@ -122,7 +130,7 @@ class LocalTrail implements AsyncDisposable {
     this.#host = {
       sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
-      policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure } },
+      policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure }, patience: options.patience ?? LOCAL_POLICY.patience },
       approve: options.approve, subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
     }
   }
@@ -282,7 +290,8 @@ class LocalTrail implements AsyncDisposable {
   }
 
   status(): TrailStatus {
-    return { ...this.#ledger.status(), lost: this.#lost }
+    const status = this.#ledger.status()
+    return { ...status, lost: status.lost + this.#lost, problem: problemOf(this.#problem) }
   }
 
   close(): Promise<void> {
@@ -290,6 +299,8 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const { lost } = this.status()
+    if (lost > 0) this.#report(new StoreError('events_lost', `trail: ${lost} ${lost === 1 ? 'event is' : 'events are'} not on record: they could not be accepted`, 'the log names them as a gap where something came after them; what was wrong is in status() and was reported'))
     try {
       await this.#ledger.close()
     } finally {
@@ -318,6 +329,12 @@ Object.defineProperty(LocalTrail.prototype, MODEL_CALLS, {
     return this.modelCalls()
   },
 })
+
+function problemOf(last: { readonly problem: CounterfoilError; readonly at: number } | undefined): TrailProblem | null {
+  if (last === undefined) return null
+  const { code = 'internal', message, next = '' } = last.problem as Partial<CounterfoilError> & Error
+  return { code, message, next, timestamp: new Date(last.at).toISOString() }
+}
 
 /** A session begun inside another one of the same trail is its child. */
 function parentOf(session: AgentSession | undefined, host: SessionHost): { parent?: AgentSession } {

@@ -28,12 +28,16 @@ export interface TrailOptions extends Partial<AgentFacts> {
   readonly signer?: string | URL
   /** The folder of spools; default `<path>.spool`. */
   readonly spool?: string
+  /** The most that may wait for the log, in bytes; default 1 GiB, at least 1 MiB. At this bound nothing is accepted, as on a full disk; from half of it on, acts wait. */
+  readonly backlog?: number
   /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */
   readonly mask?: readonly Mask[]
   /** What an act of each risk waits for before it happens; default `durable`. */
   readonly wait?: Partial<Record<Risk, Level>>
   /** What happens to an act of each risk when the log cannot take its intent; default `block` for high and critical, `buffer` below. */
   readonly failure?: Partial<Record<Risk, Failure>>
+  /** How long an act waits for a log in which nothing moves, in milliseconds; then `failure` decides. Default 30,000. */
+  readonly patience?: number
   /** The path of a C2SP tlog-policy: its witnesses are asked while the trail is open. Without it nothing becomes `witnessed`. */
   readonly witness?: string
   /** Who is asked when a tool or `approval()` names nobody. */
@@ -69,8 +73,33 @@ export interface VerifyOptions { readonly require?: readonly Property[] }
 /** `disclose` is `'none'` by default: no content goes out unasked. `witnesses` are verifier keys, whose cosignatures go along. */
 export interface ExportOrder { readonly session_id: string; readonly disclose?: Disclose; readonly witnesses?: readonly string[] }
 
-/** `spooled`: bytes in this process's spool that are not in the log yet; `lost`: events that could not even be accepted; `witnessed`: how many entries the policy's witnesses have seen, null without any. */
-export interface TrailStatus { readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly lost: number; readonly last_checkpoint: string | null; readonly witnessed: number | null }
+/** A failure that was reported. `timestamp` is when it came last. */
+export interface TrailProblem { readonly code: string; readonly message: string; readonly next: string; readonly timestamp: string }
+
+/** What a trail is at, as far as this process knows. Nothing is read for it: it may be asked for at any time. */
+export interface TrailStatus {
+  readonly origin: string
+  /** Entries in the log. */
+  readonly size: number
+  /** Events accepted since it was opened. */
+  readonly accepted: number
+  /** Bytes and events that are accepted and not in the log yet. */
+  readonly spooled: number
+  readonly waiting: number
+  /** For how long the oldest of them waits, in milliseconds; 0 when none does. */
+  readonly oldest_ms: number
+  /** The bound: at this many bytes nothing more is accepted. */
+  readonly backlog: number
+  /** Bytes in spools of processes that are gone, as they were when the log was opened; they count against the bound. */
+  readonly left: number
+  /** Events that could not be accepted, or were accepted and lost with a spool that somebody removed. */
+  readonly lost: number
+  /** The last failure, of whatever kind; null without any. */
+  readonly problem: TrailProblem | null
+  readonly last_checkpoint: string | null
+  /** How many entries the policy's witnesses have seen, null without any. */
+  readonly witnessed: number | null
+}
 
 export interface Trail extends Recorder, AsyncDisposable {
   /** Where the log is. */

@@ -37,7 +37,7 @@ export function saltOf(saltKey: Uint8Array, place: SaltPlace): Uint8Array {
   if (!Number.isInteger(place.position) || place.position < 0 || place.position > 0xffff_ffff) {
     throw new RangeError(`vault: expected a position from 0 to 2^32-1, got ${place.position}`)
   }
-  return hmacSha256(saltKey, concat(parseUuid(place.event_id), Uint8Array.of(slot.length), slot, u32be(place.position), place.digest))
+  return hmacSha256(saltKey, parseUuid(place.event_id), Uint8Array.of(slot.length), slot, u32be(place.position), place.digest)
 }
 
 /** Returns if `commitment` is the one to `payload` under `salt`, else throws a VerifyError `payload_commitment`. */

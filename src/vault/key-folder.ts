@@ -33,7 +33,7 @@ export interface KeyFolder {
 /** Makes the folder `path` with `files` in one step. StoreError `key_exists` if it is there, whoever made it. */
 export function createDiskFolder(path: string, files: ReadonlyMap<string, string>): KeyFolder {
   const parent = dirname(path)
-  mkdirSync(parent, { recursive: true, mode: 0o700 })
+  makeFolder(parent)
   const draft = join(parent, `.new-${randomBytes(8).toString('hex')}`)
   mkdirSync(draft, { mode: 0o700 })
   try {
@@ -230,6 +230,19 @@ export function syncFolder(path: string): void {
     fsyncSync(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+/** Makes the folder `path`, and those above it that are not there, 0700. It has reached the disk when this returns, also where another process made it just now. */
+export function makeFolder(path: string): void {
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 }) ?? path
+  for (let at = dirname(path); ; at = dirname(at)) {
+    try {
+      syncFolder(at)
+    } catch (error) {
+      if (!isCode(error, 'EACCES', 'EINVAL', 'EROFS')) throw error // a folder above that we may not read, or whose file system is read-only: nothing was made in it
+    }
+    if (at.length <= dirname(first).length) return
   }
 }
 

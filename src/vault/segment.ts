@@ -11,12 +11,12 @@
 // Bit 7: this frame's one payload goes on in the next frame, and this one is full (1 MiB). raw is at most 1 MiB, the lengths add up to raw.
 
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { concat, equal, toHex, u32be, utf8 } from '../base/bytes.ts'
 import { MAX_PAYLOAD_BYTES } from '../event/entry.ts'
 import { deriveSealing } from './derive.ts'
 import { vaultFault } from './fault.ts'
 import type { RandomSource } from './scope.ts'
+import { compressed, decompressed } from './zstd.ts'
 
 /** The most content of one frame, in bytes, which is what a reader decompresses to get at one payload. Longer payloads are cut. */
 export const MAX_FRAME_BYTES: number = 1024 * 1024
@@ -36,10 +36,6 @@ const CONTINUED = 0x80
 // A frame could name 65,535; an event adds at most 256.
 const MAX_WRITTEN = 1024
 
-// Measured on JSON of 1 to 5 KB: level 1 is 24 to 32 µs, level 3 2 to 4 µs more for 1 %, level 6 twice the time for 2 %.
-const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
-const ZSTD_WINDOW = { [constants.ZSTD_d_windowLogMax]: 23 } // 8 MiB, what RFC 8878 §3.1.1.1.2 asks of decoders; the default would allocate 128
-
 /** Where a payload lies: at `position` of `frame`, or, cut into pieces, alone in `frames` frames from `frame`. */
 export interface Place { readonly frame: number; readonly position: number; readonly frames: number }
 
@@ -51,7 +47,7 @@ export interface SegmentHeader { readonly scope: Uint8Array; readonly random: Ui
 /**
  * One sealed segment, and for each group the place of each of its payloads. A group is what is compressed together: the payloads
  * of *one event*, because content of different origin compressed together tells its secrets by its length.
- * RangeError for a payload over 64 MiB, or for more than 128 MiB in all. Cost: some 15 µs, and 30 µs for each group of 5 KB.
+ * RangeError for a payload over 64 MiB, or for more than 128 MiB in all. Cost: some 15 µs, and 10 to 20 µs for each group of 5 KB.
  */
 export function sealSegment(input: SegmentKeys & { readonly groups: readonly (readonly Uint8Array[])[]; readonly random?: RandomSource }): {
   segment: Uint8Array
@@ -109,7 +105,7 @@ function layOut(payloads: readonly Uint8Array[], frames: Uint8Array[]): Place[] 
 
 function encodeFrame(payloads: readonly Uint8Array[], continued: boolean): Uint8Array {
   const raw = payloads.length === 1 ? payloads[0]! : concat(...payloads)
-  const packed = raw.length < 64 ? raw : zstdCompressSync(raw, ZSTD_OPTIONS) // measured: JSON below 64 bytes never gets smaller
+  const packed = raw.length < 64 ? raw : compressed(raw) // measured: JSON below 64 bytes never gets smaller
   const [codec, bytes] = packed.length < raw.length ? [ZSTD, packed] : [STORED, raw]
   const out = new Uint8Array(FRAME_HEAD_BYTES + 4 * payloads.length + bytes.length)
   const view = new DataView(out.buffer)
@@ -260,7 +256,7 @@ function contentOf(segment: OpenSegment, index: number): Uint8Array {
 function decompress(frame: Frame, index: number): Uint8Array {
   let content: Uint8Array
   try {
-    content = zstdDecompressSync(frame.bytes, { maxOutputLength: frame.raw, params: ZSTD_WINDOW })
+    content = decompressed(frame.bytes, frame.raw)
   } catch (cause) {
     throw badFrame(index, `it does not decompress to ${frame.raw} bytes`, cause)
   }

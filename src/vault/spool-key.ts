@@ -2,10 +2,10 @@
 // so before it can know the log's name. It is under no passphrase, for the same reason, and since no recording thread can wait for scrypt.
 
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError, messageOf } from '../base/errors.ts'
-import { openDiskFolder } from './key-folder.ts'
+import { makeFolder, openDiskFolder } from './key-folder.ts'
 import { formatSecretKey, parseSecretKey } from './key-text.ts'
 
 /** What stands in the place of a log's origin in the derivation of spool keys. */
@@ -15,7 +15,7 @@ const FILE = 'spool.key'
 
 /** The key, 32 bytes, from `<home>/spool.key`; made at the first use, by one of all processes that ask at once. Synchronous, two file reads. */
 export function openSpoolKey(home: string): Uint8Array {
-  mkdirSync(home, { recursive: true, mode: 0o700 })
+  if (!existsSync(join(home, FILE))) makeFolder(home)
   const folder = openDiskFolder(home)
   if (folder.read(FILE) === undefined) {
     try {

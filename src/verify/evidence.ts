@@ -19,18 +19,26 @@ export type Disclosed =
 /** A fault that the evidence's own layer found: a segment that does not open, an index row that is wrong. */
 export interface Fault { readonly code: string; readonly message: string; readonly index?: number }
 
-/** Sealed content and what leads to it. */
+/** What was read of a page of the log: its bounds, and which of its entries are followed. */
+export interface Followed { readonly from: number; readonly to: number; readonly own: ReadonlySet<number> }
+
+/** What checking the sealed bytes of some entries found, and counts that only mean something of the whole log. Plain data: it may come from another thread. */
+export interface VaultFindings { readonly faults: readonly Fault[]; readonly counts: { readonly [what: string]: number } }
+
+/** Sealed content and what leads to it. One for all of a log, or one for each part of its sessions. */
 export interface Vault {
   /** Whether there are keys to open it with. */
   readonly opened: boolean
-  /** Takes the log's entries, ascending, each once: the payloads of each one's own refs in the order of `ownRefs`, or undefined without keys. After an error the same entries may be given again. */
-  follow(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[] | undefined>
+  /** Takes the entries of a page, ascending, each once: the payloads of each one's own refs in the order of `ownRefs`, or undefined without keys. `page.own` are those that are there, also where they do not parse. After an error they may be given again, one by one. */
+  follow(entries: readonly Entry[], page: Followed): Promise<readonly (readonly Disclosed[])[] | undefined>
   /** Scopes whose secret is there, as `<session id>/<k>`. */
   scopes(): Promise<ReadonlySet<string>>
   /** SHA-256 of each segment of a session, in the order of sealing. */
   segmentHashes(session_id: string): Promise<readonly Hash[]>
-  /** After all entries: checks every segment (with keys: opens it) and every derived row of the vault, and says what does not fit. Codes of what concerns sealed bytes begin with `segment` or `secret`. */
-  faults(progress: (done: number) => void): Promise<readonly Fault[]>
+  /** After all entries: checks every segment (with keys: opens it) and every derived row of the vault, of the sessions of this part, and says what does not fit. Codes of what concerns sealed bytes begin with `segment` or `secret`. */
+  findings(progress: (done: number) => void): Promise<VaultFindings>
+  /** The findings of all parts together, and what only they show. */
+  faults(findings: readonly VaultFindings[]): Promise<readonly Fault[]>
 }
 
 export interface Evidence {
@@ -51,13 +59,17 @@ export interface Evidence {
   readonly cosigned?: string
   /** Ascending by index; rows that are missing are left out. */
   entries(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]>
+  /** The same as texts, which is cheaper to check, where every one of them is printable ASCII; else undefined. */
+  readonly texts?: (from: number, to: number) => Promise<readonly { readonly index: number; readonly entry: string }[] | undefined>
+  /** The entries of a session before index `before`, ascending by seq; needed to go on from a size that was proved. They are checked by the hashes that later entries name. */
+  readonly earlier?: (session_id: string, before: number) => AsyncIterable<{ readonly index: number; readonly entry: Uint8Array }>
   /** The first index from `from` on that has an entry. */
   next(from: number): Promise<number | undefined>
   /**
    * Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. `partialTile` gives what the last
-   * tile of a level must be; absent where entries are missing, so that there is no tree.
+   * tile of a level must be; absent where entries are missing, so that there is no tree. `database`: what the database found wrong with itself, where it was asked elsewhere.
    */
-  extra(size: number, partialTile?: (level: number) => Uint8Array): Promise<readonly Fault[]>
+  extra(size: number, partialTile?: (level: number) => Uint8Array, database?: Promise<readonly string[]>): Promise<readonly Fault[]>
   /** A stored full tile. Absent where the evidence keeps none. */
   readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>
   /** The derived session rows, by session id. Absent where the evidence keeps none. */

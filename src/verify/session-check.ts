@@ -18,9 +18,14 @@ export type Bad = (property: Property, code: string, message: string, index?: nu
 /** What an end of the session, the entry `index`, states of its segments. */
 export interface SessionEnding { readonly index: number; readonly count: number; readonly root: string }
 
+/** An entry whose `prev` is not the hash of the one before: which of the two was changed, the next one shows. */
+export interface Broken { readonly before: number; readonly index: number; readonly mended: string }
+
 export class SessionCheck {
   /** As far as it was read; undefined before the first entry. */
   state: SessionState | undefined
+  /** The index of its first entry. */
+  first = -1
   readonly streams: Map<string, StreamTrack> = new Map()
   /** scope → the first entry that puts content into it */
   readonly scopes: Map<number, number> = new Map()
@@ -30,8 +35,7 @@ export class SessionCheck {
   readonly #origin: string
   readonly #session_id: string
   readonly #bad: Bad
-  /** An entry whose `prev` is not the hash of the one before: which of the two was changed, the next one shows. */
-  #broken: { readonly before: number; readonly index: number; readonly mended: string } | undefined
+  broken: Broken | undefined
   readonly #usedApprovals = new Set<number>()
   readonly #decisions = new Map<number, Entry>()
   readonly #requests = new Map<string, Entry>()
@@ -46,6 +50,7 @@ export class SessionCheck {
   add(entry: Entry, hash: string): void {
     const { index, seq } = entry
     const expected = this.state?.next_seq ?? 0
+    if (this.first === -1) this.first = index
     if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
     this.settle(entry.prev)
     this.#checkPrev(entry, seq === expected)
@@ -72,15 +77,14 @@ export class SessionCheck {
     if (entry.prev === prev) return
     if (state === undefined) this.#bad('unchanged', 'prev', `entry #${index} does not begin a session of this log`, index)
     else if (!inPlace) this.#bad('unchanged', 'prev', `entry #${index} does not follow the entry stored before it in its session, #${state.last_index}`, index)
-    else this.#broken = { before: state.last_index, index, mended: toBase64(leafHash(encodeEntry({ ...entry, prev }))) }
+    else this.broken = { before: state.last_index, index, mended: toBase64(leafHash(encodeEntry({ ...entry, prev }))) }
   }
 
-  /** Two neighbours do not fit. If `next`, the hash that is named after them, is that of the second with the right `prev`, then that was changed in the second; else it was the first. */
+  /** `next` is the hash that is named after the last entry, if any. */
   settle(next: string | undefined): void {
-    const broken = this.#broken
-    if (broken === undefined) return
-    this.#broken = undefined
-    this.#bad('unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before)
+    if (this.broken === undefined) return
+    this.#bad(...settled(this.broken, next))
+    this.broken = undefined
   }
 
   #checkEnd({ index, event_type, facts }: Entry): void {
@@ -130,6 +134,11 @@ export class SessionCheck {
     else if (this.#usedApprovals.has(approval)) this.#bad('unchanged', 'approval', `the call #${index} uses an approval a second time`, index)
     this.#usedApprovals.add(approval)
   }
+}
+
+/** Two neighbours do not fit. If `next`, the hash that is named after them, is that of the second with the right `prev`, then that was changed in the second; else it was the first. */
+export function settled(broken: Broken, next: string | undefined): Parameters<Bad> {
+  return ['unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before]
 }
 
 /** A fact that is a text; of another kind it is newer vocabulary, and names nothing. */

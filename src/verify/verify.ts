@@ -5,39 +5,41 @@
 //   3 tree from the stored entries   4 entries canonical
 //   5 seq, prev, streams     6 list roots     7 payload commitments     8 derived rows agree     9 what is absent is accounted for
 
-import { equal, toBase64 } from '../base/bytes.ts'
-import { CounterfoilError, messageOf, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
-import { LOG_FORMAT, ownRefs, type Entry } from '../event/entry.ts'
-import { NewerFormatError } from '../event/fault.ts'
-import { parseEntry } from '../event/parse.ts'
-import { encodeSession, type SessionState } from '../event/session.ts'
+import { equal, fromBase64, toBase64 } from '../base/bytes.ts'
+import { CounterfoilError, messageOf, MisuseError, VerifyError } from '../base/errors.ts'
+import { LOG_FORMAT, type Entry } from '../event/entry.ts'
+import { encodeEntry, parseEntry } from '../event/parse.ts'
+import type { SessionPhase } from '../event/session.ts'
 import { parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
+import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
+import { checkInclusion, proveInclusion } from '../log/inclusion.ts'
 import { parseNote } from '../log/note.ts'
 import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts'
-import { TreeEdge, treeRoot } from '../log/tree.ts'
-import { commit, digestOf } from '../vault/commitment.ts'
-import type { Disclosed, Evidence } from './evidence.ts'
+import { fullTileSource, tileHashReader, type HashReader } from '../log/reader.ts'
+import { TILE_WIDTH } from '../log/tile.ts'
+import { edgeTiles, TreeEdge } from '../log/tree.ts'
+import type { Evidence, VaultFindings } from './evidence.ts'
 import { forkOf, keysForkOf, retiredOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
 import { idOf, KeyChain, type KeyReign } from './key-chain.ts'
-import { SessionCheck } from './session-check.ts'
-import type { StreamTrack } from './stream-track.ts'
+import { checkUnreadable, Part, unreadable, type Missing, type Note, type PageReport, type PartEnd, type PartReading, type SessionEnd } from './part.ts'
+import { settled } from './session-check.ts'
 import type { Problem, Property, PropertyVerdict, Verdict } from './verdict.ts'
 
-const PAGE = 1_000
 const PROBLEMS_KEPT = 100
 /** Failures that hold whatever an entry of a newer format says. Others may come of not reading it, and are no evidence beside one. */
 const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolled_back', 'restored_backup', 'remembered', 'forked', 'key_reign', 'policy_log', 'cosigned', 'witness_ahead', 'witness_forked', 'entries_missing', 'entries_extra', 'unreadable', 'entry_malformed', 'index', 'root', 'tile', 'tile_missing', 'tiles_extra', 'bundle', 'heads_extra', 'commitment'])
 /** Failures that hold as far as everything before them is of this format. */
 const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'key_rotation', 'key_compromise', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
-/** Store errors that say what is wrong with the file; the others say that it could not be read now. */
-const UNREADABLE: ReadonlySet<string> = new Set(['corrupt', 'sqlite', 'not_a_database'])
 
 export interface VerifyOptions {
+  /** Entries of `total` that were read; then `done` goes on beyond `total` with each sealed segment. */
   readonly progress?: (done: number, total: number) => void
   /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
   readonly policy?: Policy
+  /** The log in parts that are read elsewhere, as in threads; together they are the whole of `evidence`. By default it is read here, as one. */
+  readonly parts?: readonly PartReading[]
 }
 
 /** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
@@ -55,16 +57,52 @@ export async function verifyLog(evidence: Evidence, options: VerifyOptions = {})
   return run.verdict()
 }
 
+/**
+ * Verifies what `evidence` has beyond the checkpoint `note`, which was proved before: its tree is taken up from the stored tiles, believed as far as
+ * they give the root of `note`, and of older entries only those are read that belong to sessions with newer ones, or speak of keys and erasures. The verdict says
+ * so. Undefined where that shows anything but a whole log, or cannot be done: then `verifyLog` reads everything.
+ */
+export async function verifySince(evidence: Evidence, note: string, options: VerifyOptions = {}): Promise<Verdict | undefined> {
+  try {
+    const { size, root } = parseTreeHead(parseNote(note).text)
+    if (size === 0 || size > evidence.head.size || evidence.tile === undefined || evidence.earlier === undefined) return undefined
+    const { parts: _, ...alone } = options
+    const run = new Run(evidence, alone, { note, size, root })
+    run.readClaims()
+    if (!(await run.takeUp())) return undefined
+    await run.readEntries()
+    run.checkKeys()
+    run.checkCheckpoint()
+    await run.checkSince()
+    run.checkWitnesses()
+    run.checkRoot()
+    await run.checkDerived()
+    await run.checkVault()
+    run.checkAbsent()
+    const verdict = run.verdict()
+    return verdict.whole ? verdict : undefined
+  } catch (error) {
+    if (error instanceof MisuseError) throw error
+    return undefined // whatever it is, reading everything names it
+  }
+}
+
 /** A checkpoint that was seen before, and whether the tree had its root when it had its size. Not believed before its signature is checked. */
 interface Seen { readonly note: string; readonly what: 'signed' | 'proved' | 'restored' | 'cosigned'; readonly size: number; readonly root: Hash; differs: boolean }
-interface Missing { readonly index: number; readonly session_id: string; readonly scope: string; readonly slot: string; readonly late: boolean }
+
+interface Since { readonly note: string; readonly size: number; readonly root: Hash }
 
 class Run {
   readonly #evidence: Evidence
   readonly #options: VerifyOptions
   readonly #size: number
-  readonly #edge = new TreeEdge()
-  readonly #sessions = new Map<string, SessionCheck>()
+  #edge = new TreeEdge()
+  readonly #since: Since | undefined
+  /** Of older entries that speak of the whole log, what was read. */
+  readonly #older: { readonly index: number; readonly hash: Hash }[] = []
+  readonly #parts: readonly PartReading[]
+  readonly #ends: PartEnd[] = []
+  readonly #sessions = new Map<string, SessionEnd>()
   readonly #problems: Problem[] = []
   #problemCount = 0
   readonly #firstBad = new Map<Property, number>()
@@ -99,7 +137,7 @@ class Run {
   #payloads = 0
   #erasedPayloads = 0
   #sealedPayloads = 0
-  #missing: Missing[] = []
+  readonly #missing: Missing[] = []
   readonly #erasures = new Erasures()
   #firstNewer: number | undefined
   #newer = 0
@@ -108,9 +146,11 @@ class Run {
   #imported = 0
   #remembering: { size: number; what: string } | undefined
 
-  constructor(evidence: Evidence, options: VerifyOptions) {
+  constructor(evidence: Evidence, options: VerifyOptions, since?: Since) {
     this.#evidence = evidence
     this.#options = options
+    this.#since = since
+    this.#parts = options.parts ?? [new Part(evidence, undefined, since?.size)]
     this.#size = evidence.head.size
     this.#untiled = evidence.tile === undefined ? 0 : Infinity
   }
@@ -244,50 +284,128 @@ class Run {
     return this.#claimed ?? this.#size
   }
 
-  /** Steps 3 to 7: each entry once, in order. */
+  /** The tree as it was proved, out of stored tiles and the entries that fill none: whether they have the root that was proved. */
+  async takeUp(): Promise<boolean> {
+    const { size, root } = this.#since!
+    const { tile } = this.#evidence
+    const stored = new Map<string, Uint8Array>()
+    for (const { level, index } of edgeTiles(size)) {
+      const bytes = await tile!(level, index)
+      if (bytes === undefined) return false
+      stored.set(`${level}/${index}`, bytes)
+    }
+    const last = await this.#evidence.entries(size - (size % TILE_WIDTH), size)
+    if (last.length !== size % TILE_WIDTH) return false
+    this.#edge = TreeEdge.restore({ size, tile: (level, index) => stored.get(`${level}/${index}`)!, leafHashes: last.map(({ entry }) => leafHash(entry)) })
+    if (!equal(this.#edge.root(), root)) return false
+    const reader = this.#provedTree()
+    for (const { size: before, root: had } of this.#seen) if (before > 0 && before < size) checkConsistency({ oldSize: before, size, oldRoot: had, root, proof: await proveConsistency(reader, before, size) })
+    const [newest] = await this.#evidence.entries(size - 1, size)
+    const { entry } = parseEntry(newest!.entry)
+    this.#older.push({ index: size - 1, hash: leafHash(newest!.entry) })
+    this.#recordedAt = entry.recorded_at
+    return true
+  }
+
+  /** Hashes of the tree that was proved, out of the store: whatever is proved with them is compared with its root. */
+  #provedTree(): HashReader {
+    const { size } = this.#since!
+    const { tile, entries } = this.#evidence
+    return tileHashReader(size, fullTileSource(size, {
+      readFullTiles: (wanted) => Promise.all(wanted.map(async ({ level, index }) => (await tile!(level, index)) ?? new Uint8Array())),
+      readLeafHashes: async (from, to) => (await entries(from, to)).map(({ entry }) => leafHash(entry)),
+    }))
+  }
+
+  /** The checkpoint to go on from is this log's, and the older entries that were believed of keys and erasures stand in its tree. */
+  async checkSince(): Promise<void> {
+    const { note, size, root } = this.#since!
+    this.#openSeen(note, size)
+    const reader = this.#provedTree()
+    for (const { index, hash } of this.#older) checkInclusion({ index, size, leafHash: hash, root, proof: await proveInclusion(reader, index, size) })
+  }
+
+  /** Steps 3 to 7: each entry once, in order. The parts cover the same pages. */
   async readEntries(): Promise<void> {
     const total = this.#total
     this.#noteRoot()
-    for (let from = 0; from < total; ) {
-      const to = Math.min(from + PAGE, total)
-      const rows = await this.#rows(from, to)
-      const parsed: Entry[] = []
-      let expected = from
-      for (const { index, entry } of rows) {
-        if (index !== expected) this.#missingEntries(expected, index)
-        expected = index + 1
-        const read = await this.#readEntry(index, entry)
-        if (read !== undefined) parsed.push(read)
-      }
-      from = expected === to ? to : await this.#next(to, total)
-      if (expected < from) this.#missingEntries(expected, from)
-      await this.#checkPayloads(parsed)
-      this.#options.progress?.(from, total)
+    const readings = this.#parts.map((part) => part.pages(total)[Symbol.asyncIterator]())
+    for (;;) {
+      const read = await Promise.all(readings.map((reading) => reading.next()))
+      const pages = read.flatMap(({ done, value }) => (done === true ? [] : [value]))
+      if (pages.length === 0) break
+      await this.#readPage(pages)
+      this.#options.progress?.(pages[0]!.to, total)
     }
-    const extra = await this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined))
+    // both read much that is not entries; in threads they do so at the same time
+    const [extra, ends] = await Promise.all([
+      this.#reading('unchanged', undefined, () => this.#evidence.extra(total, this.#edge.size === total ? (level) => this.#edge.partialTile(level) : undefined, this.#since === undefined ? undefined : Promise.resolve([]))),
+      Promise.all(this.#parts.map((part, i) => part.end((done) => this.#sealedProgress(i, done)))),
+    ])
     for (const { code, message, index } of extra ?? []) this.#bad(code === 'entries_extra' ? 'unchanged' : 'indexes', code, message, index)
+    this.#ends.push(...ends)
+    const sessions = ends.flatMap((end) => end.sessions)
+    if (ends.length > 1) sessions.sort((a, b) => a.first - b.first)
+    for (const session of sessions) this.#sessions.set(session.session_id, session)
   }
 
-  /** A page of entries; where the evidence breaks within it, one by one, so that the break has an index. */
-  async #rows(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]> {
-    try {
-      return await this.#evidence.entries(from, to)
-    } catch (error) {
-      checkUnreadable(error)
+  readonly #sealedDone: number[] = []
+  #sealedProgress(part: number, done: number): void {
+    this.#sealedDone[part] = done
+    this.#options.progress?.(this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0), this.#total)
+  }
+
+  /** What the parts say of one page, in the order of the log. */
+  async #readPage(pages: readonly PageReport[]): Promise<void> {
+    for (const { unread } of pages) for (const problem of unread) this.#found(problem)
+    const notes = inOrder(pages.flatMap((page) => page.notes), pages.length)
+    const inSession = inOrder(pages.flatMap((page) => page.inSession), pages.length)
+    const clocks = new Set(pages.flatMap((page) => page.clocks))
+    const at = pages.map(() => 0)
+    let [note, said] = [0, 0]
+    for (;;) {
+      // the next entry, of whichever part
+      let next = -1
+      for (let i = 0; i < pages.length; i++) if (at[i]! < pages[i]!.indexes.length && (next === -1 || pages[i]!.indexes[at[i]!]! < pages[next]!.indexes[at[next]!]!)) next = i
+      if (next === -1) break
+      const page = pages[next]!
+      const i = at[next]!++
+      const index = page.indexes[i]!
+      for (; note < notes.length && notes[note]!.index < index; note++) this.#take(notes[note]!)
+      const rotates = notes[note]?.index === index && notes.some((one) => one.index === index && one.kind === 'entry' && one.entry.event_type === 'key_rotation')
+      const before = rotates ? this.#edge.root() : undefined
+      await this.#addLeaf(index, page.hashes[i]!)
+      for (; notes[note]?.index === index; note++) this.#take(notes[note]!, before)
+      if (page.times[i] !== '') this.#checkTime(index, page.times[i]!, clocks.has(index))
+      for (; inSession[said]?.index === index; said++) this.#take(inSession[said]!)
     }
-    const rows: { index: number; entry: Uint8Array }[] = []
-    for (let index = from; index < to; index++) rows.push(...((await this.#reading('unchanged', index, () => this.#evidence.entries(index, index + 1))) ?? []))
-    return rows
+    for (; note < notes.length; note++) this.#take(notes[note]!)
+    for (; said < inSession.length; said++) this.#take(inSession[said]!)
+    for (const page of pages) {
+      this.#payloads += page.payloads
+      this.#sealedPayloads += page.sealed
+      this.#unknown += page.unknown
+      this.#toldAfter += page.toldAfter
+      this.#imported += page.imported
+      for (const problem of page.after) this.#found(problem)
+      this.#missing.push(...page.missing)
+    }
   }
 
-  /** Where to read on after a page that was not full: what is missing may be most of a log that says it is huge. */
-  async #next(from: number, total: number): Promise<number> {
-    const next = await this.#reading('unchanged', from, () => this.#evidence.next(from))
-    return Math.min(next ?? total, total)
-  }
-
-  #missingEntries(from: number, to: number): void {
-    this.#bad('unchanged', 'entries_missing', to === from + 1 ? `entry #${from} is not there` : `entries #${from} to #${to - 1} are not there`, from)
+  #take(note: Note, before?: Hash): void {
+    if (note.kind === 'problem') return this.#found(note.problem)
+    if (note.kind === 'newer') {
+      this.#newer++
+      this.#firstNewer ??= note.index
+      return
+    }
+    const { entry } = note
+    if (entry.index < (this.#since?.size ?? 0)) this.#older.push({ index: entry.index, hash: leafHash(encodeEntry(entry)) })
+    if (entry.event_type === 'erasure') this.#erasures.add(entry)
+    else {
+      if (entry.index === 0) this.#checkStart(note.entry)
+      if (note.entry.event_type === 'key_rotation' || note.entry.event_type === 'key_compromise') this.#checkKeyEntry(note.entry, before)
+    }
   }
 
   /** What the evidence throws while it is read is wrong with it; only an operation that failed (a busy store) ends the run. */
@@ -296,48 +414,17 @@ class Run {
       return await read()
     } catch (error) {
       checkUnreadable(error)
-      this.#bad(property, 'unreadable', `${index === undefined ? 'the evidence' : `what belongs to #${index}`} cannot be read: ${messageOf(error)}`, index)
+      this.#found(unreadable(property, index, error))
       return undefined
     }
   }
 
-  async #readEntry(index: number, bytes: Uint8Array): Promise<Entry | undefined> {
-    const hash = leafHash(bytes)
-    let entry: Entry
-    let before: Hash | undefined
-    try {
-      const read = parseEntry(bytes)
-      entry = read.entry
-      if (read.unknown.length > 0) this.#unknown++
-    } catch (error) {
-      await this.#addLeaf(index, hash)
-      if (error instanceof NewerFormatError) {
-        this.#newer++
-        this.#firstNewer ??= index
-      } else this.#bad('unchanged', 'entry_malformed', `entry #${index}: ${messageOf(error)}`, index)
-      return undefined
-    }
-    if (entry.event_type === 'key_rotation') before = this.#edge.root()
-    await this.#addLeaf(index, hash)
-    if (entry.index !== index) {
-      this.#bad('unchanged', 'index', `entry #${index} says that it is #${entry.index}`, index)
-      entry = { ...entry, index } // what else is wrong with it is said of where it stands
-    }
-    if (index === 0) this.#checkStart(entry)
-    if (entry.event_type === 'key_rotation' || entry.event_type === 'key_compromise') this.#checkKeyEntry(entry, before)
-    this.#checkTime(entry)
-    if (entry.capture === 'after' && (entry.event_type === 'llm_call' || entry.event_type === 'tool_call')) this.#toldAfter++
-    if (entry.capture === 'imported') this.#imported++
-    this.#checkSession(entry, toBase64(hash))
-    return entry
-  }
-
-  async #addLeaf(index: number, hash: Hash): Promise<void> {
+  async #addLeaf(index: number, hash: string): Promise<void> {
     if (this.#edge.size !== index) return // after a missing entry there is no tree
-    const full = this.#edge.append([hash])
+    const full = this.#edge.append([fromBase64(hash)])
     this.#noteRoot()
     const { tile } = this.#evidence
-    if (tile === undefined) return
+    if (tile === undefined || full.length === 0) return
     for (const { level, index: n, bytes } of full) {
       const stored = await this.#reading('indexes', index, () => tile(level, n))
       if (stored === undefined) {
@@ -379,53 +466,10 @@ class Run {
     else if (before !== undefined && toBase64(before) !== entry.facts['root']) this.#rotatedRoots.push(entry.index)
   }
 
-  #checkTime({ index, recorded_at, event_type }: Entry): void {
+  #checkTime(index: number, recorded_at: string, clock: boolean): void {
     // a clock entry is the one place where time may go back
-    if (recorded_at < this.#recordedAt && event_type !== 'clock') this.#bad('unchanged', 'time', `entry #${index} was recorded at ${recorded_at}, after one of ${this.#recordedAt}, without a clock entry`, index)
+    if (recorded_at < this.#recordedAt && !clock) this.#bad('unchanged', 'time', `entry #${index} was recorded at ${recorded_at}, after one of ${this.#recordedAt}, without a clock entry`, index)
     this.#recordedAt = recorded_at
-  }
-
-  /** Steps 5 and 6. */
-  #checkSession(entry: Entry, hash: string): void {
-    const { session_id } = entry
-    let session = this.#sessions.get(session_id)
-    if (session === undefined) this.#sessions.set(session_id, (session = new SessionCheck(this.#evidence.origin, session_id, (...problem) => this.#bad(...problem))))
-    session.add(entry, hash)
-    this.#erasures.add(entry)
-  }
-
-  /** Step 7. */
-  async #checkPayloads(entries: readonly Entry[]): Promise<void> {
-    let disclosed: readonly (readonly Disclosed[])[] | undefined
-    try {
-      disclosed = await this.#evidence.vault?.follow(entries)
-    } catch (error) {
-      checkUnreadable(error)
-      if (entries.length === 1) this.#bad('payloads', 'unreadable', `the content of #${entries[0]!.index} cannot be read: ${messageOf(error)}`, entries[0]!.index)
-      else for (const entry of entries) await this.#checkPayloads([entry])
-    }
-    if (disclosed === undefined) return
-    for (const [i, entry] of entries.entries()) {
-      let n = 0
-      for (const { slot, ref } of ownRefs(entry)) {
-        const got: Disclosed = disclosed[i]?.[n++] ?? { absent: 'missing' }
-        const scope = `${entry.session_id}/${ref.k ?? 0}`
-        if ('bytes' in got) {
-          if (toBase64(commit(got.salt, digestOf(got.bytes))) === ref.c) this.#payloads++
-          else this.#bad('payloads', 'commitment', `the content of ${slot} of #${entry.index} is not what the entry commits to`, entry.index)
-        } else if (got.absent === 'sealed') this.#checkSealed(entry, slot, ref.k ?? 0)
-        else if (got.absent === 'damaged') this.#bad('payloads', 'damaged', `the content of ${slot} of #${entry.index}: ${got.why}`, entry.index)
-        else this.#missing.push({ index: entry.index, session_id: entry.session_id, scope, slot, late: got.absent === 'no_scope' })
-      }
-    }
-  }
-
-  /** A scope without its secret is believed only where this machine noted that it restored the log without it, and only of the scopes that this was said of. */
-  #checkSealed({ index, session_id }: Entry, slot: string, k: number): void {
-    const { restored } = this.#evidence
-    const first = this.#sessions.get(session_id)?.scopes.get(k)
-    if (first !== undefined && restored?.sealed !== undefined && first >= restored.sealed[0] && first < restored.sealed[1]) this.#sealedPayloads++
-    else this.#bad('payloads', 'sealed', `the secret of the content of ${slot} of #${index} is not there, and this machine did not restore the log without it`, index)
   }
 
   /** Step 3, its end: the root is the one that was signed. Where the change lies, `locateChange` says. */
@@ -447,27 +491,33 @@ class Run {
     const stored = this.#evidence.sessions
     let changedLast = Infinity
     const left = new Map(this.#sessions)
+    const done = new Set<string>()
+    const settle = ({ session_id, broken }: SessionEnd, next: string | undefined): void => {
+      if (broken !== undefined && !done.has(session_id)) this.#bad(...settled(broken, next))
+      done.add(session_id)
+    }
     if (stored !== undefined) await this.#reading('indexes', undefined, async () => {
       for await (const { session_id, row } of stored()) {
-        const reading = left.get(session_id)
+        const session = left.get(session_id)
         left.delete(session_id)
-        const state = reading?.state
-        if (reading === undefined || state === undefined) {
+        const state = session?.state
+        if (session === undefined && this.#since !== undefined) continue // it was not read
+        if (session === undefined || state === undefined) {
           this.#bad('indexes', 'session_extra', `the session list has ${session_id}, of which the log has no entry`)
           continue
         }
         const said = prevOf(row)
         // a row of more entries says nothing about the last that was read
         const prev = said.next_seq === state.next_seq ? said.prev : undefined
-        reading.settle(prev)
-        if (encodeSession(state) === row) continue
+        settle(session, prev)
+        if (state.row === row) continue
         // nothing follows a session's last entry: its row is what still knows the hash
         if (prev !== undefined && prev !== state.prev && state.last_index >= this.#untiled) changedLast = Math.min(changedLast, state.last_index)
         this.#bad('indexes', 'session_row', `the stored row of session ${session_id} is not what its entries say`, prev === undefined ? undefined : state.last_index)
       }
       for (const [session_id, { state }] of left) if (state !== undefined) this.#bad('indexes', 'session_missing', `the session list lacks ${session_id}`, state.last_index)
     })
-    for (const session of this.#sessions.values()) session.settle(undefined)
+    for (const session of this.#sessions.values()) settle(session, undefined)
     if (this.#rootDiffers) this.#locateChange(changedLast)
   }
 
@@ -481,23 +531,25 @@ class Run {
   async checkVault(): Promise<void> {
     const { vault } = this.#evidence
     if (vault === undefined) return
-    const faults = await this.#reading('payloads', undefined, () => vault.faults((done) => this.#options.progress?.(this.#total, this.#total + done)))
+    const findings: VaultFindings[] = []
+    for (const { vault: found } of this.#ends) if (found !== undefined && 'faults' in found) findings.push(found)
+    const unread = this.#ends.find(({ vault: found }) => found !== undefined && 'unread' in found)?.vault as { readonly unread: string } | undefined
+    if (unread !== undefined) this.#bad('payloads', 'unreadable', `the evidence cannot be read: ${unread.unread}`)
+    const faults = unread === undefined && this.#since === undefined ? await this.#reading('payloads', undefined, () => vault.faults(findings)) : []
     for (const { code, message, index } of faults ?? []) this.#bad(code.startsWith('segment') || code.startsWith('secret') ? 'payloads' : 'indexes', code, message, index)
     const there = (await this.#reading('payloads', undefined, () => vault.scopes())) ?? new Set()
     this.#checkScopes(there)
     const erased = new Set([...this.#erasures.ordered.keys()].filter((scope) => !there.has(scope)).map((scope) => scope.slice(0, 36)))
-    const hashes = new Map<string, readonly Hash[]>()
-    for (const [session_id, { endings }] of this.#sessions) for (const { index, count, root } of endings) {
+    for (const { session_id, endings } of this.#sessions.values()) for (const { index, agrees, unread: why } of endings) {
       if (erased.has(session_id)) continue
-      const own = hashes.get(session_id) ?? (await this.#reading('payloads', index, () => vault.segmentHashes(session_id))) ?? []
-      hashes.set(session_id, own)
-      if (own.length < count || toBase64(treeRoot(own.slice(0, count).map(leafHash))) !== root) this.#bad('payloads', 'segment_root', `the sealed content of session ${session_id} is not that which its end, #${index}, states`, index)
+      if (why !== undefined) this.#bad('payloads', 'unreadable', `what belongs to #${index} cannot be read: ${why}`, index)
+      if (!agrees) this.#bad('payloads', 'segment_root', `the sealed content of session ${session_id} is not that which its end, #${index}, states`, index)
     }
   }
 
   /** Each secret belongs to a scope that an entry uses; none is there whose erasure is done; none is gone that nothing erased. */
   #checkScopes(there: ReadonlySet<string>): void {
-    for (const scope of there) {
+    if (this.#since === undefined) for (const scope of there) {
       if (this.#sessions.get(scope.slice(0, 36))?.scopes.has(Number(scope.slice(37))) !== true) this.#bad('payloads', 'secret_extra', `there is a secret of scope ${scope}, of which the log has no content`)
     }
     for (const [scope, { index, erasures }] of this.#erasures.ordered) {
@@ -520,6 +572,10 @@ class Run {
     }
   }
 
+  #found({ property, code, message, index }: Problem): void {
+    this.#bad(property, code, message, index)
+  }
+
   #bad(property: Property, code: string, message: string, index?: number): void {
     if (this.#newer > 0 && !SURE.has(code) && !(SURE_BEFORE.has(code) && index !== undefined && index < this.#firstNewer!)) return
     const problem: Problem = { property, code, message, ...(index === undefined ? {} : { index }) }
@@ -540,29 +596,47 @@ class Run {
       throw Object.assign(error, { first_bad_index: first })
     }
     const states = [...this.#sessions.values()].flatMap(({ state }) => (state === undefined || state.agent_id === '' ? [] : [state]))
-    const count = (phase: SessionState['state']): number => states.filter((state) => state.state === phase).length
-    const streams = [...this.#sessions].flatMap(([session_id, reading]) => [...reading.streams.values()].map((track) => ({ session_id, track })))
-    const gaps = streams.reduce((sum, { track }) => sum + track.missing, 0)
-    const repeated = streams.reduce((sum, { track }) => sum + track.repeated, 0)
+    const count = (phase: SessionPhase): number => states.filter((state) => state.phase === phase).length
+    const holed = [...this.#sessions.values()].filter((session) => session.gaps + session.repeated > 0)
+    const gaps = holed.reduce((sum, session) => sum + session.gaps, 0)
+    const repeated = holed.reduce((sum, session) => sum + session.repeated, 0)
     const counts = {
-      entries: this.#edge.size, payloads: this.#payloads, erased: this.#erasedPayloads, sessions: states.length, ended: count('ended'), open: count('open'), suspended: count('suspended'), interrupted: count('interrupted'),
+      entries: this.#edge.size - (this.#since?.size ?? 0), payloads: this.#payloads, erased: this.#erasedPayloads, sessions: states.length, ended: count('ended'), open: count('open'), suspended: count('suspended'), interrupted: count('interrupted'),
       gaps, newer_entries: this.#newer, unknown_vocabulary: this.#unknown, told_after: this.#toldAfter, imported: this.#imported,
     }
-    if (gaps + repeated > 0) this.#sayGaps(streams, gaps, repeated)
+    if (gaps + repeated > 0) this.#sayGaps(holed, gaps, repeated)
     return {
-      whole: this.#failed.size === 0, origin: this.#evidence.origin, size: this.#total, checkpoint: this.#evidence.head.note, ...(this.#recordedAt === '' ? {} : { recorded_at: this.#recordedAt }),
+      whole: this.#failed.size === 0, origin: this.#evidence.origin, size: this.#total, ...(this.#since === undefined ? {} : { since: this.#since.size }), checkpoint: this.#evidence.head.note, ...(this.#recordedAt === '' ? {} : { recorded_at: this.#recordedAt }),
       keys: this.#trusted?.reigns ?? [], properties: this.#properties(counts), problems: this.#problems, problem_count: this.#problemCount, counts,
     }
   }
 
   #gapsSay = ''
-  #sayGaps(streams: readonly { readonly session_id: string; readonly track: StreamTrack }[], gaps: number, repeated: number): void {
-    const where = [...new Set(streams.filter(({ track }) => track.missing + track.repeated > 0).map(({ session_id }) => session_id.slice(-8)))]
+  #sayGaps(sessions: readonly SessionEnd[], gaps: number, repeated: number): void {
+    const where = [...new Set(sessions.map(({ session_id }) => session_id.slice(-8)))]
     const parts = [gaps > 0 ? `${plural(gaps, 'event')} never arrived` : '', repeated > 0 ? `${plural(repeated, 'event')} came with a number in their stream that another has` : '']
     this.#gapsSay = `${parts.filter(Boolean).join('; ')}, in ${plural(where.length, 'session')} (${where.slice(0, 3).join(', ')}${where.length > 3 ? ', …' : ''})`
   }
 
   #properties(counts: Verdict['counts']): Verdict['properties'] {
+    const n = counts.entries
+    const all = this.#allProperties(counts)
+    const { unchanged, complete, payloads, indexes } = all
+    if (this.#since === undefined) return all
+    const { size } = this.#since
+    const from = `the first ${plural(size, 'entry')}, which ${size === 1 ? 'was' : 'were'} proved before and not read again`
+    const less = (verdict: PropertyVerdict, says: string): PropertyVerdict => (verdict.status === 'proved' || verdict.status === 'asserted' ? { status: 'asserted', says } : verdict)
+    // what was not looked at is not proved here, whoever proved it before
+    return {
+      ...all,
+      unchanged: less(unchanged, n === 0 ? `nothing was added to ${from}${this.#doubt}` : `the ${plural(n, 'entry')} from #${size} on ${n === 1 ? 'is the one' : 'are the ones'} signed, and ${n === 1 ? 'continues' : 'continue'} ${from}${this.#doubt}`),
+      complete: less(complete, counts.sessions === 0 ? 'no session has newer entries' : `of the sessions with newer entries ${complete.says}`),
+      payloads: less(payloads, `of the newer entries ${payloads.says}; older content was not opened again`),
+      indexes: less(indexes, "newer tiles, and the rows of the sessions with newer entries, agree with the entries; the rest, and the database's own check, were left out"),
+    }
+  }
+
+  #allProperties(counts: Verdict['counts']): Verdict['properties'] {
     const n = counts.entries
     return {
       unchanged: this.#say('unchanged', this.#doubt === '' ? 'proved' : 'asserted', n === 0 ? 'the log is empty, and signed so' : `the ${plural(n, 'entry')} ${n === 1 ? 'is the one' : 'are the ones'} signed: none edited, inserted, reordered or removed before #${n - 1}${this.#doubt}`),
@@ -677,9 +751,9 @@ function plural(n: number, noun: string): string {
   return `${n.toLocaleString('en-US')} ${n === 1 ? noun : noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : noun.endsWith('ss') ? `${noun}es` : `${noun}s`}`
 }
 
-/** Throws `error` again unless it says that the evidence itself is broken. */
-function checkUnreadable(error: unknown): void {
-  if (error instanceof MisuseError || (error instanceof StoreError && !UNREADABLE.has(error.code))) throw error
+/** Of several parts: ascending by entry, and each entry's in their own order. */
+function inOrder(notes: readonly Note[], parts: number): readonly Note[] {
+  return parts === 1 ? notes : notes.toSorted((a, b) => a.index - b.index)
 }
 
 /** What a stored session row says of the entry hash it ends with, if anything. */

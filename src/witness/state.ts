@@ -25,7 +25,8 @@ export function originHash(origin: string): string {
 /** Makes the key of a new witness in `folder`, which is made where it is missing. StoreError `key_exists` if there is one. */
 export function createWitnessKey(folder: string, name: string): WitnessKey {
   const text = newWitnessKey(name)
-  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(resolve(folder)))
+  const first = mkdirSync(resolve(folder), { recursive: true, mode: 0o700 })
+  if (first !== undefined) for (let at = resolve(folder); at.length >= first.length; at = dirname(at)) syncFolder(dirname(at))
   const path = join(folder, 'witness.key')
   try {
     writeNew(path, text)

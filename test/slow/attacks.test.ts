@@ -35,6 +35,9 @@ it.each(Object.entries(attacks))('%s: none passes, the first bad index is right'
     for (const who of done.keys === true ? (['keys'] as const) : (['keys', 'none'] as const)) {
       const vkey = openKeyring(originAt(base.where), base.where.home).vkey
       let verdict: Verdict | Refusal = await verifyAt(copy, { who, vkey }).catch((error: unknown) => error as Refusal)
+      // in parts, as threads read it, nothing else may be concluded
+      const parts = await verifyAt(copy, { who, vkey, of: 2 + (n % 3) }).catch((error: unknown) => error as Refusal)
+      if (('whole' in parts && parts.whole) !== ('whole' in verdict && verdict.whole)) missed.push(`${label} ${who}: ${'whole' in parts ? `whole is ${parts.whole}` : String(parts)} in parts, ${'whole' in verdict && verdict.whole} in one`)
       if (done.anchor === true) {
         // what content was left behind may tell already; whoever says whole must say that it does not know
         const alone = 'whole' in verdict && verdict.whole
@@ -68,6 +71,7 @@ it(`raises no alarm for ${HONEST} honest logs: ended, open, resumed, interrupted
     await honestLog(where, seen)
     for (const who of ['keys', 'none'] as const) {
       const verdict = await verifyAt(where, { who }).catch((error: unknown) => error as Error)
+      expect(await verifyAt(where, { who, of: 2 + (n % 3) }).catch((error: unknown) => error), `log ${n}, state ${before}, ${who}, in parts`).toEqual(verdict)
       if (who === 'keys' && 'whole' in verdict) seen.events += verdict.size
       if (!('whole' in verdict) || !verdict.whole) alarms.push(`log ${n}, state ${before}, ${who}: ${'whole' in verdict ? JSON.stringify(verdict.problems.slice(0, 3)) : String(verdict.stack)}`)
     }

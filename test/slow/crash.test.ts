@@ -18,7 +18,10 @@ function random(): number {
   return state / 2 ** 32
 }
 
-/** Appends and prints a line for each receipt, for ever; several sessions, events of several sizes, some awaited one by one and some together. */
+/**
+ * Appends for ever and prints what it was told: a line for each receipt (`12 ID HASH`), for what it only handed in (`accepted ID`), for an erasure that was
+ * answered (`erased SESSION`). Several sessions, events of several sizes, some awaited one by one, some together, some by nobody.
+ */
 const APPENDING = `
   import { openTrail } from ${JSON.stringify(join(root, 'src/index.ts'))}
   const [, , db, name] = process.argv
@@ -35,8 +38,13 @@ const APPENDING = `
         const result = session.record('llm_result', { output_text: 'answer ' + i })
         if (i % 3 === 0) for (const each of await Promise.all([call.durable(), result.durable()])) say(each)
         else say(await result.durable())
+        if (i % 4 === 1) process.stdout.write('accepted ' + session.record('reasoning', { text: 'nobody waits for this ' + i }).event_id + '\\n')
       }
       say(await session.end({ outcome: 'success' }))
+      if (n === 1) {
+        await trail.erase({ session_id: session.session_id }, { reason: 'asked for' })
+        process.stdout.write('erased ' + session.session_id + '\\n')
+      }
     }
   }
   await Promise.all([work(0), work(1), work(2)])
@@ -52,8 +60,13 @@ function receipts(said: string): Acknowledged[] {
   })
 }
 
+/** The second words of the whole lines that begin with `what`. */
+function told(said: string, what: 'accepted' | 'erased'): string[] {
+  return said.slice(0, said.lastIndexOf('\n') + 1).split('\n').filter((line) => line.startsWith(`${what} `)).map((line) => line.split(' ')[1]!)
+}
+
 /** All events by their index, which are dense from 0; each acknowledged one is in its place. */
-async function checkAcknowledged(trail: Trail, acknowledged: readonly Acknowledged[], from = 0): Promise<number> {
+async function checkAcknowledged(trail: Trail, acknowledged: readonly Acknowledged[], accepted: readonly string[] = []): Promise<number> {
   const seen = new Map<string, { index: number; entry_hash: string }>()
   let size = 0
   for await (const { index, event_id, entry_hash } of trail.events()) {
@@ -61,11 +74,12 @@ async function checkAcknowledged(trail: Trail, acknowledged: readonly Acknowledg
     expect(seen.has(event_id)).toBe(false)
     seen.set(event_id, { index, entry_hash })
   }
-  const lost = acknowledged.slice(from).filter(({ index, event_id, entry_hash }) => {
+  const lost = acknowledged.filter(({ index, event_id, entry_hash }) => {
     const got = seen.get(event_id)
     return got?.index !== index || got.entry_hash !== entry_hash
   })
   expect(lost).toEqual([])
+  expect(accepted.filter((event_id) => !seen.has(event_id))).toEqual([])
   return size
 }
 
@@ -78,39 +92,49 @@ async function saidMore(child: ReturnType<typeof startChild>, than: number, ms =
   while (child.said().length <= than && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 2))
 }
 
-test(`${CYCLES} processes killed at random instants lose no acknowledged event`, async () => {
-  let [total, killedBefore, interrupted] = [0, 0, 0]
+test(`${CYCLES} times one or two processes are killed at random instants, and lose no acknowledged event`, async () => {
+  let [kills, total, spooled, forgotten, killedBefore, interrupted] = [0, 0, 0, 0, 0, 0]
   for (let cycle = 0; cycle < CYCLES; ) {
-    // A fresh log every ten kills, so that each cycle can verify the whole of it.
+    // A fresh log every ten cycles, so that each can verify the whole of it.
     const at = scratch()
     const acknowledged: Acknowledged[] = []
+    const accepted: string[] = []
+    const erased: string[] = []
     for (let i = 0; i < 10 && cycle < CYCLES; i++, cycle++) {
-      const child = start(at, 'a')
+      const children = Array.from({ length: random() < 0.4 ? 2 : 1 }, (_, n) => start(at, `a${n}`))
       // Most of them once they work, some at any moment since their birth: while they load, open, recover what the one before left.
-      if (random() < 0.7) await saidMore(child, 0)
-      await new Promise((resolve) => setTimeout(resolve, random() * 350))
-      child.child.kill('SIGKILL')
-      const { signal, stdout, stderr } = await child.ended
-      expect({ signal, stderr }).toEqual({ signal: 'SIGKILL', stderr: '' })
-      const got = receipts(stdout)
-      if (got.length === 0) killedBefore++
-      acknowledged.push(...got)
+      if (random() < 0.7) await Promise.all(children.map((child) => saidMore(child, 0)))
+      for (const child of children) {
+        await new Promise((resolve) => setTimeout(resolve, random() * 350))
+        child.child.kill('SIGKILL')
+        const { signal, stdout, stderr } = await child.ended
+        expect({ signal, stderr }).toEqual({ signal: 'SIGKILL', stderr: '' })
+        kills++
+        const got = receipts(stdout)
+        if (got.length === 0) killedBefore++
+        acknowledged.push(...got)
+        accepted.push(...told(stdout, 'accepted'))
+        erased.push(...told(stdout, 'erased'))
+      }
       const trail = openTrail(at.db, { agent_id: 'checker', home: at.home })
       await trail.ready()
-      await checkAcknowledged(trail, acknowledged)
+      await checkAcknowledged(trail, acknowledged, accepted)
       const verdict = await trail.verify({ require: ['unchanged', 'not_truncated', 'payloads', 'indexes'] })
       expect(verdict.problems).toEqual([])
       for (const { state: of } of await trail.sessions().all()) expect(of).not.toBe('open')
+      for (const session_id of erased) expect((await trail.events({ session_id, event_type: 'session_start' }).all()).map((event) => (event as unknown as { user_message: { reason?: string } }).user_message.reason)).toEqual(['erased'])
       await trail.close()
     }
     total += acknowledged.length
+    spooled += accepted.length
+    forgotten += erased.length
     const trail = openTrail(at.db, { home: at.home })
     const noted = (await trail.events({ event_type: 'session_interrupted' }).all()).map((event) => (event as unknown as { interrupted_stream: string }).interrupted_stream)
     expect(new Set(noted).size).toBe(noted.length) // once per stream
     interrupted += noted.length
     await trail.close()
   }
-  process.stderr.write(`${CYCLES} kills (${killedBefore} before the first receipt): ${total} acknowledged events, none lost; ${interrupted} streams noted as interrupted\n`)
+  process.stderr.write(`${CYCLES} cycles, ${kills} kills (${killedBefore} before the first receipt): ${total} acknowledged events and ${spooled} that nobody awaited, none lost; ${forgotten} sessions erased, none came back; ${interrupted} streams noted as interrupted\n`)
   expect(total).toBeGreaterThan(CYCLES)
 }, 1_200_000)
 

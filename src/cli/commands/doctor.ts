@@ -45,7 +45,7 @@ async function examine(ctx: Context, path: string): Promise<{ checks: Check[]; f
     return { checks: [...machine, checkClock(ctx.now()), none, ...place, ...keys, await checkGit(path)], files: filesOf(path, undefined) }
   }
   const { check, status, recorded_at } = await open(ctx, path)
-  const trail = status === undefined ? [] : [checkHistory(status), checkBacklog(status), checkWitness(status, ctx.now())]
+  const trail = status === undefined ? [] : [checkHistory(status), ...checkBacklog(status, ctx.now()), checkWitness(status, ctx.now())]
   const keys = [...(typeof home === 'string' ? checkState(home) : [home]), ...(status === undefined ? [] : [checkMode('keys', status.keys, 0o700), checkApart(path, status.keys)])]
   return { checks: [...machine, checkClock(ctx.now(), recorded_at), check, ...trail, ...place, checkMode('trail', path, 0o600), ...keys, await checkGit(path)], files: filesOf(path, status) }
 }

@@ -5,6 +5,8 @@ import { basename, join, resolve } from 'node:path'
 import { InvalidArgumentError, type Command } from 'commander'
 import { fromUtf8 } from '../../base/bytes.ts'
 import { MisuseError, StoreError } from '../../base/errors.ts'
+import { parseTreeHead } from '../../log/checkpoint.ts'
+import { parseNote } from '../../log/note.ts'
 import { makePage } from '../../page/page.ts'
 import { pageScript } from '../../page/script.ts'
 import { bundleIn, MAX_BUNDLE_LENGTH } from '../../verify/bundle-text.ts'
@@ -25,6 +27,8 @@ export function verifyCommand(program: Command, context: () => Context): void {
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
     .option('--against <copy>', 'another copy of the log: whether the two are one, and where they part')
     .option('--policy <file>', 'a C2SP tlog-policy: whose cosignatures prove that the log was witnessed')
+    .option('--since [checkpoint]', 'read only what was added to a checkpoint (a file) that was proved before; default the newest that was proved here')
+    .option('--jobs <n>', 'how many threads read a large trail; default as many as there are cores', parseJobs)
     .addHelpText('after', `
 Exit code: 0 whole, 1 evidence of tampering, 2 could not run, 3 whole but a required
 property is not proved.
@@ -32,15 +36,16 @@ property is not proved.
 Examples:
   $ counterfoil verify
   $ counterfoil verify --require unchanged,complete,payloads
+  $ counterfoil verify --since
   $ counterfoil verify --policy policy.txt --require witnessed
   $ counterfoil verify copy-of-monday.db --json
   $ counterfoil verify ./archive --key "$(cat log.pub)"
   $ counterfoil verify evidence.html --key "$(cat log.pub)"
   $ counterfoil verify agent_audit.db --against /mnt/backup/2026-11-21`)
-    .action(async (what: string | undefined, { require = [], key, witness, policy: file, against }: { require?: Property[]; key?: string; witness?: string[]; policy?: string; against?: string }) => {
+    .action(async (what: string | undefined, { require = [], key, witness, policy: file, against, jobs, since }: { require?: Property[]; key?: string; witness?: string[]; policy?: string; against?: string; jobs?: number; since?: true | string }) => {
       const ctx = context()
       if (against !== undefined) {
-        if (require.length > 0 || witness !== undefined || file !== undefined || key !== undefined) throw new MisuseError('against_what', 'cli: --against compares two copies, and goes with no other option', 'verify each copy by itself with the others')
+        if (require.length > 0 || witness !== undefined || file !== undefined || key !== undefined || jobs !== undefined || since !== undefined) throw new MisuseError('against_what', 'cli: --against compares two copies, and goes with no other option', 'verify each copy by itself with the others')
         const { compareCopies } = await import('../compared.ts')
         return compareCopies(ctx, what === undefined ? trailPath(ctx) : resolve(ctx.cwd, what), resolve(ctx.cwd, against), kindOf)
       }
@@ -49,6 +54,8 @@ Examples:
       const path = what === undefined ? undefined : resolve(ctx.cwd, what)
       const kind = path === undefined ? 'trail' : kindOf(path)
       if (witness !== undefined && kind !== 'bundle') throw new MisuseError('witness_for_what', `cli: --witness goes with a bundle, got ${kind === 'trail' ? 'a trail' : `an ${kind}`.replace('an b', 'a b')}`, 'name the witnesses in a policy: --policy FILE')
+      if (since !== undefined && kind !== 'trail') throw new MisuseError('since_what', `cli: --since goes with a trail, got ${kind === 'archive' ? 'an archive' : `a ${kind}`}`, 'leave it out: other evidence is read from its beginning')
+      if (jobs !== undefined && kind !== 'trail') throw new MisuseError('jobs_for_what', `cli: --jobs goes with a trail, got ${kind === 'archive' ? 'an archive' : `a ${kind}`}`, 'leave it out: other evidence is read by one thread')
       if (path !== undefined && kind === 'backup') {
         if (key !== undefined || policy !== undefined) throw new MisuseError('key_for_what', `cli: ${key === undefined ? '--policy' : '--key'} goes with other evidence, got a backup`, 'a backup is verified with the keys in it')
         const { verifyBackupFolder } = await import('../restored.ts')
@@ -63,7 +70,7 @@ Examples:
         return report(ctx, basename(path), require, async () => (await readBundle(path, { ...(key === undefined ? {} : { key }), ...(witness === undefined ? {} : { witnesses: witness }) })).verdict)
       }
       if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with an archive folder or a bundle, got a trail', "a trail's key is pinned by the keys on this machine")
-      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, at) => report(ctx, trailName(at), require, (progress) => trail.verify({ require, ...given, progress })))
+      await withTrail(what === undefined ? ctx : { ...ctx, trail: what }, 'read', (trail, at) => report(ctx, trailName(at), require, (progress) => trail.verify({ require, ...given, progress, ...(jobs === undefined ? {} : { jobs }), ...(since === undefined ? {} : { since: since === true ? 'proved' : readCheckpoint(resolve(ctx.cwd, since)) }) })))
     })
 }
 
@@ -101,6 +108,22 @@ export async function report(ctx: Context, name: string, require: readonly Prope
   else for (const line of verdictLines(verdict, { name: 'session_id' in verdict && typeof verdict.session_id === 'string' ? `${name} · session ${verdict.session_id}` : name, ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
 }
 
+/** Whose it is, the verification says; here only that it is one. */
+function readCheckpoint(file: string): string {
+  let note: string
+  try {
+    if (statSync(file).size > MAX_CHECKPOINT_BYTES) throw new MisuseError('no_checkpoint', `cli: ${file} is too large for a checkpoint`, 'name a file with the checkpoint of a verdict (verify --json) or of a receipt')
+    note = fromUtf8(readFileSync(file))
+    parseTreeHead(parseNote(note).text)
+  } catch (cause) {
+    if (cause instanceof MisuseError) throw cause
+    throw new MisuseError('no_checkpoint', `cli: expected a checkpoint in ${file}, got none: ${(cause as Error).message}`, 'name a file with the checkpoint of a verdict (verify --json) or of a receipt')
+  }
+  return note
+}
+
+const MAX_CHECKPOINT_BYTES = 1_000_000
+
 function readPage(file: string): string {
   let bytes: Uint8Array
   try {
@@ -117,14 +140,27 @@ function readPage(file: string): string {
   }
 }
 
-/** Says how far it is, ten times a second at most. */
+/** How long something may take before it says how far it is, and how often it does then. */
+const SILENT_MS = 1_000
+const SAID_EVERY_MS = 100
+
+/** Says on a terminal how far it is and how long the rest may take, after a second. What is done beyond `total` is sealed content. */
 export function progressLine(ctx: Context, doing: string): (done: number, total: number) => void {
-  let told = ctx.now()
+  const began = ctx.now()
+  let told = began + SILENT_MS - SAID_EVERY_MS
   return (done, total) => {
-    if (ctx.now() - told < 100) return
-    told = ctx.now()
-    ctx.screen.progress(`${doing} ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %`)
+    const now = ctx.now()
+    if (ctx.json || now - told < SAID_EVERY_MS) return
+    told = now
+    if (done > total) return ctx.screen.progress(`${doing} ${plural(done - total, 'sealed segment', 'sealed segments')}, after ${plural(total, 'entry', 'entries')}`)
+    const left = done === 0 ? '' : `, ${remaining(((now - began) / done) * (total - done))} left`
+    ctx.screen.progress(`${doing} ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %${left}`)
   }
+}
+
+function remaining(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000)
+  return seconds < 90 ? `${seconds} s` : seconds < 5_400 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3_600)} h`
 }
 
 /** The verdict as DESIGN §14 shows it. What failed stands first. */
@@ -170,7 +206,7 @@ function label(status: Status): Span {
 
 function conclusion(verdict: AnyVerdict, ms: number): Line {
   const time = grey(` · ${(ms / 1000).toFixed(2)} s`)
-  if (verdict.whole) return [bold('whole'), 'session_id' in verdict && verdict.properties.pinned.status !== 'proved' ? ', unpinned' : '', verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
+  if (verdict.whole) return [bold('since' in verdict && verdict.since !== undefined ? `whole from #${verdict.since} on` : 'whole'), 'session_id' in verdict && verdict.properties.pinned.status !== 'proved' ? ', unpinned' : '', verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
   const all = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
   // What the signature covers outweighs what is derived from it.
   const first = verdict.properties.unchanged.first_bad_index ?? (all.length === 0 ? undefined : Math.min(...all))
@@ -180,6 +216,11 @@ function conclusion(verdict: AnyVerdict, ms: number): Line {
 /** `counterfoil.local/8f31c2…`: an origin of 128 random bits is told apart by its beginning. */
 function shortOrigin(origin: string): string {
   return origin.replace(/([0-9a-f]{6})[0-9a-f]{20,}$/, '$1…')
+}
+
+function parseJobs(text: string): number {
+  if (!/^[1-9][0-9]{0,2}$/.test(text)) throw new InvalidArgumentError('Expected a number of threads, from 1 to 999.')
+  return Number(text)
 }
 
 function parseProperties(text: string): Property[] {

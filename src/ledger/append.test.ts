@@ -1,0 +1,47 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { formatTime } from '../base/clock.ts'
+import { uuidv7 } from '../base/ids.ts'
+import type { Draft } from '../event/draft.ts'
+import { LOG_FORMAT } from '../event/entry.ts'
+import { openSqliteStore } from '../store/sqlite.ts'
+import { ephemeralKeyring } from '../vault/keyring.ts'
+import { Appender } from './append.ts'
+import { ledgerDraft } from './event.ts'
+
+const START = Date.parse('2026-11-21T08:00:00.000Z')
+const ORIGIN = 'counterfoil.local/00112233445566778899aabbccddeeff'
+
+async function appender(kept: { sessions: number; events: number }): Promise<Appender> {
+  const store = await openSqliteStore(':memory:')
+  onTestFinished(() => store.close())
+  const keyring = ephemeralKeyring(ORIGIN)
+  const made = new Appender(store, keyring, () => START, uuidv7(START), kept)
+  await made.begin(ledgerDraft('log_start', made.ownSession, START, { format: LOG_FORMAT, origin: ORIGIN, vkey: keyring.vkey }))
+  return made
+}
+
+async function write(to: Appender, ...sessions: string[]): Promise<void> {
+  await to.append(sessions.map((session_id) => ({ writer: 'local', draft: { event_id: uuidv7(START), event_type: 'reasoning', session_id, timestamp: formatTime(START), capture: 'after', facts: { kind: 'author_stated' }, payloads: { text: { m: 'text', content: 'because' } } } satisfies Draft })))
+}
+
+test('the sessions that were not written for longest are forgotten first, and never the ledger\'s own', async () => {
+  const to = await appender({ sessions: 3, events: 1_000 })
+  const [a, b, c] = [uuidv7(START), uuidv7(START), uuidv7(START)]
+  for (const session of [a, b, a, a, c]) await write(to, session) // with its own, four
+  expect(to.remembered).toEqual({ sessions: 3, events: 1 + 3 + 1 }) // b is gone, though a is older
+  await write(to, ...Array.from({ length: 9 }, () => uuidv7(START)))
+  expect(to.remembered).toEqual({ sessions: 3, events: 1 + 2 })
+})
+
+test('long sessions are forgotten for their events, but not the one that is written', async () => {
+  const to = await appender({ sessions: 100, events: 10 })
+  const [a, b] = [uuidv7(START), uuidv7(START)]
+  await write(to, ...Array.from({ length: 8 }, () => a))
+  await write(to, b)
+  expect(to.remembered).toEqual({ sessions: 3, events: 1 + 8 + 1 })
+  await write(to, b)
+  expect(to.remembered).toEqual({ sessions: 2, events: 1 + 2 })
+  await write(to, ...Array.from({ length: 20 }, () => a)) // read again, and it goes on
+  expect(to.remembered).toEqual({ sessions: 2, events: 1 + 28 })
+  expect(to.head!.size).toBe(1 + 8 + 2 + 20)
+})
