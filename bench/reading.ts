@@ -112,7 +112,7 @@ async function proofRows(leaves: number): Promise<ReadingRow[]> {
   const folder = mkdtempSync(join(tmpdir(), 'counterfoil-proof-'))
   try {
     const store = await openSqliteStore(join(folder, 'log.db'))
-    const keyring = ephemeralKeyring()
+    const keyring = ephemeralKeyring('bench.example/proof')
     const edge = new TreeEdge()
     const entryAt = (index: number): Uint8Array => {
       const bytes = new Uint8Array(8)

@@ -34,7 +34,7 @@ const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolle
 const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'key_rotation', 'key_compromise', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 
 export interface VerifyOptions {
-  /** Entries of `total` that were read; then `done` goes on beyond `total` with each sealed segment. */
+  /** How many of `total` entries were read; once all were, `total` goes on with each sealed segment that is. */
   readonly progress?: (done: number, total: number) => void
   /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
   readonly policy?: Policy
@@ -352,7 +352,7 @@ class Run {
   readonly #sealedDone: number[] = []
   #sealedProgress(part: number, done: number): void {
     this.#sealedDone[part] = done
-    this.#options.progress?.(this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0), this.#total)
+    this.#options.progress?.(this.#total, this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0))
   }
 
   /** What the parts say of one page, in the order of the log. */
