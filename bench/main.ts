@@ -25,7 +25,7 @@ const USAGE = `npm run bench -- [part…] [options]
   --only A,B       these contenders only
   --peers none     only those that need no package; default: all, installed into bench/peers when missing
   --rate R         of the soak: acts a second; half of what is measured before
-  --out FILE       where the figures are kept as JSON; bench/reading.json
+  --out FILE       where the figures are kept as JSON; bench/measured.json
 
 npm run bench -- page            the page of what was measured before
 npm run bench -- keep            puts that page, its plots and its figures into docs/
@@ -42,7 +42,7 @@ const { values, positionals } = parseArgs({
 
 async function main(): Promise<number> {
   const parts = await allParts()
-  const out = values.out ?? join(import.meta.dirname, 'reading.json')
+  const out = values.out ?? join(import.meta.dirname, 'measured.json')
   const [verb] = positionals
   if (values.help) return say(`${USAGE}\n${[...parts].map(([name, { about }]) => `  ${name.padEnd(10)} ${about}\n`).join('')}`)
   if (verb === 'page') return say(page(readReading(out), parts))
