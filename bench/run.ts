@@ -74,8 +74,7 @@ interface Place { readonly contender: string; readonly folder: string; readonly 
 interface Counted extends Place { readonly counted: (count: number) => Promise<SinkCount> }
 
 async function inPlace<T>(contender: Contender, kind: SinkKind, run: (place: Counted) => Promise<T>): Promise<T> {
-  const base = mkdtempSync(join(tmpdir(), 'counterfoil-bench-'))
-  folders.add(base)
+  const base = scratchFolder('bench')
   const folder = join(base, 'at')
   mkdirSync(folder)
   const sink = contender.kind === 'sends' ? await startSink(kind) : undefined
@@ -83,8 +82,7 @@ async function inPlace<T>(contender: Contender, kind: SinkKind, run: (place: Cou
     return await run({ contender: contender.name, folder, sink: sink?.url ?? '', counted: (count) => sink!.count(count) })
   } finally {
     sink?.stop()
-    rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
-    folders.delete(base)
+    clear(base)
   }
 }
 
@@ -96,7 +94,7 @@ function withActs(spec: Omit<CallerSpec, 'acts'> | Omit<DurableSpec, 'acts'> | G
 
 /** The acts of a spec, in a file that is made once for all contenders of a round. */
 function actsFor(load: LoadName, count: number, seed: number): string {
-  if (actFiles === undefined) folders.add((actFiles = mkdtempSync(join(tmpdir(), 'counterfoil-bench-acts-'))))
+  actFiles ??= scratchFolder('bench-acts')
   const file = join(actFiles, `${load}-${count}-${seed}.jsonl`)
   if (!existsSync(file)) {
     // a round needs a few of them, and the rounds before none any more
@@ -112,10 +110,22 @@ let actFiles: string | undefined
 const folders = new Set<string>()
 const children = new Set<ChildProcess>()
 
+/** A new folder, gone by the end of this process at the latest. */
+export function scratchFolder(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `counterfoil-${name}-`))
+  folders.add(folder)
+  return folder
+}
+
+export function clear(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  folders.delete(folder)
+}
+
 export function clearAwayAtEnd(): void {
   process.on('exit', () => {
     for (const child of children) child.kill('SIGKILL')
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+    for (const folder of folders) clear(folder)
   })
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.on(signal, () => process.exit(code))
 }
