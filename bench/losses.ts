@@ -1,7 +1,7 @@
 // Cells of the loss tables: who, how it ended, at what pace, and of what was issued, how much arrived.
 
 import type { Contender } from './contender.ts'
-import { contenderNamed } from './contenders/all.ts'
+import { contenders } from './contenders/all.ts'
 import type { Options } from './part.ts'
 import { inParallel } from './rounds.ts'
 import { end } from './run.ts'
@@ -43,14 +43,14 @@ export async function measureLosses({ quick, until }: Options, wanted: readonly 
 }
 
 /** Those that take part, in each way of ending. */
-export function everyEnding({ contenders, quick }: Options): Wanted[] {
+export function everyEnding({ contenders: taking, quick }: Options): Wanted[] {
   const endings = quick ? (['end', 'throw', 'SIGKILL'] as const) : ENDINGS
-  return contenders.filter(({ kind }) => kind !== 'neither').flatMap((contender) => endings.map((ending) => ({ contender, sink: 'ok', ending })))
+  return taking.filter(({ kind }) => kind !== 'neither').flatMap((contender) => endings.map((ending) => ({ contender, sink: 'ok', ending })))
 }
 
 /** A row for each contender, a column for each ending. */
 export function endingsTable(title: string, { cells, left }: LossData, notes: readonly string[]): string[] {
-  const names = [...new Set(cells.map(({ contender }) => contender))].map(contenderNamed)
+  const names = contendersOf(cells)
   const broken = cells.filter(({ whole }) => whole === false).length
   return tableText({
     title,
@@ -58,6 +58,11 @@ export function endingsTable(title: string, { cells, left }: LossData, notes: re
     rows: names.map(({ name, title }) => [title, ...ENDINGS.map((ending) => cellText(cells.find((cell) => cell.contender === name && cell.ending === ending)))]),
     notes: [...notes, ...(left === 0 ? [] : [`${left} cells were not reached in time.`]), ...(broken === 0 ? [] : [`! in ${broken} cells what was left did not verify.`])],
   })
+}
+
+/** In the order of all tables, whoever was done first. */
+export function contendersOf(cells: readonly Cell[]): readonly Contender[] {
+  return contenders.filter(({ name }) => cells.some(({ contender }) => contender === name))
 }
 
 /** "all", or how many arrived; … when it was still sending when its time was over. */

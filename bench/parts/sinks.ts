@@ -1,8 +1,7 @@
 // The same for those that send, when the server is slow, answers 503 or is not there. Their best endings only: shut down in the documented
 // way, and the natural end.
 
-import { contenderNamed } from '../contenders/all.ts'
-import { cellText, measureLosses, type LossData } from '../losses.ts'
+import { cellText, contendersOf, measureLosses, type LossData } from '../losses.ts'
 import type { Part } from '../part.ts'
 import { tableText } from '../table.ts'
 
@@ -19,7 +18,7 @@ export const part: Part = {
   },
   show({ burst, paced, cells, left }: LossData) {
     if (cells.length === 0) return []
-    const names = [...new Set(cells.map(({ contender }) => contender))].map(contenderNamed)
+    const names = contendersOf(cells)
     return tableText({
       title: `Delivered by those that send when the server is not well: of a burst of ${burst.toLocaleString('en-US')} acts, and of ${paced} paced ones`,
       columns: ['', 'server', 'burst, shut down', 'burst, end', 'paced, shut down', 'paced, end'],
