@@ -4,7 +4,7 @@ import type { CallerData } from './callers.ts'
 import { contenderNamed } from './contenders/all.ts'
 import { failedRows } from './failed.ts'
 import { keeping } from './keepers.ts'
-import type { Reading } from './reading.ts'
+import type { Reading } from './measured.ts'
 import { median, spread } from './statistics.ts'
 import { figure, tableText } from './table.ts'
 

@@ -1,6 +1,7 @@
 // What every contender records: acts, each a call and its result. The text has words as often as prose has them, so that it compresses
 // no better than prose, and each act carries its number in both halves, by which it is found again wherever it arrived.
 
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { seeded, writer } from '../test/growing.ts'
 
 export interface Message { readonly role: string; readonly content: string }
@@ -21,14 +22,14 @@ export type LoadName = 'model' | 'tool' | 'context'
 /** Bytes of text in the call and in its result. */
 const SIZES: { readonly [name in LoadName]: readonly [call: number, result: number] } = { model: [3_900, 900], tool: [280, 560], context: [200_000, 4_000] }
 
-/** `count` acts, numbered from `first`; the same seed gives the same ones. */
-export function acts(name: LoadName, count: number, seed: number, first = 0): Act[] {
+/** `count` acts, numbered from 0; the same seed gives the same ones. */
+export function acts(name: LoadName, count: number, seed: number): Act[] {
   const write = writer(seed)
   const random = seeded(seed + 1)
   const text = (length: number): string => flat(write(length))
   const [asked, answered] = SIZES[name]
   return Array.from({ length: count }, (_, i): Act => {
-    const [question, answer] = [mark(first + i, 'asked'), mark(first + i, 'answered')]
+    const [question, answer] = [mark(i, 'asked'), mark(i, 'answered')]
     if (name === 'tool') {
       return {
         kind: 'tool',
@@ -48,6 +49,16 @@ export function modelAct(input_messages: readonly Message[], output_text: string
     call: { provider: 'anthropic', model_id: 'claude-opus-4-6', input_messages, parameters: { max_tokens: 4096, temperature: 0.2 } },
     result: { output_text, stop_reason: 'end_turn', input_tokens: 1_204, output_tokens: 288 },
   }
+}
+
+/** Acts in a file, for every process that needs them. What a parser gives are strings as an agent has them. */
+export function writeActs(file: string, all: readonly Act[]): void {
+  writeFileSync(file, '')
+  for (let i = 0; i < all.length; i += 500) appendFileSync(file, all.slice(i, i + 500).map((act) => `${JSON.stringify(act)}\n`).join(''))
+}
+
+export function readActs(file: string): Act[] {
+  return readFileSync(file, 'utf8').split('\n').slice(0, -1).map((text) => JSON.parse(text) as Act)
 }
 
 /** Strings glued together are flattened by whoever reads them first; an agent's come out of a parser, flat, so nobody here is charged for that. */

@@ -1,11 +1,13 @@
 // Cells of the loss tables: who, how it ended, at what pace, and of what was issued, how much arrived.
 
 import type { Contender } from './contender.ts'
+import { contenders } from './contenders/all.ts'
 import type { Options } from './part.ts'
 import { inParallel } from './rounds.ts'
 import { end } from './run.ts'
 import type { SinkKind } from './sink.ts'
-import type { Ending } from './spec.ts'
+import { ENDINGS, type Ending } from './spec.ts'
+import { tableText } from './table.ts'
 
 export type Pace = 'burst' | 'paced'
 /** `halves`: acts of which only one half arrived. `why`: there is no figure, and that is why. */
@@ -17,13 +19,13 @@ export interface LossData { readonly burst: number; readonly slowBurst: number; 
 
 export interface Wanted { readonly contender: Contender; readonly sink: SinkKind; readonly ending: Ending }
 
-/** Bursts first, then the paced ones, which mostly wait: so many at a time. Whoever still sends after its time only waits, too. */
-export async function measureLosses({ quick, until }: Options, wanted: readonly Wanted[], width: { readonly [pace in Pace]: number }, keep: (data: LossData, rounds: number) => void): Promise<void> {
+/** Each at each of the paces, `width` at a time: whoever is paced, or still sends, mostly waits. */
+export async function measureLosses({ quick, until }: Options, wanted: readonly Wanted[], paces: readonly Pace[], width: number, keep: (data: LossData, rounds: number) => void): Promise<void> {
   const [burst, slowBurst, paced, everyMs] = quick ? [300, 20, 20, 10] : [5_000, 500, 200, 10]
   const cells: Cell[] = []
   let left = 0
-  for (const pace of ['burst', 'paced'] as const) {
-    left += await inParallel(wanted, width[pace], until, async ({ contender, sink, ending }): Promise<Cell> => {
+  for (const pace of paces) {
+    left += await inParallel(wanted, width, until, async ({ contender, sink, ending }): Promise<Cell> => {
       const issued = pace === 'paced' ? paced : contender.slow === true ? slowBurst : burst
       const cell = { contender: contender.name, sink, ending, pace, issued }
       try {
@@ -38,6 +40,29 @@ export async function measureLosses({ quick, until }: Options, wanted: readonly 
     })
   }
   keep({ burst, slowBurst, paced, everyMs, cells, left }, 1)
+}
+
+/** Those that take part, in each way of ending. */
+export function everyEnding({ contenders: taking, quick }: Options): Wanted[] {
+  const endings = quick ? (['end', 'throw', 'SIGKILL'] as const) : ENDINGS
+  return taking.filter(({ kind }) => kind !== 'neither').flatMap((contender) => endings.map((ending) => ({ contender, sink: 'ok', ending })))
+}
+
+/** A row for each contender, a column for each ending. */
+export function endingsTable(title: string, { cells, left }: LossData, notes: readonly string[]): string[] {
+  const names = contendersOf(cells)
+  const broken = cells.filter(({ whole }) => whole === false).length
+  return tableText({
+    title,
+    columns: ['', 'shut down', 'end', 'exit', 'throw', 'rejection', 'SIGTERM', 'SIGINT', 'SIGKILL'],
+    rows: names.map(({ name, title }) => [title, ...ENDINGS.map((ending) => cellText(cells.find((cell) => cell.contender === name && cell.ending === ending)))]),
+    notes: [...notes, ...(left === 0 ? [] : [`${left} cells were not reached in time.`]), ...(broken === 0 ? [] : [`! in ${broken} cells what was left did not verify.`])],
+  })
+}
+
+/** In the order of all tables, whoever was done first. */
+export function contendersOf(cells: readonly Cell[]): readonly Contender[] {
+  return contenders.filter(({ name }) => cells.some(({ contender }) => contender === name))
 }
 
 /** "all", or how many arrived; … when it was still sending when its time was over. */

@@ -13,7 +13,7 @@ import { page } from './page.ts'
 import { allParts, type Options, type Part } from './part.ts'
 import { installPeers } from './peers.ts'
 import { callerPlot } from './plot.ts'
-import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './reading.ts'
+import { keepPart, readReading, theseVersions, thisCommit, thisMachine, type Reading } from './measured.ts'
 import { clearAwayAtEnd } from './run.ts'
 import { soakPlot } from './soak-plot.ts'
 
@@ -25,7 +25,7 @@ const USAGE = `npm run bench -- [part…] [options]
   --only A,B       these contenders only
   --peers none     only those that need no package; default: all, installed into bench/peers when missing
   --rate R         of the soak: acts a second; half of what is measured before
-  --out FILE       where the figures are kept as JSON; bench/reading.json
+  --out FILE       where the figures are kept as JSON; bench/measured.json
 
 npm run bench -- page            the page of what was measured before
 npm run bench -- keep            puts that page, its plots and its figures into docs/
@@ -42,7 +42,7 @@ const { values, positionals } = parseArgs({
 
 async function main(): Promise<number> {
   const parts = await allParts()
-  const out = values.out ?? join(import.meta.dirname, 'reading.json')
+  const out = values.out ?? join(import.meta.dirname, 'measured.json')
   const [verb] = positionals
   if (values.help) return say(`${USAGE}\n${[...parts].map(([name, { about }]) => `  ${name.padEnd(10)} ${about}\n`).join('')}`)
   if (verb === 'page') return say(page(readReading(out), parts))
@@ -123,9 +123,11 @@ function keepReading(reading: Reading, parts: ReadonlyMap<string, Part>): 0 {
   const [begin, end] = ['<!-- reading -->\n', '<!-- /reading -->']
   const [before, after] = [text.indexOf(begin), text.indexOf(end)]
   if (before === -1 || after < before) throw new RangeError(`bench: expected ${begin.trim()} and ${end} in ${file}; put them where the page shall stand`)
-  writeFileSync(file, `${text.slice(0, before + begin.length)}\n\`\`\`\n${page(reading, parts)}\`\`\`\n\n${text.slice(after)}`)
+  const plots = ([['benchmarks.svg', 'What the caller waits for, by contender', callerPlot(reading)], ['soak.svg', 'The soak over time', soakPlot(reading)]] as const).filter(([, , plot]) => plot !== undefined)
+  const pictures = plots.map(([name, says]) => `![${says}](${name})\n\n`).join('')
+  writeFileSync(file, `${text.slice(0, before + begin.length)}\n${pictures}\`\`\`\n${page(reading, parts)}\`\`\`\n\n${text.slice(after)}`)
   writeFileSync(join(docs, 'benchmarks.json'), `${JSON.stringify(reading)}\n`)
-  for (const [name, plot] of [['benchmarks.svg', callerPlot(reading)], ['soak.svg', soakPlot(reading)]] as const) if (plot !== undefined) writeFileSync(join(docs, name), plot)
+  for (const [name, , plot] of plots) writeFileSync(join(docs, name), plot!)
   return say(`docs/benchmarks.md, .json and the plots are those of ${Object.keys(reading.parts).length} parts\n`)
 }
 

@@ -6,7 +6,7 @@ import { keeping } from './keepers.ts'
 import type { Part } from './part.ts'
 import type { DurableData } from './parts/durable.ts'
 import type { GrowingData } from './parts/growing.ts'
-import type { Measured, Reading } from './reading.ts'
+import type { Measured, Reading } from './measured.ts'
 import { median, ratio } from './statistics.ts'
 import { figure, tableText, type Table } from './table.ts'
 
@@ -29,7 +29,7 @@ function header(all: readonly Measured[]): string[] {
     `Counterfoil's benchmark · ${distinct(all, ({ at }) => at.slice(0, 10)).join(', ')} · commit ${distinct(all, ({ commit }) => commit).join(', ')}`,
     ...distinct(all, ({ machine }) => machine).map(({ cpu, cores, memory, system, disk }) => `${cores} × ${cpu}, ${memory} GB, ${disk}, ${system}`),
     ...list('', [`Node ${node}`, `SQLite ${sqlite}`, ...(python === undefined ? [] : [`Python ${python}`]), ...Object.entries(peers).filter(([name]) => took.has(name)).map((entry) => entry.join(' '))]),
-    'Medians of rounds, ± half of their range. An act is a call and its result: two events of ours, one span of theirs.',
+    'Medians of rounds, ± half of their range. An act is a call and its result: two events.',
   ]
 }
 

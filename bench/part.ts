@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contender } from './contender.ts'
-import type { Reading } from './reading.ts'
+import type { Reading } from './measured.ts'
 import type { Table } from './table.ts'
 
 export interface Options {

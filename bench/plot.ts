@@ -3,7 +3,7 @@
 import type { CallerData } from './callers.ts'
 import { contenderNamed } from './contenders/all.ts'
 import { keeping } from './keepers.ts'
-import type { Reading } from './reading.ts'
+import type { Reading } from './measured.ts'
 import { median } from './statistics.ts'
 import { circle, line, svg, text, type Shape } from './svg.ts'
 import { figure } from './table.ts'

@@ -1,15 +1,15 @@
 // Starts a measurement in a process of its own, waits for its end, and looks at what is left: in its folder, or at the sink.
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contender } from './contender.ts'
-import { acts } from './load.ts'
+import { acts, writeActs, type LoadName } from './load.ts'
 import { startSink, type SinkCount, type SinkKind } from './sink.ts'
-import { CAP_MS, type CountResult, type CountSpec, type Ending, type EndingSpec, type Results, type Spec } from './spec.ts'
+import { CAP_MS, type CallerSpec, type CountResult, type CountSpec, type DurableSpec, type Ending, type EndingSpec, type GrowingSpec, type Results, type Spec } from './spec.ts'
 
 type Without<T> = T extends Spec ? Omit<T, 'contender' | 'folder' | 'sink' | 'acts'> : never
 /** A spec, but for the place, which is found here. */
@@ -24,7 +24,7 @@ const HARD_MS = 2 * CAP_MS + 30_000
 export async function measure<M extends 'caller' | 'durable' | 'growing'>(contender: Contender, order: Order<M> & { mode: M }): Promise<Outcome<M>> {
   return inPlace(contender, 'ok', async (place) => {
     const count = 'count' in order ? order.count : 0
-    const spec = withActs({ ...order, ...place } as unknown as Spec, contender)
+    const spec = withActs({ ...order, ...place } as unknown as Parameters<typeof withActs>[0])
     const child = start(contender, spec)
     const ended = await Promise.race([child.ended, sleep(HARD_MS, undefined, { ref: false })])
     if (ended === undefined) child.process.kill('SIGKILL')
@@ -46,7 +46,7 @@ const SIGNALS: { readonly [ending in Ending]?: NodeJS.Signals } = { SIGTERM: 'SI
 /** Records and ends; then counts what was kept or had arrived. */
 export async function end(contender: Contender, order: Order<'ending'>, kind: SinkKind): Promise<Ended> {
   return inPlace(contender, kind, async (place) => {
-    const spec = withActs<EndingSpec>({ ...order, ...place }, contender)
+    const spec: EndingSpec = { ...order, ...place, acts: actsFor(order.load, order.count, order.seed) }
     const child = start(contender, spec)
     const overdue = sleep(HARD_MS, 'overdue' as const, { ref: false })
     const first = await Promise.race([child.done, child.ended, overdue])
@@ -74,8 +74,7 @@ interface Place { readonly contender: string; readonly folder: string; readonly 
 interface Counted extends Place { readonly counted: (count: number) => Promise<SinkCount> }
 
 async function inPlace<T>(contender: Contender, kind: SinkKind, run: (place: Counted) => Promise<T>): Promise<T> {
-  const base = mkdtempSync(join(tmpdir(), 'counterfoil-bench-'))
-  folders.add(base)
+  const base = scratchFolder('bench')
   const folder = join(base, 'at')
   mkdirSync(folder)
   const sink = contender.kind === 'sends' ? await startSink(kind) : undefined
@@ -83,28 +82,50 @@ async function inPlace<T>(contender: Contender, kind: SinkKind, run: (place: Cou
     return await run({ contender: contender.name, folder, sink: sink?.url ?? '', counted: (count) => sink!.count(count) })
   } finally {
     sink?.stop()
-    rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
-    folders.delete(base)
+    clear(base)
   }
 }
 
-/** A program of another language gets its acts as a file. */
-function withActs<S extends Spec>(spec: S, { program }: Contender): S {
-  if (program === undefined || spec.mode === 'count' || spec.mode === 'growing') return spec
-  const count = spec.count + (spec.mode === 'ending' ? 0 : spec.warm) + (spec.mode === 'durable' ? spec.alone : 0)
-  const file = join(spec.folder, '../acts.jsonl')
-  writeFileSync(file, acts(spec.load, count, spec.seed).map((act) => `${JSON.stringify(act)}\n`).join(''))
-  return { ...spec, acts: file }
+function withActs(spec: Omit<CallerSpec, 'acts'> | Omit<DurableSpec, 'acts'> | GrowingSpec): Spec {
+  if (spec.mode === 'growing') return spec
+  const count = spec.count + spec.warm + (spec.mode === 'durable' ? spec.alone : 0)
+  return { ...spec, acts: actsFor(spec.load, count, spec.seed) }
 }
 
-// What is to be cleared away when this process is told to end in the middle.
+/** The acts of a spec, in a file that is made once for all contenders of a round. */
+function actsFor(load: LoadName, count: number, seed: number): string {
+  actFiles ??= scratchFolder('bench-acts')
+  const file = join(actFiles, `${load}-${count}-${seed}.jsonl`)
+  if (!existsSync(file)) {
+    // a round needs a few of them, and the rounds before none any more
+    for (const old of readdirSync(actFiles)) if (!old.endsWith(`-${seed}.jsonl`)) rmSync(join(actFiles, old))
+    writeActs(file, acts(load, count, seed))
+  }
+  return file
+}
+
+let actFiles: string | undefined
+
+// What is to be cleared away when this process ends, or is told to.
 const folders = new Set<string>()
 const children = new Set<ChildProcess>()
+
+/** A new folder, gone by the end of this process at the latest. */
+export function scratchFolder(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `counterfoil-${name}-`))
+  folders.add(folder)
+  return folder
+}
+
+export function clear(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  folders.delete(folder)
+}
 
 export function clearAwayAtEnd(): void {
   process.on('exit', () => {
     for (const child of children) child.kill('SIGKILL')
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+    for (const folder of folders) clear(folder)
   })
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.on(signal, () => process.exit(code))
 }

@@ -2,7 +2,7 @@
 
 import type { Sample } from './growth.ts'
 import type { SoakData } from './parts/soak.ts'
-import type { Reading } from './reading.ts'
+import type { Reading } from './measured.ts'
 import { curve, line, svg, text, type Shape } from './svg.ts'
 import { figure } from './table.ts'
 

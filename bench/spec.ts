@@ -8,15 +8,16 @@ interface Place {
   readonly sink: string
   readonly sessions: number
   readonly seed: number
-  /** The acts as JSON, one a line, for a contender that is a program; of its own beside the folder. */
-  readonly acts?: string
 }
 
+/** The acts as JSON, one a line: first those that are measured, then those that warm up. */
+interface WithActs extends Place { readonly acts: string }
+
 /** `everyMs` apart, or with 0 as fast as it goes; `warm` acts go before and are not counted. */
-export interface CallerSpec extends Place { readonly mode: 'caller'; readonly load: LoadName; readonly count: number; readonly warm: number; readonly everyMs: number }
-export interface DurableSpec extends Place { readonly mode: 'durable'; readonly load: LoadName; readonly count: number; readonly warm: number; readonly alone: number }
+export interface CallerSpec extends WithActs { readonly mode: 'caller'; readonly load: LoadName; readonly count: number; readonly warm: number; readonly everyMs: number }
+export interface DurableSpec extends WithActs { readonly mode: 'durable'; readonly load: LoadName; readonly count: number; readonly warm: number; readonly alone: number }
 export interface GrowingSpec extends Place { readonly mode: 'growing'; readonly steps: number }
-export interface EndingSpec extends Place { readonly mode: 'ending'; readonly load: LoadName; readonly count: number; readonly everyMs: number; readonly ending: Ending }
+export interface EndingSpec extends WithActs { readonly mode: 'ending'; readonly load: LoadName; readonly count: number; readonly everyMs: number; readonly ending: Ending }
 export interface CountSpec extends Place { readonly mode: 'count'; readonly count: number }
 export type Spec = CallerSpec | DurableSpec | GrowingSpec | EndingSpec | CountSpec
 

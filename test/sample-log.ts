@@ -23,7 +23,7 @@ import { parseSigningKey } from '../src/vault/key-text.ts'
 import { keyringFolder, openKeyring } from '../src/vault/keyring.ts'
 import { Part } from '../src/verify/part.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
-import { verifyLog, type VerifyOptions } from '../src/verify/verify.ts'
+import { verifyLog, verifyParts, type VerifyOptions } from '../src/verify/verify.ts'
 
 /** The keys of a log; here for tests of rooms that may not know the vault. */
 export { openKeyring }
@@ -177,7 +177,7 @@ export async function verifyAt({ db, home }: Place, { who = 'keys', vkey, of, ..
       const evidence = await evidenceOf(view, keyring, vkey)
       const { origin, restored } = evidence
       const parts = of === undefined ? undefined : Array.from({ length: of }, (_, n) => new Part(partEvidenceOf(view, keyring, origin, { n, of, ...(restored === undefined ? {} : { restored }) }), { n, of }))
-      return verifyLog(evidence, { ...options, ...(parts === undefined ? {} : { parts }) })
+      return parts === undefined ? verifyLog(evidence, options) : verifyParts(evidence, parts, options)
     })
   } finally {
     await store.close()

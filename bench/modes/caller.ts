@@ -4,15 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contender, Recorder } from '../contender.ts'
-import { acts, type Act } from '../load.ts'
+import { readActs, type Act } from '../load.ts'
 import { CAP_MS, type CallerResult, type CallerSpec } from '../spec.ts'
 
-/** Numbers that no measured act has. */
-export const WARM = 900_000
-
 export async function measure(spec: CallerSpec, contender: Contender): Promise<CallerResult> {
-  const load = acts(spec.load, spec.count, spec.seed)
-  const warm = acts(spec.load, spec.warm, spec.seed + 7, WARM)
+  const all = readActs(spec.acts)
+  const [load, warm] = [all.slice(0, spec.count), all.slice(spec.count)]
   const recorder = await contender.open!(spec)
   await recordAll(recorder, warm, spec.sessions, 0)
   await recorder.settle()

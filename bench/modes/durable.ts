@@ -1,14 +1,14 @@
 // Events a second, until all of them are on the disk; and how long one act waits for it when it is alone.
 
 import type { Contender } from '../contender.ts'
-import { acts } from '../load.ts'
+import { readActs } from '../load.ts'
 import type { DurableResult, DurableSpec } from '../spec.ts'
-import { WARM } from './caller.ts'
 
 export async function measure(spec: DurableSpec, contender: Contender): Promise<DurableResult> {
-  const load = acts(spec.load, spec.count + spec.alone, spec.seed)
+  const all = readActs(spec.acts)
+  const [load, warm] = [all.slice(0, spec.count + spec.alone), all.slice(spec.count + spec.alone)]
   const recorder = await contender.open!(spec)
-  for (const act of acts(spec.load, spec.warm, spec.seed + 7, WARM)) recorder.record(act, 0)
+  for (const act of warm) recorder.record(act, 0)
   await recorder.settle()
   globalThis.gc?.()
   const began = process.hrtime.bigint()

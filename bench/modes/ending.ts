@@ -3,11 +3,11 @@
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contender } from '../contender.ts'
-import { acts } from '../load.ts'
+import { readActs } from '../load.ts'
 import type { EndingSpec } from '../spec.ts'
 
 export async function measure(spec: EndingSpec, contender: Contender): Promise<void> {
-  const load = acts(spec.load, spec.count, spec.seed)
+  const load = readActs(spec.acts)
   const recorder = await contender.open!(spec)
   for (let i = 0; i < load.length; i++) {
     recorder.record(load[i]!, i % spec.sessions)

@@ -1,8 +1,7 @@
 // The same for those that send, when the server is slow, answers 503 or is not there. Their best endings only: shut down in the documented
 // way, and the natural end.
 
-import { contenderNamed } from '../contenders/all.ts'
-import { cellText, measureLosses, type LossData } from '../losses.ts'
+import { cellText, contendersOf, measureLosses, type LossData } from '../losses.ts'
 import type { Part } from '../part.ts'
 import { tableText } from '../table.ts'
 
@@ -11,15 +10,15 @@ const COLUMNS = [['burst', 'closed'], ['burst', 'end'], ['paced', 'closed'], ['p
 const SAID = { slow: 'answers after 100 ms', '503': 'answers 503', down: 'nobody listens' }
 
 export const part: Part = {
-  order: 51,
+  order: 52,
   about: 'the same for those that send, to a server that is slow, answers 503 or is down',
   run(options, keep) {
     const senders = options.contenders.filter(({ kind }) => kind === 'sends')
-    return measureLosses(options, KINDS.flatMap((sink) => senders.flatMap((contender) => (['closed', 'end'] as const).map((ending) => ({ contender, sink, ending })))), { burst: 8, paced: 8 }, keep)
+    return measureLosses(options, KINDS.flatMap((sink) => senders.flatMap((contender) => (['closed', 'end'] as const).map((ending) => ({ contender, sink, ending })))), ['burst', 'paced'], 8, keep)
   },
   show({ burst, paced, cells, left }: LossData) {
     if (cells.length === 0) return []
-    const names = [...new Set(cells.map(({ contender }) => contender))].map(contenderNamed)
+    const names = contendersOf(cells)
     return tableText({
       title: `Delivered by those that send when the server is not well: of a burst of ${burst.toLocaleString('en-US')} acts, and of ${paced} paced ones`,
       columns: ['', 'server', 'burst, shut down', 'burst, end', 'paced, shut down', 'paced, end'],

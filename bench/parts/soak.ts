@@ -1,7 +1,7 @@
 // Half the rate at which events become durable here, for half an hour, in sessions that begin and end: memory, delay, files and lag every five
 // seconds. Then everything is drained, verified and counted. Measured only when it is named.
 
-import { mkdtempSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs'
+import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -12,7 +12,7 @@ import { contenderNamed } from '../contenders/all.ts'
 import { FLAT, growth, type Sample } from '../growth.ts'
 import { flat, acts, modelAct, type ModelAct } from '../load.ts'
 import type { Options, Part } from '../part.ts'
-import { measure } from '../run.ts'
+import { clear, measure, scratchFolder } from '../run.ts'
 import { median } from '../statistics.ts'
 import { figure } from '../table.ts'
 
@@ -39,14 +39,14 @@ async function run(options: Options, keep: (data: SoakData, rounds: number) => v
   const minutes = options.minutes ?? (options.quick ? 0.1 : 30)
   const measured = options.rate === undefined ? await durableRate(options.quick) : null
   const rate = options.rate ?? measured! / 4 // half of it, and two events an act
-  const folder = mkdtempSync(join(tmpdir(), 'counterfoil-soak-'))
+  const folder = scratchFolder('soak')
   try {
     const [free, needed] = [statfsSync(folder).bavail * statfsSync(folder).bsize, rate * minutes * 60 * BYTES_AN_ACT]
     if (free < needed) throw new RangeError(`bench: expected ${figure(needed / 1e9)} GB free in ${tmpdir()} for ${minutes} minutes at ${figure(rate)} acts/s, got ${figure(free / 1e9)}; take a lower --rate`)
     process.stderr.write(`  ${figure(rate)} acts/s for ${minutes} minutes\n`)
     await soak(folder, minutes, rate, (samples, reports, end) => keep({ minutes, rate, measured, samples, reports, end }, 1))
   } finally {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    clear(folder)
   }
 }
 
@@ -65,7 +65,11 @@ async function soak(folder: string, minutes: number, rate: number, keep: (sample
   const trail = openTrail(db, { agent_id: 'soak', home: join(folder, 'home'), report: ({ message }) => { reports.push(message) } })
   const pool = acts('model', 4_000, 600) as ModelAct[]
   const counts = { acts: 0, begun: 0, ended: 0 }
-  const ending = new Set<Promise<unknown>>()
+  const pending = new Set<Promise<unknown>>()
+  const soon = (work: Promise<unknown>): void => {
+    const done = work.catch((error: Error) => { reports.push(error.message) }).finally(() => { pending.delete(done) })
+    pending.add(done)
+  }
   const begin = async (): Promise<Live> => {
     counts.begun++
     return { session: await trail.start({ user_id: `c-${counts.begun}` }), acts: 0 }
@@ -81,10 +85,8 @@ async function soak(folder: string, minutes: number, rate: number, keep: (sample
     if (++at.acts < LENGTH || live.indexOf(at) === -1 || live.filter((other) => other !== undefined).length === 1) return
     const place = live.indexOf(at)
     live[place] = undefined
-    const done = at.session.end({ outcome: 'success' }).then(() => { counts.ended++ }, (error: Error) => { reports.push(error.message) })
-    ending.add(done)
-    void done.finally(() => { ending.delete(done) })
-    void begin().then((next) => { live[place] = next }, (error: Error) => { reports.push(error.message) })
+    soon(at.session.end({ outcome: 'success' }).then(() => { counts.ended++ }))
+    soon(begin().then((next) => { live[place] = next }))
   }
 
   const samples: Sample[] = []
@@ -101,8 +103,8 @@ async function soak(folder: string, minutes: number, rate: number, keep: (sample
     }
     await sleep(TICK_MS)
   }
+  await Promise.all(pending)
   for (const at of live) if (at !== undefined) await at.session.end({ outcome: 'success' }).then(() => { counts.ended++ })
-  await Promise.all(ending)
   await trail.flush()
   const drainedIn = (performance.now() - until) / 1_000
   samples.push(watch((performance.now() - began) / 1_000))

@@ -61,25 +61,23 @@ export class ListIndex {
    */
   add(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>): void {
     if (entry.seq < this.#nextSeq) throw listFault(`expected an entry with seq ${this.#nextSeq} or more, got ${entry.seq}`)
-    const found: [Map<string, Map<number, unknown>>, string, unknown][] = []
+    const slots = Object.keys(entry.payloads)
+    if (slots.length > 1) slots.sort()
+    const values: (RefPlace | ListNode)[] = []
     let ordinal = 0
-    for (const slot of Object.keys(entry.payloads).sort()) {
+    for (const slot of slots) {
       const value = entry.payloads[slot]!
       if (isSameRef(value)) {
-        const same = this.#same(slot, value.same, entry.seq)
-        found.push('add' in same ? [this.#lists, slot, same] : [this.#ones, slot, same])
+        values.push(this.#same(slot, value.same, entry.seq))
       } else if (isListChange(value)) {
-        found.push([this.#lists, slot, this.#list(entry, slot, value, ordinal)])
+        values.push(this.#list(entry, slot, value, ordinal))
         ordinal += value.add.length
       } else {
-        found.push([this.#ones, slot, { ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal } satisfies RefPlace])
+        values.push({ ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal })
         ordinal++
       }
     }
-    for (const [store, slot, value] of found) {
-      const bySeq = store.get(slot) ?? new Map<number, unknown>()
-      store.set(slot, bySeq.set(entry.seq, value))
-    }
+    for (let i = 0; i < slots.length; i++) put(('add' in values[i]! ? this.#lists : this.#ones) as Map<string, Map<number, RefPlace | ListNode>>, slots[i]!, entry.seq, values[i]!)
     this.#nextSeq = entry.seq + 1
   }
 
@@ -139,6 +137,12 @@ export class ListIndex {
     const far = base.depth - jump.depth === jump.depth - (jump.jump ?? jump).depth
     return checkCount({ ...own, base, keep, depth: base.depth + 1, jump: far ? (jump.jump ?? jump) : base })
   }
+}
+
+function put(store: Map<string, Map<number, RefPlace | ListNode>>, slot: string, seq: number, value: RefPlace | ListNode): void {
+  const bySeq = store.get(slot)
+  if (bySeq === undefined) store.set(slot, new Map([[seq, value]]))
+  else bySeq.set(seq, value)
 }
 
 const NEXT = 'compare the log with another copy of it'

@@ -84,10 +84,10 @@ export function firstPrev(origin: string, session_id: string): string {
 /**
  * `row` after `entry`, whose entry hash is `entryHash` (base64). Entries come in the order of seq; `row` is undefined before the first,
  * which need not be a session_start. Checks neither seq nor prev, and takes only facts of the kind it expects: entries of a later
- * vocabulary fold too. Costs a few microseconds, more with many streams.
+ * vocabulary fold too. Costs a few microseconds, more with many streams; less with `own`, which says that `row` came from here and may be changed.
  */
-export function foldSession(row: SessionState | undefined, entry: Entry, entryHash: string): SessionState {
-  const state: Writable = row === undefined ? begin(entry) : { ...row }
+export function foldSession(row: SessionState | undefined, entry: Entry, entryHash: string, own = false): SessionState {
+  const state: Writable = row === undefined ? begin(entry) : own ? row : { ...row }
   state.last_at = entry.timestamp > state.last_at ? entry.timestamp : state.last_at
   state.last_index = entry.index
   state.next_seq = entry.seq + 1
@@ -95,8 +95,8 @@ export function foldSession(row: SessionState | undefined, entry: Entry, entryHa
   state.next_step = stepAfter(row, entry)
   state.events++
   foldConstants(state, entry)
-  foldCounts(state, entry)
-  if (entry.stream !== undefined && entry.stream_seq !== undefined) foldStream(state, entry.stream, entry.stream_seq, entry.seq)
+  foldCounts(state, entry, own)
+  if (entry.stream !== undefined && entry.stream_seq !== undefined) foldStream(state, entry.stream, entry.stream_seq, entry.seq, own)
   foldPhase(state, entry)
   return state
 }
@@ -151,13 +151,15 @@ function isText(value: unknown, form: Form): value is string {
   return form.fits(value)
 }
 
-function foldCounts(state: Writable, { event_type, facts }: Entry): void {
+function foldCounts(state: Writable, { event_type, facts }: Entry, own: boolean): void {
   if (isCall(event_type)) state.steps++
   if (event_type === 'tool_call' && isLabel(facts['tool_name'])) {
     const known = Object.hasOwn(state.tools, facts['tool_name']) || Object.keys(state.tools).length < MAX_TOOLS
     const name = known ? facts['tool_name'] : 'other'
     const count = Object.hasOwn(state.tools, name) ? state.tools[name]! : 0
-    state.tools = { ...state.tools, [name]: count + 1 }
+    const tools: { [name: string]: number } = own ? state.tools : { ...state.tools }
+    tools[name] = count + 1
+    state.tools = tools
   }
   if (event_type === 'llm_result') {
     state.input_tokens = sum(state.input_tokens, facts['input_tokens'])
@@ -169,9 +171,10 @@ function sum(total: number, more: unknown): number {
   return isCount(more) ? Math.min(total + more, Number.MAX_SAFE_INTEGER) : total
 }
 
-function foldStream(state: Writable, stream: string, stream_seq: number, seq: number): void {
+function foldStream(state: Writable, stream: string, stream_seq: number, seq: number, own: boolean): void {
   const before = Object.hasOwn(state.streams, stream) ? state.streams[stream]! : undefined
-  const streams = { ...state.streams, [stream]: advance(before ?? { next: 0, last: seq }, stream_seq, seq) }
+  const streams: { [stream: string]: StreamState } = own ? state.streams : { ...state.streams }
+  streams[stream] = advance(before ?? { next: 0, last: seq }, stream_seq, seq)
   if (before === undefined) {
     state.stream_total++
     const names = Object.keys(streams)

@@ -18,7 +18,7 @@ import { leafHash } from '../log/hash.ts'
 import { proveInclusion } from '../log/inclusion.ts'
 import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
-import { fullTileSource, tileHashReader } from '../log/reader.ts'
+import { fullTileSource, PartialTiles, tileHashReader } from '../log/reader.ts'
 import type { Signer } from '../log/signer.ts'
 import type { Head, ScopeRow, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
@@ -89,6 +89,7 @@ export class Ledger {
   readonly #clock: Clock
   #store: Store
   readonly #keyring: Keyring
+  readonly #partials = new PartialTiles()
   #appender: Appender
   #queue: Promise<unknown> = Promise.resolve()
   /** In monotonic time: a clock that was set back must not keep the head file from being written. */
@@ -271,7 +272,7 @@ export class Ledger {
 
   /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
   async prove(event_id: string): Promise<string | undefined> {
-    return this.read((view) => proofOf(view, event_id))
+    return this.read((view) => proofOf(view, event_id, this.#partials))
   }
 
   async session(session_id: string): Promise<SessionState | undefined> {
@@ -747,7 +748,7 @@ export function openOwn(keys: Pick<KeptKeys, 'origin' | 'vkeys' | 'verifiers'>, 
 }
 
 /** The tiles of a stored log of `size`, partial ones made from entries. */
-export function storeTiles(view: StoreView, size: number): ReturnType<typeof fullTileSource> {
+export function storeTiles(view: Pick<StoreView, 'tile' | 'entries'>, size: number, made?: PartialTiles): ReturnType<typeof fullTileSource> {
   return fullTileSource(size, {
     readFullTiles: async (tiles) => Promise.all(tiles.map(async ({ level, index }) => {
       const bytes = await view.tile(level, index)
@@ -755,13 +756,13 @@ export function storeTiles(view: StoreView, size: number): ReturnType<typeof ful
       return bytes
     })),
     readLeafHashes: async (from, to) => (await view.entries(from, to)).map((row) => leafHash(row.entry)),
-  })
+  }, made)
 }
 
-/** The C2SP tlog-proof of an event under the newest checkpoint; undefined when there is no such event. */
-export async function proofOf(view: StoreView, event_id: string): Promise<string | undefined> {
+/** The C2SP tlog-proof of an event under the newest checkpoint; undefined when there is no such event. `made` is kept by who proves more than once. */
+export async function proofOf(view: StoreView, event_id: string, made?: PartialTiles): Promise<string | undefined> {
   const [row, head] = [(await view.findEvents([event_id]))[0], await view.head()]
   if (row === undefined || head === undefined) return undefined
-  const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size)), row.index, head.size)
+  const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size, made)), row.index, head.size)
   return formatProof({ index: row.index, proof, checkpoint: head.checkpoint })
 }

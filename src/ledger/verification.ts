@@ -11,7 +11,7 @@ import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { PageReport, PartEnd, PartReading } from '../verify/part.ts'
 import type { Verdict } from '../verify/verdict.ts'
-import { verifyLog, verifySince, type VerifyOptions } from '../verify/verify.ts'
+import { verifyLog, verifyParts, verifySince, type VerifyOptions } from '../verify/verify.ts'
 import { evidenceOf, rememberedBy, snapshotPrint } from './evidence.ts'
 import { errorFrom } from './message.ts'
 import type { FromPart, PartStart, ToPart } from './part-worker.ts'
@@ -87,7 +87,7 @@ async function together(what: VerifiedStore & { readonly path: string }, jobs: n
 
 function verifyWith(crew: Crew, evidence: Evidence, options: VerifyOptions): Promise<Verdict> {
   const checked: Evidence = { ...evidence, extra: (size, partialTile) => evidence.extra(size, partialTile, crew.databaseFaults()) }
-  return verifyLog(checked, { ...options, parts: crew.parts(evidence.head.size) })
+  return verifyParts(checked, crew.parts(evidence.head.size), options)
 }
 
 /** The threads of one verification: one for each part of the sessions, and one in which the database looks at itself. */

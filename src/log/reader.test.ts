@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { testLeaves, testReader } from '../../test/tree-source.ts'
-import { fullTileSource, rootAt, splitPoint, tileHashReader, type NodeId, type TileSource } from './reader.ts'
+import { fullTileSource, PartialTiles, rootAt, splitPoint, tileHashReader, type NodeId, type TileSource } from './reader.ts'
 import { joinHashes } from './tile.ts'
 import { TreeEdge, treeRoot } from './tree.ts'
 
@@ -75,4 +75,26 @@ test('a tree splits at the largest power of two below its size, past 2^31 too', 
   expect([2, 3, 4, 5, 8, 9].map(splitPoint)).toEqual([1, 2, 2, 4, 4, 8])
   expect(splitPoint(2 ** 31 + 1)).toBe(2 ** 31)
   expect(splitPoint(Number.MAX_SAFE_INTEGER)).toBe(2 ** 52)
+})
+
+test('partial tiles that were made are remembered, and go on where they ended', async () => {
+  const asked: string[] = []
+  const made = new PartialTiles()
+  const root = async (size: number): Promise<Uint8Array> => {
+    asked.length = 0
+    const source = fullTileSource(size, {
+      readFullTiles: async (ids) => ids.map(({ level, index }) => (asked.push(`${level}/${index}`), joinHashes(leaves.slice(index * 256, index * 256 + 256)))),
+      readLeafHashes: async (from, to) => (asked.push(`${from}-${to}`), leaves.slice(from, to)),
+    }, made)
+    return rootAt(tileHashReader(size, source), size)
+  }
+  expect(await root(700)).toEqual(treeRoot(leaves.slice(0, 700)))
+  expect(asked).toEqual(['0/0', '0/1', '512-700'])
+  expect(await root(700)).toEqual(treeRoot(leaves.slice(0, 700)))
+  expect(asked).toEqual([])
+  expect(await root(800)).toEqual(treeRoot(leaves.slice(0, 800)))
+  expect(asked).toEqual(['0/2', '768-800'])
+  // an older size takes less of what is there
+  expect(await root(600)).toEqual(treeRoot(leaves.slice(0, 600)))
+  expect(asked).toEqual([])
 })

@@ -95,11 +95,32 @@ export interface FullTileStore {
   readonly readLeafHashes: (from: number, to: number) => Promise<readonly Hash[]>
 }
 
+/** How many partial tiles are remembered: those of a tree or two. */
+const PARTIALS_KEPT = 16
+
+/** Partial tiles that were made, of one log: what they hold never changes, and one that is wider goes on where the last one ended. */
+export class PartialTiles {
+  readonly #tiles = new Map<string, Uint8Array>()
+
+  /** The widest that is remembered of this tile, up to its width. */
+  get({ level, index, width }: TileId): Uint8Array {
+    const bytes = this.#tiles.get(tileKey({ level, index, width }))
+    return bytes === undefined ? new Uint8Array() : bytes.subarray(0, width * HASH_BYTES)
+  }
+
+  set(tile: TileId, bytes: Uint8Array): void {
+    const known = this.#tiles.get(tileKey(tile))
+    this.#tiles.delete(tileKey(tile))
+    this.#tiles.set(tileKey(tile), known !== undefined && known.length > bytes.length ? known : bytes)
+    if (this.#tiles.size > PARTIALS_KEPT) this.#tiles.delete(this.#tiles.keys().next().value!)
+  }
+}
+
 /**
  * Tiles of a tree of `size` from full tiles and entries: a partial tile is made from the full tiles below it (up to 255 reads and
- * 65,000 hashes; who has the `TreeEdge` of the tree in memory takes `partialTile` instead).
+ * 65,000 hashes, unless `made` remembers it; who has the `TreeEdge` of the tree in memory takes `partialTile` instead).
  */
-export function fullTileSource(size: number, store: FullTileStore): TileSource {
+export function fullTileSource(size: number, store: FullTileStore, made: PartialTiles = new PartialTiles()): TileSource {
   checkSize(size)
   return {
     async readTiles(tiles) {
@@ -107,18 +128,24 @@ export function fullTileSource(size: number, store: FullTileStore): TileSource {
       const fullBytes = full.length === 0 ? [] : await store.readFullTiles(full)
       const out: Uint8Array[] = []
       let next = 0
-      for (const tile of tiles) out.push(isFull(tile, size) ? fullBytes[next++]! : await makePartial(tile, size, store))
+      for (const tile of tiles) out.push(isFull(tile, size) ? fullBytes[next++]! : await makePartial(tile, size, store, made))
       return out
     },
   }
 }
 
-async function makePartial({ level, index }: TileId, size: number, store: FullTileStore): Promise<Uint8Array> {
-  const from = index * TILE_WIDTH
+async function makePartial({ level, index }: TileId, size: number, store: FullTileStore, made: PartialTiles): Promise<Uint8Array> {
   const width = tileWidth(level, index, size)
-  if (level === 0) return joinHashes(await store.readLeafHashes(from, from + width))
-  const below = Array.from({ length: width }, (_, i) => ({ level: level - 1, index: from + i, width: TILE_WIDTH }))
-  return joinHashes((await store.readFullTiles(below)).map((bytes) => treeRoot(splitHashes(bytes))))
+  const tile = { level, index, width }
+  const known = made.get(tile)
+  const have = known.length / HASH_BYTES
+  if (have === width) return known
+  const from = index * TILE_WIDTH
+  const more = level === 0 ? await store.readLeafHashes(from + have, from + width)
+    : (await store.readFullTiles(Array.from({ length: width - have }, (_, i) => ({ level: level - 1, index: from + have + i, width: TILE_WIDTH })))).map((bytes) => treeRoot(splitHashes(bytes)))
+  const bytes = joinHashes([...splitHashes(known), ...more])
+  if (bytes.length === width * HASH_BYTES) made.set(tile, bytes)
+  return bytes
 }
 
 function isFull({ level, index }: TileId, size: number): boolean {

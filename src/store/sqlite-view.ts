@@ -153,11 +153,14 @@ export class SqliteView implements StoreView {
     const found: { kind: 'event' | 'session'; id: string }[] = []
     for (const kind of ['session', 'event'] as const) {
       const id = `${kind}_id`
-      // '~' sorts behind every hex digit. A suffix is looked for in the whole index: an index over reversed ids would cost each append.
       const from = kind === 'event' ? 'entries INDEXED BY entries_event' : 'sessions'
-      const sql = `SELECT ${id} AS id FROM ${from} WHERE log_id = ? AND ${id} >= ? AND ${id} < ?
-        UNION SELECT ${id} FROM ${from} WHERE log_id = ? AND substr(${id}, ?) = ? LIMIT ?`
-      for (const row of this.db.all(sql, this.logId, digits, `${digits}~`, this.logId, -digits.length, digits, limit)) found.push({ kind, id: String(row['id']) })
+      const take = (sql: string, ...values: Value[]): void => {
+        for (const row of this.db.all(sql, this.logId, ...values, limit)) if (!found.some((one) => one.kind === kind && one.id === row['id'])) found.push({ kind, id: String(row['id']) })
+      }
+      // '~' sorts behind every hex digit
+      take(`SELECT DISTINCT ${id} AS id FROM ${from} WHERE log_id = ? AND ${id} >= ? AND ${id} < ? ORDER BY ${id} LIMIT ?`, digits, `${digits}~`)
+      // A suffix is looked for in the whole index: one over reversed ids would cost each append.
+      if (found.length < limit) take(`SELECT DISTINCT ${id} AS id FROM ${from} WHERE log_id = ? AND substr(${id}, ?) = ? ORDER BY ${id} LIMIT ?`, -digits.length, digits)
     }
     return found.slice(0, limit)
   }
@@ -356,7 +359,7 @@ export class SqliteTx extends SqliteView implements StoreTx {
 
   async deleteScopes(scopes: readonly Uint8Array[]): Promise<number> {
     const scope = (s: Uint8Array): Value[] => [s]
-    this.#each(scopes, 'DELETE FROM places WHERE log_id = ? AND segment IN (SELECT segment FROM segments WHERE log_id = ? AND scope = ?)', (s) => [this.logId, s])
+    this.#each(scopes, 'DELETE FROM places INDEXED BY places_segment WHERE log_id = ? AND segment IN (SELECT segment FROM segments WHERE log_id = ? AND scope = ?)', (s) => [this.logId, s])
     this.#each(scopes, 'DELETE FROM contents WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, 'UPDATE subjects SET subject = zeroblob(32) WHERE log_id = ? AND scope = ?', scope)
     this.#each(scopes, `UPDATE scopes SET generation = '${ERASED}', wrapped = zeroblob(length(wrapped)) WHERE log_id = ? AND scope = ?`, scope)

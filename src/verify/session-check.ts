@@ -64,7 +64,7 @@ export class SessionCheck {
       track.add(entry.stream_seq)
     }
     try {
-      this.state = foldSession(this.state, entry, hash)
+      this.state = foldSession(this.state, entry, hash, true)
     } catch (error) {
       this.#bad('unchanged', 'session', `entry #${index}: ${messageOf(error)}`, index)
     }

@@ -34,17 +34,20 @@ const SURE: ReadonlySet<string> = new Set(['checkpoint', 'head_mismatch', 'rolle
 const SURE_BEFORE: ReadonlySet<string> = new Set(['log_start', 'key_rotation', 'key_compromise', 'time', 'seq', 'prev', 'session', 'reference', 'approval', 'list_root', 'stream_count'])
 
 export interface VerifyOptions {
-  /** Entries of `total` that were read; then `done` goes on beyond `total` with each sealed segment. */
+  /** How many of `total` entries were read; once all were, `total` goes on with each sealed segment that is. */
   readonly progress?: (done: number, total: number) => void
   /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
   readonly policy?: Policy
-  /** The log in parts that are read elsewhere, as in threads; together they are the whole of `evidence`. By default it is read here, as one. */
-  readonly parts?: readonly PartReading[]
 }
 
 /** Verifies `evidence`. Rejects with an error only when it could not run; what is wrong with the evidence is in the verdict. */
-export async function verifyLog(evidence: Evidence, options: VerifyOptions = {}): Promise<Verdict> {
-  const run = new Run(evidence, options)
+export function verifyLog(evidence: Evidence, options: VerifyOptions = {}): Promise<Verdict> {
+  return verifyParts(evidence, [new Part(evidence)], options)
+}
+
+/** `verifyLog` of a log in parts that may be read elsewhere, as in threads; together they are the whole of `evidence`. What is wrong may be said in another order, and in other words. */
+export async function verifyParts(evidence: Evidence, parts: readonly PartReading[], options: VerifyOptions = {}): Promise<Verdict> {
+  const run = new Run(evidence, options, parts)
   run.readClaims()
   await run.readEntries()
   run.checkKeys()
@@ -66,8 +69,7 @@ export async function verifySince(evidence: Evidence, note: string, options: Ver
   try {
     const { size, root } = parseTreeHead(parseNote(note).text)
     if (size === 0 || size > evidence.head.size || evidence.tile === undefined || evidence.earlier === undefined) return undefined
-    const { parts: _, ...alone } = options
-    const run = new Run(evidence, alone, { note, size, root })
+    const run = new Run(evidence, options, [new Part(evidence, undefined, size)], { note, size, root })
     run.readClaims()
     if (!(await run.takeUp())) return undefined
     await run.readEntries()
@@ -146,11 +148,11 @@ class Run {
   #imported = 0
   #remembering: { size: number; what: string } | undefined
 
-  constructor(evidence: Evidence, options: VerifyOptions, since?: Since) {
+  constructor(evidence: Evidence, options: VerifyOptions, parts: readonly PartReading[], since?: Since) {
     this.#evidence = evidence
     this.#options = options
     this.#since = since
-    this.#parts = options.parts ?? [new Part(evidence, undefined, since?.size)]
+    this.#parts = parts
     this.#size = evidence.head.size
     this.#untiled = evidence.tile === undefined ? 0 : Infinity
   }
@@ -352,7 +354,7 @@ class Run {
   readonly #sealedDone: number[] = []
   #sealedProgress(part: number, done: number): void {
     this.#sealedDone[part] = done
-    this.#options.progress?.(this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0), this.#total)
+    this.#options.progress?.(this.#total, this.#total + this.#sealedDone.reduce((sum, each) => sum + (each ?? 0), 0))
   }
 
   /** What the parts say of one page, in the order of the log. */

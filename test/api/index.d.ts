@@ -547,6 +547,8 @@ interface Verdict {
     readonly whole: boolean;
     readonly origin: string;
     readonly size: number;
+    /** The first entries, so many, were proved before and not read again: nothing here speaks of their bytes or content. Then `counts` are of the sessions and payloads that were read. */
+    readonly since?: number;
     readonly checkpoint: string;
     /** `recorded_at` of the last entry; absent in an empty log */
     readonly recorded_at?: string;

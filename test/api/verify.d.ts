@@ -179,18 +179,33 @@ interface Fault {
     readonly message: string;
     readonly index?: number;
 }
-/** Sealed content and what leads to it. */
+/** What was read of a page of the log: its bounds, and which of its entries are followed. */
+interface Followed {
+    readonly from: number;
+    readonly to: number;
+    readonly own: ReadonlySet<number>;
+}
+/** What checking the sealed bytes of some entries found, and counts that only mean something of the whole log. Plain data: it may come from another thread. */
+interface VaultFindings {
+    readonly faults: readonly Fault[];
+    readonly counts: {
+        readonly [what: string]: number;
+    };
+}
+/** Sealed content and what leads to it. One for all of a log, or one for each part of its sessions. */
 interface Vault {
     /** Whether there are keys to open it with. */
     readonly opened: boolean;
-    /** Takes the log's entries, ascending, each once: the payloads of each one's own refs in the order of `ownRefs`, or undefined without keys. After an error the same entries may be given again. */
-    follow(entries: readonly Entry[]): Promise<readonly (readonly Disclosed[])[] | undefined>;
+    /** Takes the entries of a page, ascending, each once: the payloads of each one's own refs in the order of `ownRefs`, or undefined without keys. `page.own` are those that are there, also where they do not parse. After an error they may be given again, one by one. */
+    follow(entries: readonly Entry[], page: Followed): Promise<readonly (readonly Disclosed[])[] | undefined>;
     /** Scopes whose secret is there, as `<session id>/<k>`. */
     scopes(): Promise<ReadonlySet<string>>;
     /** SHA-256 of each segment of a session, in the order of sealing. */
     segmentHashes(session_id: string): Promise<readonly Hash[]>;
-    /** After all entries: checks every segment (with keys: opens it) and every derived row of the vault, and says what does not fit. Codes of what concerns sealed bytes begin with `segment` or `secret`. */
-    faults(progress: (done: number) => void): Promise<readonly Fault[]>;
+    /** After all entries: checks every segment (with keys: opens it) and every derived row of the vault, of the sessions of this part, and says what does not fit. Codes of what concerns sealed bytes begin with `segment` or `secret`. */
+    findings(progress: (done: number) => void): Promise<VaultFindings>;
+    /** The findings of all parts together, and what only they show. */
+    faults(findings: readonly VaultFindings[]): Promise<readonly Fault[]>;
 }
 interface Evidence {
     readonly origin: string;
@@ -223,13 +238,23 @@ interface Evidence {
         readonly index: number;
         readonly entry: Uint8Array;
     }[]>;
+    /** The same as texts, which is cheaper to check, where every one of them is printable ASCII; else undefined. */
+    readonly texts?: (from: number, to: number) => Promise<readonly {
+        readonly index: number;
+        readonly entry: string;
+    }[] | undefined>;
+    /** The entries of a session before index `before`, ascending by seq; needed to go on from a size that was proved. They are checked by the hashes that later entries name. */
+    readonly earlier?: (session_id: string, before: number) => AsyncIterable<{
+        readonly index: number;
+        readonly entry: Uint8Array;
+    }>;
     /** The first index from `from` on that has an entry. */
     next(from: number): Promise<number | undefined>;
     /**
      * Entries beyond `size` (code `entries_extra`), and everything else that a log of that size does not account for. `partialTile` gives what the last
-     * tile of a level must be; absent where entries are missing, so that there is no tree.
+     * tile of a level must be; absent where entries are missing, so that there is no tree. `database`: what the database found wrong with itself, where it was asked elsewhere.
      */
-    extra(size: number, partialTile?: (level: number) => Uint8Array): Promise<readonly Fault[]>;
+    extra(size: number, partialTile?: (level: number) => Uint8Array, database?: Promise<readonly string[]>): Promise<readonly Fault[]>;
     /** A stored full tile. Absent where the evidence keeps none. */
     readonly tile?: (level: number, n: number) => Promise<Uint8Array | undefined>;
     /** The derived session rows, by session id. Absent where the evidence keeps none. */
@@ -274,6 +299,8 @@ interface Verdict {
     readonly whole: boolean;
     readonly origin: string;
     readonly size: number;
+    /** The first entries, so many, were proved before and not read again: nothing here speaks of their bytes or content. Then `counts` are of the sessions and payloads that were read. */
+    readonly since?: number;
     readonly checkpoint: string;
     /** `recorded_at` of the last entry; absent in an empty log */
     readonly recorded_at?: string;
@@ -310,6 +337,7 @@ type AnyVerdict = Omit<Verdict, 'properties' | 'counts' | 'keys'> & {
 declare function exitCode(verdict: AnyVerdict, require?: readonly Property[]): 0 | 1 | 3;
 
 interface VerifyOptions {
+    /** How many of `total` entries were read; once all were, `total` goes on with each sealed segment that is. */
     readonly progress?: (done: number, total: number) => void;
     /** Which witnesses must have cosigned; without it nothing is said of witnesses. */
     readonly policy?: Policy;

@@ -144,15 +144,17 @@ function readPage(file: string): string {
 const SILENT_MS = 1_000
 const SAID_EVERY_MS = 100
 
-/** Says on a terminal how far it is and how long the rest may take, after a second. What is done beyond `total` is sealed content. */
+/** Says on a terminal how far it is and how long the rest may take, after a second. A total that grows counts sealed segments after the entries. */
 export function progressLine(ctx: Context, doing: string): (done: number, total: number) => void {
   const began = ctx.now()
   let told = began + SILENT_MS - SAID_EVERY_MS
+  let entries: number | undefined
   return (done, total) => {
     const now = ctx.now()
+    entries ??= total
     if (ctx.json || now - told < SAID_EVERY_MS) return
     told = now
-    if (done > total) return ctx.screen.progress(`${doing} ${plural(done - total, 'sealed segment', 'sealed segments')}, after ${plural(total, 'entry', 'entries')}`)
+    if (total > entries) return ctx.screen.progress(`${doing} ${plural(total - entries, 'sealed segment', 'sealed segments')}, after ${plural(entries, 'entry', 'entries')}`)
     const left = done === 0 ? '' : `, ${remaining(((now - began) / done) * (total - done))} left`
     ctx.screen.progress(`${doing} ${count(done)} of ${plural(total, 'entry', 'entries')}, ${Math.floor((done / Math.max(1, total)) * 100)} %${left}`)
   }
