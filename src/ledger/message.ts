@@ -59,6 +59,7 @@ export function errorData(error: unknown): ErrorData {
       ...(error instanceof VerifyError && error.first_bad_index !== undefined ? { first_bad_index: error.first_bad_index } : {}),
     }
   }
+  if (error instanceof Error && 'syscall' in error) return { type: 'store', code: 'io', message: `ledger: expected the system to do as asked, got ${error.message}`, next: 'look at the disk, its room and its mount, and at the limits of the process' }
   const other = error as Error
   return { type: 'other', code: 'internal', message: String(other?.message ?? error), next: 'this is a defect of Counterfoil: please report it', ...(other?.stack === undefined ? {} : { stack: other.stack }) }
 }
