@@ -14,7 +14,7 @@ import { AgentSession, type SessionHost } from '../src/recorder/session.ts'
 import { createSpool } from '../src/spool/writer.ts'
 import { readRequest } from '../src/wire/anthropic.ts'
 import { conversation } from '../test/growing.ts'
-import { pairs, type Pair } from './load.ts'
+import { acts, type ModelAct as Pair } from './load.ts'
 
 const count = Number(process.env['BENCH_PAIRS'] ?? 400)
 const steps = Number(process.env['BENCH_STEPS'] ?? 100)
@@ -39,7 +39,7 @@ const STAGES: { readonly [name: string]: (folder: string) => Promise<Stage> } = 
 }
 
 function recorderInto(accept: (draft: Uint8Array) => unknown): Stage {
-  const sink = { accept: (_id: string, draft: Uint8Array) => void accept(draft), reach: () => Promise.reject(new Error('bench: nothing is durable here')) }
+  const sink = { accept: (_id: string, draft: Uint8Array) => void accept(draft), reach: () => Promise.reject(new Error('bench: nothing is durable here')), room: async () => {} }
   const host = { sink, clock: Date.now, masks: defaultMasks, report: console.error, lost: () => {}, current: new AsyncLocalStorage<AgentSession>(), defaults: { agent_id: 'bench' }, policy: LOCAL_POLICY, approve: undefined, subjects: new Map(), ready: async () => {}, rows: async () => [] } satisfies SessionHost
   const session = AgentSession.begin(host, {})
   return { record: (pair) => recordPair(session, pair), close: async () => {} }
@@ -54,7 +54,7 @@ async function measureStage(open: (folder: string) => Promise<Stage>, everyMs: n
   return inFolder(async (folder) => {
     const stage = await open(folder)
     const times: number[] = []
-    for (const pair of JSON.parse(JSON.stringify(pairs(count + 50))) as Pair[]) { // flat strings, as they come off a wire
+    for (const pair of acts('model', count + 50, 1) as Pair[]) {
       const began = performance.now()
       stage.record(pair)
       times.push((performance.now() - began) * 1_000)

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { Absent } from '../event/view.ts'
-import { packAbsent, unpackAbsent } from './message.ts'
+import { errorData, errorFrom, packAbsent, unpackAbsent } from './message.ts'
 
 const MARK = 'mark-1f2e'
 const across = <T>(value: T): T => unpackAbsent(structuredClone(packAbsent(value, MARK)), MARK)
@@ -31,4 +31,10 @@ test('a message that stands in many lists is one object, beside an Absent too', 
   expect(events[1]!.input_messages[0]).toBe(events[0]!.input_messages[0])
   expect(events[2]!.input_messages[1]).toBe(events[0]!.input_messages[0])
   expect(events[1]!.input_messages[1]).toBe(events[2]!.input_messages[0])
+})
+
+test('what the system says of a disk is no defect of ours, and says where to look', () => {
+  const eio = Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', errno: -5, syscall: 'fsync' })
+  expect(errorFrom(errorData(eio))).toMatchObject({ name: 'StoreError', code: 'disk_failed', message: expect.stringContaining('EIO: i/o error, fsync'), next: expect.stringContaining('see to the disk') })
+  expect(errorFrom(errorData(new Error('what?')))).toMatchObject({ code: 'internal', next: expect.stringContaining('report it') })
 })

@@ -2,7 +2,7 @@
 // system has neither, and loses rows that were acknowledged. And what is done with files that no store has open, new ones and copies:
 // this is the one file of the room that may open any.
 
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 
@@ -58,11 +58,12 @@ const JOURNAL_MAGIC = 'd9d505f920a163d7'
  * Then the file may be anything, and whoever opens it to write makes it empty again. Once made, a log has a write-ahead log and no such journal.
  */
 export function isUnborn(file: string): boolean {
+  if (statSync(`${file}-journal`, { throwIfNoEntry: false })?.isFile() !== true) return false // as a rule there is none
   let fd: number
   try {
     fd = openSync(`${file}-journal`, 'r')
   } catch {
-    return false // as a rule there is none
+    return false // its process is done with it
   }
   try {
     const header = Buffer.alloc(20)

@@ -21,7 +21,7 @@ import { Promises, wrongWith } from './power.ts'
 import { mutated } from './mutants.ts'
 
 /** How many rows of each table are tried; 0 is all. */
-const ROWS = Number(process.env['SYSCALLS'] ?? 0)
+const ROWS = Number(process.env['SYSCALLS'] ?? 4)
 
 let state = Number(process.env['SEED'] ?? 1) >>> 0
 function random(): number {
@@ -101,9 +101,10 @@ async function traced(child: Child, log: string, args: readonly string[]): Promi
 interface Row { readonly call: string; readonly n: number; readonly what: string; readonly inject: string }
 
 describe.runIf(attachable).each([
-  { what: 'append' }, { what: 'append', often: true }, { what: 'birth' }, { what: 'spool' }, { what: 'drain' }, { what: 'erase' }, { what: 'close' },
-])('$what (a checkpoint after each commit: $often)', ({ what, often = false }) => {
-  const first = join(folder, `${what}${String(often)}`)
+  { name: 'append', what: 'append' }, { name: 'append with a checkpoint', what: 'append', often: true }, { name: 'birth', what: 'birth' }, { name: 'spool', what: 'spool' },
+  { name: 'drain', what: 'drain' }, { name: 'erase', what: 'erase' }, { name: 'close', what: 'close' },
+])('$name', ({ name, what, often = false }) => {
+  const first = join(folder, name.replaceAll(' ', '-'))
   let from = root
   let n = 0
   let child: Child | undefined
@@ -191,7 +192,7 @@ describe.runIf(attachable).each([
       const files = new Map(readdirSync(where, { recursive: true }).map(String).map((path) => [path, statSync(join(where, path)).isFile() ? readFileSync(join(where, path)) : undefined]))
       for (const what of await wrongWith(where, { files, lost: [] }, promised)) wrong.push(`${row}: ${what}`)
     }
-    process.stderr.write(`${what}${often ? ' with checkpoints' : ''}: ${tried.length} of ${rows.length} rows, ${hits} hit, ${kills} killed, ${failed} answered with an error; ${wrong.length} wrong\n`)
+    process.stderr.write(`${name}: ${tried.length} of ${rows.length} rows, ${hits} hit, ${kills} killed, ${failed} answered with an error; ${wrong.length} wrong\n`)
     expect(wrong).toEqual([])
   })
 })
