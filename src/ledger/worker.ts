@@ -63,7 +63,7 @@ function open(): Promise<Opened> {
       throw error
     }
     say({ kind: 'open', origin: ledger.origin })
-    return { ledger, service: new LedgerService(ledger, start.mark, witnessing, policy) }
+    return { ledger, service: new LedgerService(ledger, start.mark, witnessing, policy, start.path === ':memory:' ? {} : { path: start.path, ...(start.home === undefined ? {} : { home: start.home }), passphrase: start.passphrase }) }
   })
   opening.catch((error: unknown) => {
     opening = undefined // the next wait or call tries again: a full disk may have room then
