@@ -51,8 +51,9 @@ const selfContained: BuildOptions = {
 export async function build(outdir: string): Promise<Built> {
   rmSync(outdir, { recursive: true, force: true })
   mkdirSync(outdir, { recursive: true })
-  const worker = await bundle({ ...common, entryPoints: ['src/ledger/worker.ts'], platform: 'node', ...selfContained, outfile: 'worker.js' })
   const part = await bundle({ ...common, entryPoints: ['src/ledger/part-worker.ts'], platform: 'node', ...selfContained, outfile: 'part-worker.js' })
+  const partAsString = threadAsString('part', part.outputFiles?.[0]?.text ?? '')
+  const worker = await bundle({ ...common, entryPoints: ['src/ledger/worker.ts'], platform: 'node', ...selfContained, outfile: 'worker.js', plugins: [partAsString] })
   const node = await bundle({
     ...common,
     entryPoints: { ...doors, cli: 'src/cli/main.ts' },
@@ -61,7 +62,7 @@ export async function build(outdir: string): Promise<Built> {
     chunkNames: 'chunks/[hash]',
     outdir,
     write: true,
-    plugins: [workerAsString('worker', worker.outputFiles?.[0]?.text ?? ''), workerAsString('part', part.outputFiles?.[0]?.text ?? ''), pageAsString(await pageScript()), withoutWebhooks],
+    plugins: [threadAsString('worker', worker.outputFiles?.[0]?.text ?? ''), partAsString, pageAsString(await pageScript()), withoutWebhooks],
   })
   makeExecutable(join(outdir, 'cli.js'))
   const browser = await bundle({ ...common, entryPoints: { 'verify.browser': 'src/verify.ts' }, platform: 'browser', target: ['es2024'], outdir, write: true })
@@ -74,7 +75,7 @@ export async function build(outdir: string): Promise<Built> {
 }
 
 /** Replaces src/ledger/worker-source.ts, or part-source.ts, by the thread's code itself, so that whoever bundles us cannot lose it. */
-function workerAsString(name: 'worker' | 'part', code: string): Plugin {
+function threadAsString(name: 'worker' | 'part', code: string): Plugin {
   return {
     name: `${name}-as-string`,
     setup(build) {

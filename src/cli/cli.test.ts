@@ -12,7 +12,7 @@ import { keyLines } from './commands/keys.ts'
 import { csvCell } from './commands/sql.ts'
 import { doctorLines } from './commands/doctor.ts'
 import type { Context } from './context.ts'
-import { event, EVENTS, FAILED, fakeTrail, idOf, SESSION, SUMMARY, testContext, type Told } from './fixtures.ts'
+import { event, EVENTS, FAILED, fakeTrail, idOf, SESSION, SUMMARY, testContext, VERDICT, type Told } from './fixtures.ts'
 import { parseMoment } from './moment.ts'
 import { run } from './program.ts'
 import { fitColumns, render, width } from './terminal.ts'
@@ -76,6 +76,15 @@ describe('screens at 80 columns', () => {
     expect(code).toBe(0)
     expect(out.replace(/^\S+ · log/, 'agent_audit.db · log')).toMatchSnapshot()
     expectNarrow(out)
+  })
+
+  test('verify of what is new', async () => {
+    const asked: unknown[] = []
+    const given = fakeTrail(EVENTS, { verify: async ({ since, jobs }) => (asked.push({ since, jobs }), { ...VERDICT, since: 12 }) })
+    const { out } = await counterfoil(['verify', '--since', '--jobs', '3'], { now: () => 0, given })
+    expect(out).toMatch(/^whole from #12 on, not witnessed/m)
+    expect(asked).toEqual([{ since: 'proved', jobs: 3 }])
+    for (const args of [['--jobs', '0'], ['--jobs', 'all'], ['--since', 'no-such-file'], ['--against', 'x.db', '--since'], ['--against', 'x.db', '--jobs', '2']]) expect((await counterfoil(['verify', ...args])).code, args.join(' ')).toBe(2)
   })
 
   test('verify of a record that was changed', async () => {

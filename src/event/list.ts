@@ -77,7 +77,11 @@ export class ListIndex {
         ordinal++
       }
     }
-    for (let i = 0; i < slots.length; i++) put(('add' in values[i]! ? this.#lists : this.#ones) as Map<string, Map<number, RefPlace | ListNode>>, slots[i]!, entry.seq, values[i]!)
+    for (let i = 0; i < slots.length; i++) {
+      const value = values[i]!
+      if ('add' in value) put(this.#lists, slots[i]!, entry.seq, value)
+      else put(this.#ones, slots[i]!, entry.seq, value)
+    }
     this.#nextSeq = entry.seq + 1
   }
 
@@ -139,7 +143,7 @@ export class ListIndex {
   }
 }
 
-function put(store: Map<string, Map<number, RefPlace | ListNode>>, slot: string, seq: number, value: RefPlace | ListNode): void {
+function put<T>(store: Map<string, Map<number, T>>, slot: string, seq: number, value: T): void {
   const bySeq = store.get(slot)
   if (bySeq === undefined) store.set(slot, new Map([[seq, value]]))
   else bySeq.set(seq, value)

@@ -194,6 +194,11 @@ describe('an entry and its bytes', () => {
     ['a duplicate key, other value first', swap('"seq":9', '"seq":8,"seq":9')],
     ['keys in another order', swap('"k":3,"m":"json"', '"m":"json","k":3')],
     ['an exponent', swap('"approval":3', '"approval":3e0')],
+    ['an exponent as long as its digits', swap('"approval":3', '"approval":1e2')],
+    ['a shorter exponent, and a duplicate key as long as what it saves', swap('"approval":3', '"ab":1,"ab":1,"approval":1e9')],
+    ['minus zero in place of a digit', swap('"approval":3', '"approval":-0,"ab":0').replace('"approval":-0,"ab":0', '"ab":10,"approval":-0')],
+    ['numbers as keys, in another order', swap('"counts":{"x":1}', '"counts":{"1":1,"0":1}')],
+    ['a number as a key after a name', swap('"counts":{"x":1}', '"counts":{"x":1,"7":1}')],
     ['a fraction that is whole', swap('"approval":3', '"approval":3.0')],
     ['a fraction', swap('"approval":3', '"approval":3.5')],
     ['minus zero', swap('"approval":3', '"approval":-0')],
@@ -267,10 +272,10 @@ describe('an entry and its bytes', () => {
     for (const facts of [{ about: hole }, new Facts()]) expect(() => encodeEntry({ ...ordered, facts: facts as never })).toThrow()
   })
 
-  test('times are checked whether or not their minute was seen before', () => {
+  test('times are checked whether or not their day was seen before', () => {
     const at = (timestamp: string): Entry => parseEntry(encodeEntry(entry(9, 'final_output', { timestamp }))).entry
     for (const good of ['2024-02-29T23:59:59.999Z', '2024-02-29T23:59:00.000Z', '2026-01-01T00:00:00.000Z']) expect(at(good).timestamp).toBe(good)
-    for (const bad of ['none:00.000Z', ':00.000Z', '2026-01-01T00:00:60.000Z', '2026-01-01T00:00:00.000', '2026-01-01T00:00:0', '2026-01-01T00:00', '2026-01-01T00:00:00.0000Z', '2026-02-29T00:00:00.000Z', '2026-01-01T24:00:00.000Z']) expect(() => at(bad), bad).toThrow('expected timestamp to be a time')
+    for (const bad of ['none:00.000Z', ':00.000Z', '2026-01-01T00:00:60.000Z', '2026-01-01T00:00:00.000', '2026-01-01T00:00:0', '2026-01-01T00:00', '2026-01-01T00:00:00.0000Z', '2026-02-29T00:00:00.000Z', '2026-01-01T24:00:00.000Z', '2026-01-01T23:60:00.000Z', '2026-01-01 00:00:00.000Z', '2026-01-01T']) expect(() => at(bad), bad).toThrow('expected timestamp to be a time')
   })
 
   test('vocabulary of another release is counted, and its refs are still checked', () => {

@@ -2,12 +2,11 @@
 
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
-import { verifyLog } from '../verify/verify.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
-import { evidenceOf, rememberedBy } from './evidence.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
 import { LogReader, type EventSearch, type SessionSearch } from './reader.ts'
+import { verifyStore, type VerifiedStore } from './verification.ts'
 import type { Witnessing } from './witnessing.ts'
 
 export class LedgerService {
@@ -15,8 +14,11 @@ export class LedgerService {
   readonly #mark: string
   readonly #witnessing: Witnessing | undefined
   readonly #policy: Policy | undefined
+  readonly #where: Pick<VerifiedStore, 'path' | 'home' | 'passphrase'>
 
-  constructor(ledger: Ledger, mark: string, witnessing?: Witnessing, policy?: Policy) {
+  /** `where` is for a verification in threads of its own. */
+  constructor(ledger: Ledger, mark: string, witnessing?: Witnessing, policy?: Policy, where: Pick<VerifiedStore, 'path' | 'home' | 'passphrase'> = {}) {
+    this.#where = where
     this.#ledger = ledger
     this.#mark = mark
     this.#witnessing = witnessing
@@ -60,8 +62,8 @@ export class LedgerService {
 
   async #verify(): Promise<unknown> {
     const { keyring } = this.#ledger
-    const remembered = rememberedBy(keyring)
-    const verdict = await this.#ledger.read(async (view) => verifyLog(await evidenceOf(view, keyring, undefined, remembered), this.#policy === undefined ? {} : { policy: this.#policy }))
+    // of a large log other threads do the work, and this one goes on appending
+    const verdict = await verifyStore({ ...this.#where, store: { read: (fn) => this.#ledger.read(fn) }, keyring, kept: keyring }, { policy: this.#policy })
     if (verdict.whole) keyring.writeProved(verdict.checkpoint)
     return verdict
   }

@@ -23,7 +23,7 @@ const SMALL_LOG = 20_000
 const SNAPSHOTS = 50
 
 export interface VerifiedStore {
-  readonly store: Store
+  readonly store: Pick<Store, 'read'>
   /** The database's file; absent for a log in memory, which other threads cannot see. */
   readonly path?: string
   /** Opens payloads. Its folder is in the state folder `home`, where the other threads open it with the passphrase. */

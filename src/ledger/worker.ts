@@ -77,7 +77,7 @@ function open(): Promise<Opened> {
     }
     began = start.path !== ':memory:'
     say({ kind: 'open', origin: ledger.origin, left: left() })
-    return { ledger, service: new LedgerService(ledger, start.mark, witnessing, policy) }
+    return { ledger, service: new LedgerService(ledger, start.mark, witnessing, policy, start.path === ':memory:' ? {} : { path: start.path, ...(start.home === undefined ? {} : { home: start.home }), passphrase: start.passphrase }) }
   })
   opening.catch((error: unknown) => {
     opening = undefined // the next wait or call tries again: a full disk may have room then

@@ -40,7 +40,7 @@ const CALLS: { readonly [method: string]: readonly (readonly unknown[])[] } = {
 }
 
 function subsets<T>(filter: Omit<T, 'limit'>): Partial<T>[] {
-  return Object.entries(filter).reduce<object[]>((made, [name, value]) => [...made, ...made.map((one) => ({ ...one, [name]: value }))], [{}]) as Partial<T>[]
+  return Object.entries(filter).reduce<Partial<T>[]>((made, [name, value]) => [...made, ...made.map((one) => ({ ...one, [name]: value }))], [{}])
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'counterfoil-plans-'))

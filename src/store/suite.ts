@@ -121,6 +121,23 @@ export function storeSuite(driver: Driver, { describe, it }: Runner): void {
   })
 
   describe(`${driver.name}: a read`, () => {
+    test('gives entries as texts where each is ASCII, and else not at all', async ({ store }) => {
+      await store.append(fill)
+      const bytes = await store.read((view) => view.entries(0, 9))
+      const texts = (await store.read((view) => view.entryTexts(0, 9))) ?? []
+      assert.deepEqual(texts.map(({ index, entry }) => [index, entry]), bytes.map(({ index, entry }) => [index, fromUtf8(entry)]))
+      assert.ok(texts.length > 0)
+      const plain = (await store.read((view) => view.entries(0, 1)))[0]!.entry
+      const odd = [utf8(fromUtf8(plain).replace('"v":1', '"v":1,"x":"é"')), utf8(fromUtf8(plain).replace('"v":1', '"v":1,"x":"\ufffd"'))]
+      const next = bytes.length
+      for (const [i, entry] of odd.entries()) {
+        const json = JSON.parse(fromUtf8(entry)) as { event_id: string; seq: number }
+        await store.append((tx) => tx.insertEntries([{ index: next + i, entry: utf8(JSON.stringify({ ...json, event_id: id(next + i, 'event'), seq: next + i })) }]))
+        assert.equal(await store.read((view) => view.entryTexts(next + i, next + i + 1)), undefined)
+        assert.equal(await store.read((view) => view.entryTexts(0, 99)), undefined)
+      }
+    })
+
     test('stays on its snapshot while others append', async ({ store, another }) => {
       if (another === undefined) return
       await store.append((tx) => tx.insertEntries([row(0)]))

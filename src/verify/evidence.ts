@@ -59,7 +59,7 @@ export interface Evidence {
   readonly cosigned?: string
   /** Ascending by index; rows that are missing are left out. */
   entries(from: number, to: number): Promise<readonly { readonly index: number; readonly entry: Uint8Array }[]>
-  /** The same as texts, which is cheaper to check, where every one of them is printable ASCII; else undefined. */
+  /** The same as texts, which is cheaper to check, where every one of them is ASCII; else undefined. */
   readonly texts?: (from: number, to: number) => Promise<readonly { readonly index: number; readonly entry: string }[] | undefined>
   /** The entries of a session before index `before`, ascending by seq; needed to go on from a size that was proved. They are checked by the hashes that later entries name. */
   readonly earlier?: (session_id: string, before: number) => AsyncIterable<{ readonly index: number; readonly entry: Uint8Array }>

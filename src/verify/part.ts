@@ -223,6 +223,7 @@ export class Part implements PartReading {
       entry = { ...entry, index } // what else is wrong with it is said of where it stands
     }
     const { event_type, capture, recorded_at, session_id } = entry
+    if (this.#share.of > 1 && partOf(session_id, this.#share.of) !== this.#share.n) page.notes.push({ kind: 'problem', index, problem: problem('unchanged', 'session', `entry #${index} is of a session that another part has`, index) })
     if (index === 0 || event_type === 'key_rotation' || event_type === 'key_compromise') page.notes.push({ kind: 'entry', index, entry })
     page.times.push(recorded_at)
     if (event_type === 'clock') page.clocks.push(index)

@@ -312,10 +312,10 @@ class Run {
   /** Hashes of the tree that was proved, out of the store: whatever is proved with them is compared with its root. */
   #provedTree(): HashReader {
     const { size } = this.#since!
-    const { tile, entries } = this.#evidence
+    const evidence = this.#evidence
     return tileHashReader(size, fullTileSource(size, {
-      readFullTiles: (wanted) => Promise.all(wanted.map(async ({ level, index }) => (await tile!(level, index)) ?? new Uint8Array())),
-      readLeafHashes: async (from, to) => (await entries(from, to)).map(({ entry }) => leafHash(entry)),
+      readFullTiles: (wanted) => Promise.all(wanted.map(async ({ level, index }) => (await evidence.tile!(level, index)) ?? new Uint8Array())),
+      readLeafHashes: async (from, to) => (await evidence.entries(from, to)).map(({ entry }) => leafHash(entry)),
     }))
   }
 
@@ -480,6 +480,8 @@ class Run {
     const whole = checkpoint !== undefined && this.#edge.size === checkpoint.size
     this.#rootDiffers = whole && !equal(this.#edge.root(), checkpoint.root)
     this.#untiled = Math.min(this.#untiled, this.#edge.size - (this.#edge.size % 256))
+    // whoever read it: an entry that nobody reported is none that was checked
+    if (this.#edge.size !== this.#total && !this.#failed.has('unchanged')) this.#bad('unchanged', 'entries_missing', `entry #${this.#edge.size} was not read`, this.#edge.size)
     // where the whole has another root than signed, or none, so have its beginnings: they say nothing more
     const signed = whole && !this.#rootDiffers
     if (signed) for (const index of this.#rotatedRoots) this.#bad('unchanged', 'key_rotation', `entry #${index} is no rotation of a key: the entries before it are not those that it was signed for`, index)

@@ -238,7 +238,7 @@ interface Evidence {
         readonly index: number;
         readonly entry: Uint8Array;
     }[]>;
-    /** The same as texts, which is cheaper to check, where every one of them is printable ASCII; else undefined. */
+    /** The same as texts, which is cheaper to check, where every one of them is ASCII; else undefined. */
     readonly texts?: (from: number, to: number) => Promise<readonly {
         readonly index: number;
         readonly entry: string;

@@ -41,6 +41,20 @@ function npm(cwd: string, ...args: string[]): Promise<{ stdout: string; stderr: 
   return run('npm', args, { cwd, maxBuffer: 2 ** 24 })
 }
 
+/** Says at the end how many threads were started, and how many gave their part. */
+const COUNT_THREADS = `const threads = require('node:worker_threads')
+let [started, ended] = [0, 0]
+threads.Worker = class extends threads.Worker {
+  constructor(...args) {
+    super(...args)
+    started++
+    this.on('message', ({ kind }) => { if (kind === 'end' || kind === 'checked') ended++ })
+  }
+}
+require('node:module').syncBuiltinESMExports()
+process.on('exit', () => process.stderr.write(started + ' threads, ' + ended + ' ended well\\n'))
+`
+
 /** A Node of the asked version: the pinned one for 24, others by npm, kept outside of this repository. */
 async function nodeBinary(version: string): Promise<string> {
   if (version === '24') return process.execPath
@@ -110,6 +124,13 @@ describe('the quick start', () => {
     expect(shown.stdout).toContain('refund')
     const verified = await run(node, [...command, 'verify'], { cwd, env })
     expect(verified.stdout).toContain('whole')
+    // by threads, whose code is inside too: each of them comes to its end
+    writeFileSync(join(project, 'count.cjs'), COUNT_THREADS)
+    const threads = await run(node, ['--require', join(project, 'count.cjs'), ...command, 'verify', '--jobs', '2'], { cwd, env })
+    expect(threads.stdout.replace(/ · \S+ s\n$/, '')).toBe(verified.stdout.replace(/ · \S+ s\n$/, ''))
+    expect(threads.stderr).toContain('3 threads, 3 ended well')
+    const since = await run(node, [...command, 'verify', '--since'], { cwd, env })
+    expect(since.stdout).toMatch(/^whole from #\d+ on/m)
     if (cwd !== project) rmSync(cwd, { recursive: true })
   })
 
