@@ -266,7 +266,8 @@ describe('an entry and its bytes', () => {
     const turned = (value: unknown): unknown => (Array.isArray(value) ? value.map(turned) : typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).reverse().map(([name, each]) => [name, turned(each)])) : value)
     const ordered = JSON.parse(canonicalJson(made as never)) as Entry
     for (const one of [made, turned(made), ordered]) expect(fromUtf8(encodeEntry(one as Entry))).toBe(canonicalJson(made as never))
-    const hole = ['x', , 'z'] // oxlint-disable-line no-sparse-arrays -- that is what it is about
+    const hole = ['x']
+    hole[2] = 'z'
     class Facts { readonly zeal = 'a'; toJSON(): object { return {} } }
     for (const facts of [{ about: hole }, new Facts()]) expect(() => encodeEntry({ ...ordered, facts: facts as never })).toThrow()
   })

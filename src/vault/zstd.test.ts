@@ -25,24 +25,31 @@ describe('one context for all frames', () => {
     }
   })
 
+  test('leaves nothing behind on its stream', () => {
+    const stream = new ZstdCompress(OPTIONS)
+    const open = openContext(() => stream)!
+    const listeners = stream.listenerCount('error')
+    for (const raw of contents()) expect(open(raw)).toBeInstanceOf(Uint8Array)
+    expect([listeners, stream.listenerCount('error')]).toEqual([0, 0])
+  })
+
   test('is left alone where the runtime is otherwise inside', () => {
-    const real = (): Inside => new ZstdCompress(OPTIONS) as unknown as Inside
-    const like = (changed: Partial<Inside>): Inside => {
-      const { _handle, _writeState } = real()
-      return { _handle, _writeState, destroyed: false, ...changed }
-    }
-    const after = (act: (stream: Inside, args: Parameters<Inside['_handle']['writeSync']>) => void): Inside => {
+    const real = (): Inside => new ZstdCompress(OPTIONS) as unknown as Inside & { removeAllListeners(event: 'error'): unknown }
+    const without = (member: keyof Inside): unknown => Object.defineProperty(real(), member, { value: undefined })
+    const chunked = (process: (stream: Inside, raw: Uint8Array) => Uint8Array): Inside => {
       const stream = real()
-      return { _writeState: stream._writeState, destroyed: false, _handle: { writeSync: (...args) => act(stream, args) } }
+      return { _handle: stream._handle, destroyed: false, _processChunk: (raw) => process(stream, raw), removeAllListeners: () => stream.removeAllListeners('error') }
     }
-    expect(openContext(() => like({}))).toBeTypeOf('function')
+    const flushed = (flush: number) => (stream: Inside, raw: Uint8Array) => stream._processChunk(raw, flush)
+    expect(openContext(real)).toBeTypeOf('function')
     for (const stream of [
-      {}, like({ destroyed: true }), like({ _handle: {} as never }), like({ _writeState: new Uint32Array(2) }),
-      after(() => {}), // does nothing
-      after((stream, [, ...rest]) => stream._handle.writeSync(constants.ZSTD_e_continue, ...rest)), // keeps it to itself
-      after((stream, [, ...rest]) => stream._handle.writeSync(constants.ZSTD_e_flush, ...rest)), // does not end the frame
-      after((stream, args) => { stream._handle.writeSync(...args); args[4][20]! ^= 1 }), // damages it
-      after(() => { throw new Error('gone') }),
+      {}, { _handle: null }, without('_handle'), without('_processChunk'), Object.defineProperty(real(), 'destroyed', { value: true }),
+      chunked(() => new Uint8Array(0)), // does nothing
+      chunked(flushed(constants.ZSTD_e_continue)), // keeps it to itself
+      chunked(flushed(constants.ZSTD_e_flush)), // does not end the frame
+      chunked((_, raw) => zstdCompressSync(raw.subarray(1), OPTIONS)), // of other content
+      chunked((_, raw) => zstdCompressSync(raw, OPTIONS).map((byte, i) => (i === 20 ? byte ^ 1 : byte))), // damages it
+      chunked(() => { throw new Error('gone') }),
     ]) expect(openContext(() => stream)).toBeUndefined()
   })
 })

@@ -1,8 +1,9 @@
 // Zstandard (RFC 8878) of one piece of content after another, each a frame of its own: what the frames of segments are made of.
 //
 // `zstdCompressSync` makes a stream and a context for each call, which takes twice as long as compressing 2.5 KB and has the garbage collector
-// count half a megabyte each time. So one context serves all: the runtime's own, through the members that `zlib`'s streams use inside, as
-// npm's tar does. They are no documented interface: each frame is looked at, and where anything is otherwise the documented call takes over.
+// count half a megabyte each time. So one context serves all: the runtime's own, by `_processChunk` of its stream, which ends with a close that
+// must not happen. That is no documented interface, though npm's own tar rests on it: each frame is looked at, and where anything is otherwise
+// the documented call takes over. The native call beneath is not made from here: with other arguments it would abort the process.
 
 import { constants, ZstdCompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { equal } from '../base/bytes.ts'
@@ -13,13 +14,11 @@ const WINDOW = { [constants.ZSTD_d_windowLogMax]: 23 } // 8 MiB, what RFC 8878 Â
 
 /** The most that one call compresses here: the content of one frame of a segment. */
 const MAX_INPUT = 1024 * 1024
-/** What zstd promises never to exceed (ZSTD_compressBound). With so much room it compresses in one pass. */
-const boundOf = (length: number): number => length + Math.ceil(length / 256) + 64 * 1024
-
-/** A stream of the runtime as it is inside. `_writeState` is how much room and how much input were left. */
+/** A stream of the runtime as it is inside. */
 export interface Inside {
-  readonly _handle: { writeSync(flush: number, input: Uint8Array, from: number, length: number, output: Uint8Array, at: number, room: number): void }
-  readonly _writeState: Uint32Array
+  _handle: { close: () => void } | null
+  readonly _processChunk: (chunk: Uint8Array, flush: number) => Uint8Array
+  readonly removeAllListeners: (event: 'error') => unknown
   readonly destroyed: boolean
 }
 
@@ -32,11 +31,19 @@ let context: Context | 'none' | undefined
 export function compressed(raw: Uint8Array): Uint8Array {
   context ??= openContext() ?? 'none'
   if (context !== 'none' && raw.length <= MAX_INPUT) {
-    const frame = context(raw)
+    const frame = framed(context, raw)
     if (frame !== undefined) return frame
     context = 'none'
   }
   return zstdCompressSync(raw, OPTIONS)
+}
+
+function framed(open: Context, raw: Uint8Array): Uint8Array | undefined {
+  try {
+    return open(raw)
+  } catch {
+    return undefined
+  }
 }
 
 /** The content of one frame, which must be `length` bytes; throws for anything else. */
@@ -50,6 +57,7 @@ const PROBE = new Uint8Array(4_096).map((_, i) => (i * i) % 251)
 export function openContext(make: () => unknown = () => new ZstdCompress(OPTIONS)): Context | undefined {
   try {
     const open = contextOf(make() as Inside)
+    if (open === undefined) return undefined
     const expected = zstdCompressSync(PROBE, OPTIONS)
     for (let times = 0; times < 2; times++) { // the second is what a context gives that was used before
       const frame = open(PROBE)
@@ -61,17 +69,15 @@ export function openContext(make: () => unknown = () => new ZstdCompress(OPTIONS
   }
 }
 
-function contextOf(stream: Inside): Context {
-  let out = new Uint8Array(boundOf(64 * 1024))
-  const { _handle: handle, _writeState: state } = stream
+function contextOf(stream: Inside): Context | undefined {
+  const handle = stream._handle
+  if (typeof handle?.close !== 'function') return undefined
+  handle.close = () => {} // of this one object, which lives as long as the thread
   return (raw) => {
-    const room = boundOf(raw.length)
-    if (room > out.length) out = new Uint8Array(room)
-    handle.writeSync(constants.ZSTD_e_end, raw, 0, raw.length, out, 0, out.length)
-    const [left, unread] = state
-    if (stream.destroyed || unread !== 0 || left === undefined || left === 0 || left > out.length) return undefined
-    const frame = out.subarray(0, out.length - left)
-    return isFrameOf(frame, raw.length) ? frame : undefined
+    stream._handle = handle // it is let go of with each close
+    const frame = stream._processChunk(raw, constants.ZSTD_e_end)
+    stream.removeAllListeners('error') // it leaves one with each call
+    return !stream.destroyed && isFrameOf(frame, raw.length) ? frame : undefined
   }
 }
 
