@@ -68,17 +68,22 @@ export const MUTANTS: readonly Mutant[] = [
 ]
 
 /** A copy of the source with `mutant` in it, in `folder`, and with the children that run it. */
-export function mutated({ name, file, change }: Mutant, folder: string): string {
+export function mutated(mutant: Mutant, folder: string): string {
   for (const path of ['src', 'package.json', 'test/sample-log.ts', 'test/slow/power-child.ts', 'test/slow/syscall-child.ts']) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     cpSync(join(root, path), join(folder, path), { recursive: true, filter: (from) => !from.endsWith('.test.ts') })
   }
-  let text = readFileSync(join(folder, file), 'utf8')
+  writeFileSync(join(folder, mutant.file), changed(mutant))
+  return folder
+}
+
+/** The changed file. */
+export function changed({ name, file, change }: Mutant): string {
+  let text = readFileSync(join(root, file), 'utf8')
   for (const [from, to] of change) {
     const parts = text.split(from)
     if (parts.length !== 2) throw new Error(`"${name}" fits ${parts.length - 1} times into ${file}, expected once: ${from.trim()}`)
     text = parts.join(to)
   }
-  writeFileSync(join(folder, file), text)
-  return folder
+  return text
 }
