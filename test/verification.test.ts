@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { verifyStore } from '../src/ledger/verification.ts'
+import { fromUtf8, toBase64, utf8 } from '../src/base/bytes.ts'
+import { leafHash } from '../src/log/hash.ts'
+import { signCheckpoint } from '../src/log/checkpoint.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
 import { partOf, sessionIn } from '../src/verify/part.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
@@ -181,6 +184,41 @@ describe('since what was proved', () => {
     expect(await verifySinceAt(never, 'proved')).toEqual(await verifyAt(never))
     for (const note of [bases[0]!.checkpoint, checkpoint.replace(/\n\d+\n/, '\n7\n'), 'nothing']) expect((await verifySinceAt(log.where, note)).since).toBeUndefined()
     expect(await verifySinceAt(log.where, checkpoint)).toMatchObject({ whole: true, since: log.total, counts: { entries: 0, sessions: 0 } })
+  })
+
+  test('an older entry that speaks of erasures is believed only where it stands in the tree that was proved', async () => {
+    const where = copyOf(log.where, join(folder, 'erased-before'))
+    sameOrigin(log.where, where)
+    const first = await openLog(where, { clock })
+    await first.erase({ session_ids: [log.closed], reason: 'asked for' })
+    for (let i = 0; i < 30; i++) await appendRun(first, new Telling(), { user: `later-${i}`, order: String(i) }) // the erasure stands in a full tile
+    await first.close()
+    openKeyring(originAt(where), where.home).writeProved((await verifyAt(where)).checkpoint)
+    const second = await openLog(where, { clock })
+    await appendRun(second, new Telling(), { user: 'petra.quandt', order: '3308' })
+    await second.close()
+    expect((await verifySinceAt(where, 'proved')).since).toBeGreaterThan(log.total)
+    // nothing newer in the ledger's own session names this one's hash
+    tamper(where, (sql) => {
+      const [last] = sql("SELECT idx, entry FROM entries WHERE event_type = 'erasure' ORDER BY idx DESC LIMIT 1")
+      expect(sql("SELECT max(idx) AS idx FROM entries WHERE session_id = (SELECT session_id FROM entries WHERE idx = 0)")[0]!['idx']).toBe(last!['idx'])
+      const [before] = [last!['entry'] as Uint8Array]
+      const after = utf8(fromUtf8(before).replace('"result":"wiped"', '"result":"wipet"'))
+      expect(after).not.toEqual(before)
+      sql('UPDATE entries SET entry = ? WHERE idx = ?', after, Number(last!['idx']))
+      // and its session's row, which has the hash of the last entry
+      sql('UPDATE sessions SET summary = replace(summary, ?, ?)', toBase64(leafHash(before)), toBase64(leafHash(after)))
+    })
+    const whole = await outcome(verifyAt(where))
+    expect((whole as Verdict).whole).toBe(false)
+    expect(await outcome(verifySinceAt(where, 'proved'))).toEqual(whole)
+  })
+
+  test('a checkpoint of another history under the same key is none to go on from', async () => {
+    const fork = signCheckpoint({ origin: originAt(log.where), size: log.size, root: new Uint8Array(32).fill(7) }, [openKeyring(originAt(log.where), log.where.home).signer()])
+    const verdict = await verifySinceAt(log.where, fork)
+    expect(verdict.since).toBeUndefined()
+    expect(verdict.whole).toBe(true)
   })
 
   test('an erasure since then is followed, of a session from before', async () => {
