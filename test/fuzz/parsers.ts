@@ -27,7 +27,7 @@ import { decodeDraft, encodeDraft } from '../../src/event/draft.ts'
 import * as fixtures from '../../src/event/fixtures.ts'
 import { ListIndex } from '../../src/event/list.ts'
 import { applyMasks, defaultMasks } from '../../src/event/mask.ts'
-import { checkDraft, encodeEntry, parseEntry } from '../../src/event/parse.ts'
+import { checkDraft, encodeEntry, parseEntry, parseEntryText } from '../../src/event/parse.ts'
 import { decodeSession, encodeSession, foldSession, type SessionState } from '../../src/event/session.ts'
 import { formatManifest, parseManifest } from '../../src/ledger/backup-manifest.ts'
 import { exportBundle } from '../../src/ledger/bundle.ts'
@@ -518,11 +518,22 @@ const entrySeeds = [
   fixtures.entry(2, 'of_tomorrow', { facts: { new: true } }),
 ]
 
+/** What it gave, or what it said. */
+function outcomeOf(run: () => unknown): string {
+  try {
+    return JSON.stringify(run())
+  } catch (error) {
+    return String(error)
+  }
+}
+
 const entry: Parser = {
-  covers: ['event/parse.ts parseEntry'],
+  covers: ['event/parse.ts parseEntry', 'event/parse.ts parseEntryText'],
   make: () => ({
     seeds: entrySeeds.map((each) => utf8(canonicalJson(each as unknown as CanonicalValue))),
     run: (bytes) => {
+      const text = bytes.every((byte) => byte < 0x80) ? Buffer.from(bytes).toString('latin1') : undefined
+      if (text !== undefined) expectThat(outcomeOf(() => parseEntryText(text)) === outcomeOf(() => parseEntry(bytes)), 'an entry is another one as text')
       const parsed = parseEntry(bytes)
       same(encodeEntry(parsed.entry), bytes, 'entry')
       encodeSession(foldSession(undefined, parsed.entry, fixtures.hash(3)))
