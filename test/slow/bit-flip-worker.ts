@@ -9,6 +9,8 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { CounterfoilError } from '../../src/base/errors.ts'
 import { evidenceOf } from '../../src/ledger/evidence.ts'
 import type { StoreView } from '../../src/store/contract.ts'
+import { Connection } from '../../src/store/connection.ts'
+import { SqliteView } from '../../src/store/sqlite-view.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { openKeyring } from '../../src/vault/keyring.ts'
 import type { Verdict } from '../../src/verify/verdict.ts'
@@ -138,11 +140,28 @@ function indexOf(db: DatabaseSync, table: string, row: { [column: string]: SQLIn
 function uncheckedView(view: StoreView): StoreView {
   return new Proxy(view, { get: (target, name) => (name === 'check' ? async () => [] : bound(target, name)) })
 }
+
+/** One entry in a table of its own, with nothing generated from it: what the store's own statement makes of its bytes as text. */
+const alone = new Connection(':memory:', 'write', 'one entry')
+alone.exec('CREATE TABLE entries (log_id INTEGER, idx INTEGER, entry BLOB)')
+async function textOf(index: number, value: Uint8Array): Promise<{ index: number; entry: string } | undefined> {
+  alone.exec('DELETE FROM entries')
+  alone.run('INSERT INTO entries VALUES (1, ?, ?)', index, value)
+  return (await new SqliteView(alone, 1).entryTexts(index, index + 1))?.[0]
+}
+async function flippedTexts(target: StoreView, from: number, to: number, index: number, value: Uint8Array): Promise<{ index: number; entry: string }[] | undefined> {
+  const texts = await target.entryTexts(from, to)
+  if (texts === undefined || index < from || index >= to) return texts
+  const text = await textOf(index, value)
+  return text === undefined ? undefined : texts.map((each) => (each.index === index ? text : each))
+}
+
 function flippedView(view: StoreView, table: string, row: { [column: string]: SQLInputValue }, value: Uint8Array): StoreView {
   return new Proxy(view, {
     get(target, name) {
       if (name === 'check') return async () => []
       if (table === 'entries' && name === 'entries') return async (from: number, to: number) => (await target.entries(from, to)).map((each) => (each.index === row['idx'] ? { ...each, entry: value } : each))
+      if (table === 'entries' && name === 'entryTexts') return (from: number, to: number) => flippedTexts(target, from, to, Number(row['idx']), value)
       if (table === 'sessions' && name === 'listSessions') return async (filter: never) => (await target.listSessions(filter)).map((each) => (each.session_id === row['session_id'] ? { ...each, row: new TextDecoder().decode(value) } : each))
       return bound(target, name)
     },

@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
     }`]],
   },
   { name: 'the making of a database that was cut off is not undone', run: 'agent', file: 'src/store/file-system.ts', change: [['header.readUInt32BE(16) === 0', 'header.readUInt32BE(16) === -1']], harmless: 'it is of the opening, which the unchanged source does here: src/store/sqlite.test.ts has it' },
-  { name: 'the head is written before the commit', run: 'agent', file: 'src/ledger/append.ts', change: [['      const head = { size, checkpoint }\n', '      const head = { size, checkpoint }\n      this.#keyring.writeHead(checkpoint)\n']] },
+  { name: 'the head is written before the commit', run: 'agent', file: 'src/ledger/batch.ts', change: [['      const head = { size, checkpoint }\n', '      const head = { size, checkpoint }\n      this.#keyring.writeHead(checkpoint)\n']] },
   { name: 'a key file is not synced', run: 'agent', file: 'src/vault/key-folder.ts', change: [['    writeWhole(fd, Buffer.from(text))\n    fsyncSync(fd)\n', '    writeWhole(fd, Buffer.from(text))\n']] },
   { name: 'a head is written in place', run: 'agent', file: 'src/vault/key-folder.ts', change: [['    renameSync(this.#draft(text), join(this.name, name))\n    syncFolder(this.name)\n', "    const fd = openSync(join(this.name, name), 'w', 0o600)\n    writeWhole(fd, Buffer.from(text))\n    fsyncSync(fd)\n    closeSync(fd)\n"]] },
   { name: 'the folder of new keys is not synced in its own', run: 'agent', file: 'src/vault/key-folder.ts', change: [['  syncFolder(parent)\n  return new DiskFolder(path)', '  return new DiskFolder(path)']] },
