@@ -1,13 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { jsonPiece } from './content.ts'
-import { JsonMemory, readsAs } from './json-memory.ts'
+import { JsonMemory, readBack, readsAs } from './json-memory.ts'
 
 const texts = (values: readonly unknown[]): (string | Uint8Array)[] => values.map((value) => jsonPiece(value)?.content ?? 'null')
 const told = (memory: JsonMemory, values: readonly unknown[]): (string | Uint8Array)[] => memory.pieces('list', values).map(({ content }) => content)
-
-/** As JSON has it after one round: what is compared with. */
-const parsed = (value: unknown): unknown => JSON.parse(JSON.stringify(value) ?? 'null')
 
 const boxed = (inner: unknown, members: object): object => Object.assign(Object.setPrototypeOf(Object(inner), Object.prototype) as object, members)
 const message = { role: 'user', content: 'hello' }
@@ -62,7 +59,7 @@ describe('a memory of JSON', () => {
     const list = [{ ...message }, { role: 'assistant', content: [{ type: 'text', text: 'hi' }, { type: 'tool_use', input: { n: [1, null, true] } }] }]
     const [, second, third] = [told(memory, list), memory.pieces('list', list), memory.pieces('list', structuredClone(list))]
     for (const [i, piece] of third.entries()) expect(piece).toBe(second[i])
-    fc.assert(fc.property(fc.jsonValue(), (value) => readsAs(value, parsed(value))))
+    fc.assert(fc.property(fc.jsonValue(), (value) => /"rawJSON"/.test(JSON.stringify(value)) || readsAs(value, readBack(JSON.parse(JSON.stringify(value))))))
   })
 
   test('sees what is changed in place, however deep', () => {

@@ -101,7 +101,8 @@ function digestOf(content: string | Uint8Array): string {
 
 /** A slice of a request's text would keep all of that text: concatenated and cut off again, it has memory of its own. */
 function ownText({ content, own }: Piece): string | undefined {
-  return typeof content !== 'string' || own === true ? (content as string | undefined) : ` ${content}`.slice(1)
+  if (typeof content !== 'string') return undefined
+  return own === true ? content : ` ${content}`.slice(1)
 }
 
 /** Characters held, over all sessions of this thread; beyond it those of the lists least lately used are exchanged for digests. */
