@@ -12,7 +12,7 @@ const inherits = (prototype: object | null, members: object): object => Object.a
 
 /** Values that read alike and are not, or are alike and do not look so. */
 const ODD: readonly (() => unknown)[] = [
-  () => ({ ...message }), () => ({ content: 'hello', role: 'user' }), () => ({ ...message, content: 'Hello' }), () => ({ ...message, extra: undefined }), () => ({ ...message, extra: () => 1 }), () => ({ ...message, [Symbol('s')]: 1 }),
+  () => ({ ...message }), () => ({ content: 'hello', role: 'user' }), () => ({ part: 'user', content: 'hello' }), () => ({ ...message, content: 'Hello' }), () => ({ ...message, extra: undefined }), () => ({ ...message, extra: () => 1 }), () => ({ ...message, [Symbol('s')]: 1 }),
   () => inherits(null, message), () => inherits({ other: 1 }, message), () => inherits({ toJSON: () => 'else' }, message), () => inherits({ toJSON: 'no function' }, message), () => ({ ...message, toJSON: () => ({ role: 'else' }) }),
   () => boxed(5, message), () => boxed('text', message), () => boxed(true, message), () => boxed(1n, message), () => boxed(Symbol('s'), message), () => Object('text') as unknown, () => Object(5) as unknown,
   () => Object.assign([], message), () => Object.assign(() => 1, message), () => Object.assign(new Date(0), message), () => Object.assign(new Map(), message), () => Object.assign(new Error('e'), message),
