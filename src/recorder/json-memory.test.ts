@@ -21,6 +21,7 @@ const ODD: readonly (() => unknown)[] = [
   () => Object.defineProperty({ role: 'user' }, 'content', { value: 'hello', enumerable: false }), () => { const it: Record<string, unknown> = { ...message }; it['self'] = it; return it },
   () => JSON.parse('{"__proto__":{"a":1},"a":1}') as unknown, () => ({ 2: 'b', 1: 'a', c: 1 }), () => ({ length: 1, 0: 'a' }), () => ['a'], () => [undefined], () => [null], () => new Array(1), () => Object.assign(['a'], { toJSON: () => 'else' }), () => ({}), () => [],
   () => 0, () => -0, () => NaN, () => null, () => undefined, () => 1n, () => Symbol('s'), () => '', () => 'null', () => '\ud800', () => [-0], () => [NaN], () => 1e21, () => Infinity, () => new Date(0), () => new Date(0).toISOString(), () => new Uint8Array([1]), () => ({ 0: 1 }),
+  () => rawJSON('5.0'), () => ({ value: 5 }), () => ({ value: rawJSON('5.0') }), () => ({ 0: 2, b: 1 }), () => new Proxy({ 0: 2, b: 1 }, { ownKeys: () => ['b', '0'] }),
   () => rawJSON('5'), () => ({ rawJSON: '5' }), () => 5, () => ({ value: rawJSON('"hello"') }), () => ({ value: { rawJSON: '"hello"' } }),
 ]
 

@@ -56,7 +56,11 @@ function pieceAt(known: Known[], at: number, value: unknown): Piece {
     if (at < ELEMENTS_KEPT) known[at] = { piece, value: undefined }
     return piece
   }
-  old.value ??= readBack(JSON.parse(old.piece.content as string))
+  if (old.value === undefined) {
+    const parsed: unknown = JSON.parse(old.piece.content as string)
+    // a number that stood there raw, or members in a proxy's order: no other value has that text
+    old.value = jsonPiece(parsed)?.content === old.piece.content ? readBack(parsed) : NOTHING
+  }
   return old.piece
 }
 
