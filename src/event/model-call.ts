@@ -6,8 +6,8 @@ import type { Media } from './draft.ts'
 /** To whom content belongs: a person's id, several where it is of all of them at once, or null for nobody but the session. */
 export type Subject = string | readonly string[] | null
 
-/** A piece of a request or response as it stood on the wire. `subject` says whose it is, where it is not its event's. */
-export interface Piece { readonly m: Media; readonly content: string | Uint8Array; readonly subject?: Subject | undefined }
+/** A piece of a request or response as it stood on the wire. `subject` says whose it is, where it is not its event's. `own`: its text is no part of a longer one. */
+export interface Piece { readonly m: Media; readonly content: string | Uint8Array; readonly subject?: Subject | undefined; readonly own?: true }
 
 /** The closed list of request numbers that are facts; fractions are decimal strings. Everything else of the request is `request_parameters`. */
 export interface CallParameters { readonly max_tokens?: number; readonly temperature?: string; readonly top_p?: string; readonly top_k?: number; readonly seed?: number; readonly budget_tokens?: number }

@@ -6,8 +6,8 @@ import { decimal, foreignLabel, quote } from '../event/label.ts'
 import { didYouMean } from '../event/near.ts'
 import { RULES } from '../event/kind.ts'
 import { GIVEN, LEDGER_TYPES, OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
-import type { Piece } from '../event/model-call.ts'
 import { errorText, jsonPiece, pieceOf, textPiece } from './content.ts'
+import type { JsonMemory } from './json-memory.ts'
 import { personsOf } from './subject.ts'
 import type { Emitted, Value } from './stream.ts'
 
@@ -22,8 +22,8 @@ const NUMBERS = { max_tokens: 'int', temperature: 'decimal', top_p: 'decimal', t
 /** What an event is made of, for its recorder to complete. */
 export type Sorted = { -readonly [K in keyof Emitted]: Emitted[K] } & { facts: Record<string, unknown> }
 
-/** Sorts `event` for `record(event_type, event)`. MisuseError names what does not belong and what would. */
-export function sortInput(event_type: string, event: { readonly [name: string]: unknown }): Sorted {
+/** Sorts `event` for `record(event_type, event)`. MisuseError names what does not belong and what would. `lists`: those of this session before it. */
+export function sortInput(event_type: string, event: { readonly [name: string]: unknown }, lists: JsonMemory): Sorted {
   if (!Object.hasOwn(VOCABULARY, event_type)) {
     throw new MisuseError('unknown_event_type', `recorder: expected an event type of the vocabulary, got ${quote(event_type)}`, unknownNext(event_type))
   }
@@ -44,7 +44,7 @@ export function sortInput(event_type: string, event: { readonly [name: string]: 
     else if (name === 'error') Object.assign(facts, errorInto(event_type, value, payloads))
     else if (name === 'parameters' && event_type === 'llm_call') Object.assign(facts, parametersInto(value, payloads))
     else if (Object.hasOwn(type.facts, name)) facts[name] = value
-    else if (kind === 'list') payloads[name] = listOf(event_type, name, value)
+    else if (kind === 'list') payloads[name] = listOf(event_type, name, value, lists)
     else if (kind === 'one') payloads[name] = oneOf(event_type, name, value)
     else if (name !== 'call_id') {
       const known = [...Object.keys(type.facts), ...Object.keys(type.payloads), ...PLACE]
@@ -114,11 +114,9 @@ function parametersInto(value: unknown, payloads: Record<string, Value>): Record
   return facts
 }
 
-function listOf(event_type: string, name: string, value: unknown): Value {
+function listOf(event_type: string, name: string, value: unknown, lists: JsonMemory): Value {
   if (!Array.isArray(value)) throw new MisuseError('bad_field', `recorder: expected ${event_type}.${name} to be an array, got ${quote(value)}`, `put it into one: ${name}: [ … ]`)
-  const pieces: Piece[] = []
-  for (const element of value as readonly unknown[]) pieces.push(jsonPiece(element) ?? { m: 'json', content: 'null' })
-  return pieces
+  return lists.pieces(`${event_type}.${name}`, value as readonly unknown[])
 }
 
 /** Payloads that are texts in the public surface; everything else is recorded as JSON, so that it reads back as the value it was. */

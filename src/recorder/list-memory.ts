@@ -5,6 +5,7 @@
 
 import { sha256Hex } from '#crypto'
 import type { Piece } from '../event/model-call.ts'
+import { CharacterRoom } from './room.ts'
 
 /** An element of a list, and the event that has the list up to it. One of `content` and `digest` is there. */
 interface Element { readonly m: Piece['m']; readonly owner: string; content: string | undefined; digest: string | undefined; readonly event_id: string }
@@ -41,7 +42,7 @@ export class ListMemory {
     this.#elements += count - keep
     for (let i = keep; i < count; i++) {
       const { m, content } = pieces[i]!
-      const text = typeof content === 'string' ? ownCopy(content) : undefined
+      const text = ownText(pieces[i]!)
       list.push({ m, owner: owners?.[i] ?? '', content: text, digest: text === undefined ? digestOf(content) : undefined, event_id })
     }
     hold(list, pieces)
@@ -70,7 +71,7 @@ export class ListMemory {
     const alike = this.#lists.get(beginning)!
     for (const list of alike.splice(0, count)) {
       this.#elements -= list.length
-      release(list)
+      room.release(list)
     }
     if (alike.length === 0) this.#lists.delete(beginning)
   }
@@ -99,43 +100,29 @@ function digestOf(content: string | Uint8Array): string {
 }
 
 /** A slice of a request's text would keep all of that text: concatenated and cut off again, it has memory of its own. */
-function ownCopy(text: string): string {
-  return ` ${text}`.slice(1)
+function ownText({ content, own }: Piece): string | undefined {
+  if (typeof content !== 'string') return undefined
+  return own === true ? content : ` ${content}`.slice(1)
 }
 
-// ---- the room that characters take, over all sessions of this thread -------------------------------------------------------------
-
-/** Characters held; beyond it those of the lists least lately used are exchanged for digests. */
-const CHARACTERS_HELD = 16 * 1024 * 1024
-/** What a list weighs beside them. */
-const LIST_WEIGHT = 1024
-
-const weights = new Map<Element[], number>()
-let weight = 0
+/** Characters held, over all sessions of this thread; beyond it those of the lists least lately used are exchanged for digests. */
+const room = new CharacterRoom(16 * 1024 * 1024)
 
 /** Holds the characters of `list`, a prefix of `pieces`: also those that were given up, since it is in use again. */
 function hold(list: Element[], pieces: readonly Piece[]): void {
-  let own = LIST_WEIGHT
+  let characters = 0
   for (let i = 0; i < list.length; i++) {
-    const { content } = pieces[i]!
-    if (typeof content !== 'string') continue
-    list[i]!.content ??= ownCopy(content)
-    own += content.length
+    const piece = pieces[i]!
+    if (typeof piece.content !== 'string') continue
+    list[i]!.content ??= ownText(piece)
+    characters += piece.content.length
   }
-  release(list)
-  weights.set(list, own)
-  weight += own
-  for (const oldest of weights.keys()) {
-    if (weight <= CHARACTERS_HELD) return
-    for (const element of oldest) {
-      if (element.content !== undefined) element.digest ??= digestOf(element.content)
-      element.content = undefined
-    }
-    release(oldest)
-  }
+  room.hold(list, characters, () => giveUp(list))
 }
 
-function release(list: Element[]): void {
-  weight -= weights.get(list) ?? 0
-  weights.delete(list)
+function giveUp(list: readonly Element[]): void {
+  for (const element of list) {
+    if (element.content !== undefined) element.digest ??= digestOf(element.content)
+    element.content = undefined
+  }
 }

@@ -10,6 +10,7 @@ import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type 
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
 import { isA, jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
+import { JsonMemory } from './json-memory.ts'
 import type { Policy } from './policy.ts'
 import type { Level, Receipt } from './sink.ts'
 import { currentSubject, personsOf, runAbout, together } from './subject.ts'
@@ -53,6 +54,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly user_id: string | undefined
   readonly #host: SessionHost
   readonly #stream: Stream
+  /** What the lists of this session's events were as JSON. */
+  readonly #said = new JsonMemory()
   #ended: Promise<Receipt> | undefined
   #suspended = false
   /** The newest texts of reasoning, each with whose it is. */
@@ -145,7 +148,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   #record(event_type: string, event: { readonly [name: string]: unknown }, capture?: Capture): Recorded {
     this.#open(event_type)
-    const sorted = sortInput(event_type, event)
+    const sorted = sortInput(event_type, event, this.#said)
     const type = event_type as KnownType
     const call_id = typeof event['call_id'] === 'string' ? event['call_id'] : undefined
     if (call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id')) sorted.facts['call_id'] = foreignLabel(call_id).label
@@ -438,6 +441,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     this.#open('session_suspend')
     const recorded = this.#stream.emit('session_suspend', { facts: { reason }, capture: 'after' })
     this.#suspended = true
+    this.#said.clear()
     return recorded.durable()
   }
 
@@ -450,6 +454,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   #end(type: 'session_end' | 'session_timeout', { outcome, reason, final_output }: SessionEnd): Promise<Receipt> {
     if (final_output !== undefined) this.#stream.emit('final_output', { payloads: { output: pieceOf(final_output) }, capture: 'after' })
     const name = reason === undefined ? undefined : foreignLabel(reason)
+    this.#said.clear()
     return this.#stream.emit(type, {
       facts: name === undefined ? {} : { reason: name.label }, payloads: { note: name?.odd === undefined ? undefined : textPiece(name.odd) }, capture: 'after', outcome: outcome ?? 'unknown',
     }).durable()
