@@ -5,7 +5,7 @@
 import { isTime } from '../base/clock.ts'
 import type { Entry } from './entry.ts'
 import { isLabel } from './label.ts'
-import { CAPTURES, OUTCOMES, type Capture, type Outcome } from './vocabulary.ts'
+import { CAPTURES, OUTCOMES, type Outcome } from './vocabulary.ts'
 
 /** An entry whose facts and payloads are not read yet: their texts, each an object's if it is JSON. */
 export type Envelope = Writable<Omit<Entry, 'facts' | 'payloads'>> & { facts: string; payloads: string }
