@@ -65,6 +65,11 @@ describe('an entry read by its envelope', () => {
     }
   })
 
+  test('is the same with a fact of another spelling that is as long', () => {
+    const text = PLAIN.find((each) => each.includes('"execution_time_ms":29'))!
+    for (const number of ['1e2', '1E2', '100', '0.5', '-0', '029']) expectTheSame(text.replace('"execution_time_ms":29', `"execution_time_ms":${number}`))
+  })
+
   test('is the same with any value at any member', () => {
     const values = ['0', '1', '-0', '-1', '01', '1.0', '1e3', '9007199254740991', '9007199254740992', '999999999999999', '1000000000000000', 'null', 'true', '""', '"a"', '{}', '[]', '"before"', '"after"', '"success"', '"2026-02-30T08:00:00.000Z"', '"2026-11-21T24:00:00.000Z"', '"2026-11-21T23:60:00.000Z"', '"2026-11-21T23:59:60.000Z"', '"2026-11-21T08:00:00.00:Z"', '"2024-02-29T23:59:59.999Z"', '{"a":1,"a":2}', '{"b":1,"a":2}', '{"2":1,"a":2}', '{"index":1},"index":2,"x":{', '{"a":{"c":1},"index":3}', '{"__proto__":1}', `"${SESSION}"`, `"${STREAM}"`, `"${hash(1)}"`, `"${hash(1).replace(/.=$/, 'B=')}"`, `"${'a'.repeat(64)}"`, `"${'a'.repeat(65)}"`, `"${'a'.repeat(129)}"`]
     for (const text of PLAIN) {
