@@ -48,7 +48,13 @@ export class ListIndex {
   readonly #lists = new Map<string, Map<number, ListNode>>()
   readonly #ones = new Map<string, Map<number, RefPlace>>()
   readonly #places = new Map<ListNode, RefPlace[]>()
+  readonly #placed: boolean
   #nextSeq = 0
+
+  /** `placed`: whether `place` is going to be asked. Without it a single payload costs no object. */
+  constructor(placed = true) {
+    this.#placed = placed
+  }
 
   /** The seq after the last one added. */
   get nextSeq(): number {
@@ -62,27 +68,32 @@ export class ListIndex {
   add(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>): void {
     if (entry.seq < this.#nextSeq) throw listFault(`expected an entry with seq ${this.#nextSeq} or more, got ${entry.seq}`)
     const slots = Object.keys(entry.payloads)
-    if (slots.length > 1) slots.sort()
+    if (slots.length === 1) this.#put(slots[0]!, entry.seq, this.#valueOf(entry, slots[0]!, 0)) // nearly always
+    else if (slots.length > 1) this.#addAll(entry, slots.sort())
+    this.#nextSeq = entry.seq + 1
+  }
+
+  #addAll(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>, slots: readonly string[]): void {
     const values: (RefPlace | ListNode)[] = []
     let ordinal = 0
     for (const slot of slots) {
       const value = entry.payloads[slot]!
-      if (isSameRef(value)) {
-        values.push(this.#same(slot, value.same, entry.seq))
-      } else if (isListChange(value)) {
-        values.push(this.#list(entry, slot, value, ordinal))
-        ordinal += value.add.length
-      } else {
-        values.push({ ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal })
-        ordinal++
-      }
+      values.push(this.#valueOf(entry, slot, ordinal))
+      if (!isSameRef(value)) ordinal += isListChange(value) ? value.add.length : 1
     }
-    for (let i = 0; i < slots.length; i++) {
-      const value = values[i]!
-      if ('add' in value) put(this.#lists, slots[i]!, entry.seq, value)
-      else put(this.#ones, slots[i]!, entry.seq, value)
-    }
-    this.#nextSeq = entry.seq + 1
+    for (let i = 0; i < slots.length; i++) this.#put(slots[i]!, entry.seq, values[i]!)
+  }
+
+  #valueOf(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>, slot: string, ordinal: number): RefPlace | ListNode {
+    const value = entry.payloads[slot]!
+    if (isSameRef(value)) return this.#same(slot, value.same, entry.seq)
+    if (isListChange(value)) return this.#list(entry, slot, value, ordinal)
+    return this.#placed ? { ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal } : SOMEWHERE
+  }
+
+  #put(slot: string, seq: number, value: RefPlace | ListNode): void {
+    if ('add' in value) put(this.#lists, slot, seq, value)
+    else put(this.#ones, slot, seq, value)
   }
 
   /** The whole list `slot` of entry `seq`, in a new array. A VerifyError (`list_malformed`) where there is none. Costs its length. */
@@ -102,7 +113,7 @@ export class ListIndex {
 
   /** The single payload `slot` of entry `seq`, where it was introduced. */
   place(seq: number, slot: string): RefPlace | undefined {
-    return this.#ones.get(slot)?.get(seq)
+    return this.#placed ? this.#ones.get(slot)?.get(seq) : undefined
   }
 
   #found(seq: number, slot: string): ListNode {
@@ -129,19 +140,22 @@ export class ListIndex {
   }
 
   #list({ index, seq }: Pick<Entry, 'index' | 'seq'>, slot: string, change: ListChange, ordinal: number): ListNode {
-    const own = { add: change.add, count: change.count, index, seq, slot, ordinal }
-    if (change.base === undefined) return checkCount({ ...own, keep: 0, depth: 0 })
+    const { add, count } = change
+    if (change.base === undefined) return checkCount({ add, count, index, seq, slot, ordinal, keep: 0, depth: 0 })
     let base = this.list(change.base, slot)
     const keep = change.keep ?? 0
     if (base === undefined) throw listFault(`expected ${slot} of entry ${seq} to build on an earlier list, got entry ${change.base}, which has none`)
     if (keep > base.count) throw listFault(`expected ${slot} of entry ${seq} to keep at most ${base.count}, got ${keep}`)
-    if (keep === 0) return checkCount({ ...own, keep: 0, depth: 0 })
+    if (keep === 0) return checkCount({ add, count, index, seq, slot, ordinal, keep: 0, depth: 0 })
     base = nodeOf(base, keep - 1) // of the nodes above nothing is kept: the chain stays as short as the list
     const { jump = base } = base
     const far = base.depth - jump.depth === jump.depth - (jump.jump ?? jump).depth
-    return checkCount({ ...own, base, keep, depth: base.depth + 1, jump: far ? (jump.jump ?? jump) : base })
+    return checkCount({ add, count, index, seq, slot, ordinal, base, keep, depth: base.depth + 1, jump: far ? (jump.jump ?? jump) : base })
   }
 }
+
+/** Of an index without places: that there is a payload is all that it knows. */
+const SOMEWHERE: RefPlace = { ref: { c: '', m: 'json' }, index: -1, seq: -1, slot: '', position: 0, ordinal: 0 }
 
 function put<T>(store: Map<string, Map<number, T>>, slot: string, seq: number, value: T): void {
   const bySeq = store.get(slot)

@@ -7,6 +7,7 @@ import { canonicalJson, type CanonicalValue } from '../base/canonical-json.ts'
 import { CounterfoilError, MisuseError } from '../base/errors.ts'
 import { MAX_PERSONS, type Draft } from './draft.ts'
 import { MAX_ADDED, MAX_ENTRY_BYTES, MAX_PAYLOAD_BYTES, type Entry } from './entry.ts'
+import { readEnvelope } from './envelope.ts'
 import { eventFault, NewerFormatError } from './fault.ts'
 import { COUNT_FORM, HASH_FORM, isCount, isRecord, LABEL_FORM, MAX_SCOPE, oneOf, REF_FORM, RULES, TIME_FORM, UUID_FORM, type Form, type TypeRules } from './kind.ts'
 import { isLabel, quote } from './label.ts'
@@ -260,7 +261,32 @@ export function parseEntry(bytes: Uint8Array): ParsedEntry {
 /** `parseEntry` of bytes that are ASCII, given as text. */
 export function parseEntryText(text: string): ParsedEntry {
   if (text.length > MAX_ENTRY_BYTES) throw malformed(`expected at most ${MAX_ENTRY_BYTES} bytes, got ${text.length}`)
-  return parseText(text)
+  return parsePlain(text) ?? parseText(text)
+}
+
+/** `parseText` of an entry as nearly all are, in a third of the time; undefined where it is another one, or has any fault. */
+function parsePlain(text: string): ParsedEntry | undefined {
+  const envelope = readEnvelope(text)
+  if (envelope === undefined) return undefined
+  const facts = parsePart(envelope.facts)
+  const payloads = facts === undefined ? undefined : parsePart(envelope.payloads)
+  if (facts === undefined || payloads === undefined || factsFault(facts) !== undefined || payloadsFault(payloads, envelope.seq) !== undefined) return undefined
+  const parts = envelope as unknown as { facts: unknown; payloads: unknown }
+  parts.facts = facts
+  parts.payloads = payloads
+  const entry = parts as unknown as Entry
+  return { entry, unknown: unknownOf(entry) }
+}
+
+/** The object that `text` is canonical JSON of, as `isCanonical` finds out fast. */
+function parsePart(text: string): { readonly [name: string]: unknown } | undefined {
+  if (!PLAIN.test(text) || ODD_NUMBER.test(text)) return undefined
+  try {
+    const value = JSON.parse(text) as { readonly [name: string]: unknown }
+    return plainLength(value) === text.length ? value : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function parseText(text: string): ParsedEntry {

@@ -127,6 +127,7 @@ test('folding on from a stored row is folding all', () => {
       return foldSession(frozen, each, hash(each.index))
     }, undefined)!
     expect(encodeSession(incremental)).toBe(encodeSession(whole))
+    expect(encodeSession(entries.reduce<SessionState | undefined>((row, each) => foldSession(row, each, hash(each.index), true), undefined)!)).toBe(encodeSession(whole))
     expect(decodeSession(encodeSession(whole))).toEqual(whole)
   }))
 })

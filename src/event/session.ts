@@ -173,6 +173,12 @@ function sum(total: number, more: unknown): number {
 
 function foldStream(state: Writable, stream: string, stream_seq: number, seq: number, own: boolean): void {
   const before = Object.hasOwn(state.streams, stream) ? state.streams[stream]! : undefined
+  if (own && before?.next === stream_seq) {
+    const next: { -readonly [name in keyof StreamState]: StreamState[name] } = before
+    next.next = stream_seq + 1
+    next.last = seq
+    return
+  }
   const streams: { [stream: string]: StreamState } = own ? state.streams : { ...state.streams }
   streams[stream] = advance(before ?? { next: 0, last: seq }, stream_seq, seq)
   if (before === undefined) {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { toHex, utf8 } from '../base/bytes.ts'
 import { emptyRoot, leafHash, nodeHash, type Hash } from './hash.ts'
 import { tilesOf, tileWidth } from './tile.ts'
-import { edgeTiles, TreeEdge, treeRoot, type FullTile } from './tree.ts'
+import { edgeTiles, Frontier, TreeEdge, treeRoot, type FullTile } from './tree.ts'
 
 const MAX = process.env.SLOW ? 1_100 : 600
 
@@ -119,6 +119,27 @@ test('edgeTiles names the full tiles under each partial one', () => {
   expect(edgeTiles(512).map(({ level, index }) => [level, index])).toEqual([[0, 0], [0, 1]])
   expect(edgeTiles(65_536).map(({ level, index }) => [level, index])).toEqual([[1, 0]])
   expect(edgeTiles(65_536 + 300).map(({ level, index }) => [level, index])).toEqual([[0, 256], [1, 0]])
+})
+
+test('an edge that takes leaf by leaf is the one that takes them at once, with the same tiles', () => {
+  const single = new TreeEdge()
+  const tiles: FullTile[] = []
+  for (const leaf of leaves.slice(0, 66_000)) tiles.push(...single.appendLeaf(leaf))
+  const { edge, tiles: expected } = grow(66_000, 1_000)
+  expect(tiles.length).toBe(258)
+  expect(tiles).toEqual(expected)
+  expect(single.root()).toEqual(edge.root())
+  for (const level of [0, 1, 2]) expect(single.partialTile(level)).toEqual(edge.partialTile(level))
+  expect(() => single.appendLeaf(new Uint8Array(31))).toThrow(RangeError)
+})
+
+test('a frontier has the root of its leaves, and growing it leaves it as it is', () => {
+  for (let size = 0; size < 40; size++) {
+    const tree = new Frontier().with(leaves.slice(0, size))
+    for (let more = 0; more < 20; more++) expect(tree.with(leaves.slice(size, size + more)).root()).toEqual(mth(leaves.slice(0, size + more)))
+    expect(tree.root()).toEqual(mth(leaves.slice(0, size)))
+    expect(tree.size).toBe(size)
+  }
 })
 
 function grow(size: number, batch: number): { edge: TreeEdge; tiles: FullTile[] } {

@@ -7,7 +7,7 @@ import { checkSize, joinHashes, splitHashes, TILE_BYTES, TILE_WIDTH, type TileId
 /** MTH of RFC 6962 §2.1 over leaf hashes in order; the empty root for none. Costs one node hash per leaf. */
 export function treeRoot(leafHashes: readonly Hash[]): Hash {
   const frontier: Hash[] = []
-  for (let i = 0; i < leafHashes.length; i++) pushLeaf(frontier, i, leafHashes[i]!)
+  for (let i = 0; i < leafHashes.length; i++) pushTo(frontier, i, leafHashes[i]!)
   return frontierRoot(frontier)
 }
 
@@ -87,6 +87,21 @@ export class TreeEdge {
     return full
   }
 
+  /** As `append` of one leaf hash, at a third of its cost. */
+  appendLeaf(leafHash: Hash): readonly FullTile[] {
+    checkSize(this.#size + 1)
+    if (leafHash.length !== HASH_BYTES) checkHashes([leafHash], 1)
+    const partial = this.#partials[0]
+    if (partial === undefined || partial.length === TILE_WIDTH - 1) {
+      const full: FullTile[] = []
+      this.#appendOne(leafHash, full)
+      return full
+    }
+    pushTo(this.#frontier, this.#size++, leafHash)
+    partial.push(leafHash)
+    return NONE
+  }
+
   /** The RFC 6962 root at this size. */
   root(): Hash {
     return frontierRoot(this.#frontier)
@@ -109,6 +124,38 @@ export class TreeEdge {
       this.#partials[level] = []
     }
   }
+}
+
+const NONE: readonly FullTile[] = []
+
+/** A tree that only grows at its end, and is asked for nothing but its root: cheap to make out of a smaller one. */
+export class Frontier {
+  readonly size: number
+  readonly #hashes: readonly Hash[]
+
+  constructor(size = 0, hashes: readonly Hash[] = []) {
+    this.size = size
+    this.#hashes = hashes
+  }
+
+  /** This with more leaf hashes at its end. */
+  with(leafHashes: readonly Hash[]): Frontier {
+    const hashes = this.#hashes.slice()
+    let { size } = this
+    for (const hash of leafHashes) pushTo(hashes, size++, hash)
+    return new Frontier(size, hashes)
+  }
+
+  root(): Hash {
+    return frontierRoot(this.#hashes)
+  }
+}
+
+/** Adds the leaf at `index` to a frontier. */
+function pushTo(frontier: Hash[], index: number, leaf: Hash): void {
+  let hash = leaf
+  for (let rest = index; rest % 2 === 1; rest = (rest - 1) / 2) hash = nodeHash(frontier.pop()!, hash)
+  frontier.push(hash)
 }
 
 /** Adds the leaf at `index` to a frontier; returns the perfect subtrees that end with it, by height from 0. */

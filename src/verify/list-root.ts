@@ -1,4 +1,4 @@
-// The root of a list as its entry states it: RFC 6962 over the commitments in order. A conversation grows at its end, so the tree edge of
+// The root of a list as its entry states it: RFC 6962 over the commitments in order. A conversation grows at its end, so the tree of
 // a recent list is kept and only what is added is hashed. For a list whose base was cut, or is no recent one, perfect subtrees of 16 elements
 // and more are kept and shared: whoever wrote the log can have it cut a long list ten thousand times, and each time costs what it adds.
 
@@ -6,10 +6,10 @@ import { fromBase64 } from '../base/bytes.ts'
 import type { ListChange, Ref } from '../event/entry.ts'
 import { elementsOf, type ListIndex, type ListNode } from '../event/list.ts'
 import { leafHash, nodeHash, type Hash } from '../log/hash.ts'
-import { TreeEdge, treeRoot } from '../log/tree.ts'
+import { Frontier, treeRoot } from '../log/tree.ts'
 
-/** How many recent lists of a session keep their edge. */
-const EDGES_KEPT = 8
+/** Of how many recent lists of a session the tree is kept. */
+const RECENT = 8
 const BLOCK = 16
 
 /** A perfect subtree of a power of two of blocks; of more than one block, with its halves. */
@@ -18,7 +18,7 @@ interface Perfect { readonly hash: Hash; readonly blocks: number; readonly halve
 /** The list roots of one session. */
 export class ListRoots {
   readonly #lists: ListIndex
-  readonly #edges = new Map<string, TreeEdge>()
+  readonly #recent: { readonly seq: number; readonly slot: string; readonly tree: Frontier }[] = []
   /** the whole blocks of a list, as perfect subtrees, the largest first */
   readonly #forests = new Map<ListNode, readonly Perfect[]>()
 
@@ -29,13 +29,12 @@ export class ListRoots {
   /** The root of the list `slot` that entry `seq` makes by `change`, whose base must be in the index. Costs what is added, over all lists of the session. */
   root(seq: number, slot: string, change: Pick<ListChange, 'base' | 'keep' | 'add'>): Hash {
     const { base, keep = 0, add } = change
-    const kept = base === undefined ? undefined : this.#edges.get(`${base}/${slot}`)
+    const kept = base === undefined ? undefined : this.#recent.findLast((list) => list.seq === base && list.slot === slot)?.tree
     if (base !== undefined && keep > 0 && kept?.size !== keep) return this.#rootOver(base, slot, keep, add)
-    const edge = kept?.size === keep ? kept.clone() : new TreeEdge()
-    edge.append(add.map(leafOf))
-    this.#edges.set(`${seq}/${slot}`, edge)
-    if (this.#edges.size > EDGES_KEPT) this.#edges.delete(this.#edges.keys().next().value!)
-    return edge.root()
+    const tree = (kept?.size === keep ? kept : new Frontier()).with(add.map(leafOf))
+    this.#recent.push({ seq, slot, tree })
+    if (this.#recent.length > RECENT) this.#recent.shift()
+    return tree.root()
   }
 
   #rootOver(base: number, slot: string, keep: number, add: readonly Ref[]): Hash {

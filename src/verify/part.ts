@@ -118,17 +118,18 @@ export class Part implements PartReading {
       const rows = await this.#rows(from, to)
       if (this.#since > 0) for (const { entry } of rows) await this.#readEarlier(sessionIn(entry))
       const parsed: Entry[] = []
+      const kept = this.#evidence.vault !== undefined // else they may go at once
       let expected = from
       for (const { index, entry } of rows) {
         if (index !== expected) this.#note(this.#missingEntries(expected, index))
         expected = index + 1
         if (this.#share.of > 1 && partOf(sessionIn(entry), this.#share.of) !== this.#share.n) continue
         const read = this.#readEntry(index, entry)
-        if (read !== undefined) parsed.push(read)
+        if (read !== undefined && kept) parsed.push(read)
       }
       const next = expected === to ? to : await this.#next(to, total)
       if (expected < next && this.#tellsOfAll) page.after.push(this.#missingEntries(expected, next))
-      await this.#checkPayloads(parsed, from, to, new Set(page.indexes))
+      if (kept) await this.#checkPayloads(parsed, from, to, new Set(page.indexes))
       page.to = next
       yield page
       from = next

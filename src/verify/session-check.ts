@@ -3,7 +3,7 @@
 
 import { toBase64 } from '../base/bytes.ts'
 import { messageOf } from '../base/errors.ts'
-import { isListChange, ownRefs, type Entry } from '../event/entry.ts'
+import { isListChange, isSameRef, type Entry } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { encodeEntry } from '../event/parse.ts'
 import { firstPrev, foldSession, type SessionState } from '../event/session.ts'
@@ -30,7 +30,7 @@ export class SessionCheck {
   /** scope → the first entry that puts content into it */
   readonly scopes: Map<number, number> = new Map()
   readonly endings: SessionEnding[] = []
-  readonly lists: ListIndex = new ListIndex()
+  readonly lists: ListIndex = new ListIndex(false)
   readonly #roots = new ListRoots(this.lists)
   readonly #origin: string
   readonly #session_id: string
@@ -54,13 +54,13 @@ export class SessionCheck {
     if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
     this.settle(entry.prev)
     this.#checkPrev(entry, seq === expected)
-    for (const { ref } of ownRefs(entry)) if (!this.scopes.has(ref.k ?? 0)) this.scopes.set(ref.k ?? 0, index)
+    this.#noteScopes(entry)
     this.#checkEnd(entry)
     this.#checkLists(entry)
     this.#checkApproval(entry, hash)
     if (entry.stream !== undefined && entry.stream_seq !== undefined) {
-      const track = this.streams.get(entry.stream) ?? new StreamTrack()
-      this.streams.set(entry.stream, track)
+      let track = this.streams.get(entry.stream)
+      if (track === undefined) this.streams.set(entry.stream, (track = new StreamTrack()))
       track.add(entry.stream_seq)
     }
     try {
@@ -68,6 +68,19 @@ export class SessionCheck {
     } catch (error) {
       this.#bad('unchanged', 'session', `entry #${index}: ${messageOf(error)}`, index)
     }
+  }
+
+  #noteScopes({ index, payloads }: Entry): void {
+    for (const slot in payloads) {
+      const value = payloads[slot]!
+      if (isSameRef(value)) continue
+      if (isListChange(value)) for (const { k } of value.add) this.#noteScope(k, index)
+      else this.#noteScope(value.k, index)
+    }
+  }
+
+  #noteScope(k = 0, index: number): void {
+    if (!this.scopes.has(k)) this.scopes.set(k, index)
   }
 
   #checkPrev(entry: Entry, inPlace: boolean): void {
@@ -107,7 +120,8 @@ export class SessionCheck {
       this.#bad('unchanged', 'reference', `entry #${index}: ${messageOf(error)}`, index)
       return
     }
-    for (const [slot, value] of Object.entries(entry.payloads)) {
+    for (const slot in entry.payloads) {
+      const value = entry.payloads[slot]!
       if (!isListChange(value)) continue
       const root = toBase64(this.#roots.root(seq, slot, value))
       if (root !== value.root) this.#bad('unchanged', 'list_root', `entry #${index} states root ${value.root} for ${slot}, its elements have ${root}`, index)
@@ -116,7 +130,9 @@ export class SessionCheck {
 
   /** An approval binds one call: the decision names a request on record, the call re-uses that request's input, once. */
   #checkApproval(entry: Entry, hash: string): void {
-    const { index, seq, event_type, facts, payloads, recorded_at } = entry
+    const { event_type } = entry
+    if (event_type !== 'tool_call' && event_type !== 'approval_request' && event_type !== 'approval_decision') return
+    const { index, seq, facts, payloads, recorded_at } = entry
     if (event_type === 'approval_request') this.#requests.set(hash, entry)
     if (event_type === 'approval_decision') {
       this.#decisions.set(seq, entry)

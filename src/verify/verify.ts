@@ -18,7 +18,7 @@ import { parseNote } from '../log/note.ts'
 import { evaluatePolicy, type Policy, type PolicyResult } from '../log/policy.ts'
 import { fullTileSource, tileHashReader, type HashReader } from '../log/reader.ts'
 import { TILE_WIDTH } from '../log/tile.ts'
-import { edgeTiles, TreeEdge } from '../log/tree.ts'
+import { edgeTiles, TreeEdge, type FullTile } from '../log/tree.ts'
 import type { Evidence, VaultFindings } from './evidence.ts'
 import { forkOf, keysForkOf, retiredOf, setbackOf } from './rollback.ts'
 import { Erasures } from './erasures.ts'
@@ -376,7 +376,8 @@ class Run {
       for (; note < notes.length && notes[note]!.index < index; note++) this.#take(notes[note]!)
       const rotates = notes[note]?.index === index && notes.some((one) => one.index === index && one.kind === 'entry' && one.entry.event_type === 'key_rotation')
       const before = rotates ? this.#edge.root() : undefined
-      await this.#addLeaf(index, page.hashes[i]!)
+      const full = this.#addLeaf(index, page.hashes[i]!)
+      if (full.length > 0) await this.#checkTiles(index, full)
       for (; notes[note]?.index === index; note++) this.#take(notes[note]!, before)
       if (page.times[i] !== '') this.#checkTime(index, page.times[i]!, clocks.has(index))
       for (; inSession[said]?.index === index; said++) this.#take(inSession[said]!)
@@ -421,12 +422,16 @@ class Run {
     }
   }
 
-  async #addLeaf(index: number, hash: string): Promise<void> {
-    if (this.#edge.size !== index) return // after a missing entry there is no tree
-    const full = this.#edge.append([fromBase64(hash)])
+  #addLeaf(index: number, hash: string): readonly FullTile[] {
+    if (this.#edge.size !== index) return [] // after a missing entry there is no tree
+    const full = this.#edge.appendLeaf(fromBase64(hash))
     this.#noteRoot()
+    return full
+  }
+
+  async #checkTiles(index: number, full: readonly FullTile[]): Promise<void> {
     const { tile } = this.#evidence
-    if (tile === undefined || full.length === 0) return
+    if (tile === undefined) return
     for (const { level, index: n, bytes } of full) {
       const stored = await this.#reading('indexes', index, () => tile(level, n))
       if (stored === undefined) {
