@@ -1,6 +1,6 @@
 // The envelope of an entry as nearly all are written, read from its canonical text in one pass: each character is compared with what must stand
 // there, or belongs to a value that is checked, or to the texts of facts and payloads. Only a short cut: what is anything else is for `parse.ts` to
-// read, and to say what is wrong with it. Measured: a fifth of the time of `JSON.parse` and the same checks by name.
+// read, and to say what is wrong with it.
 
 import { isTime } from '../base/clock.ts'
 import type { Entry } from './entry.ts'

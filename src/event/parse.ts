@@ -264,7 +264,7 @@ export function parseEntryText(text: string): ParsedEntry {
   return parsePlain(text) ?? parseText(text)
 }
 
-/** `parseText` of an entry as nearly all are, in a third of the time; undefined where it is another one, or has any fault. */
+/** `parseText` of an entry as nearly all are, and faster; undefined where it is another one, or has any fault. */
 function parsePlain(text: string): ParsedEntry | undefined {
   const envelope = readEnvelope(text)
   if (envelope === undefined) return undefined

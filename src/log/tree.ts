@@ -87,7 +87,7 @@ export class TreeEdge {
     return full
   }
 
-  /** As `append` of one leaf hash, at a third of its cost. */
+  /** As `append` of one leaf hash, without its arrays. */
   appendLeaf(leafHash: Hash): readonly FullTile[] {
     checkSize(this.#size + 1)
     if (leafHash.length !== HASH_BYTES) checkHashes([leafHash], 1)
