@@ -177,22 +177,26 @@ async function drainSpools(ledger: Ledger, folder: string): Promise<void> {
     if (!existsSync(path)) {
       if (current && !written) return
       checkNotGone(start.path)
+      if (existsSync(path)) continue // the disk came back between the two looks
       // Its writer goes on into a file without a name: say so, and let it make a new one.
       say({ kind: 'missing', spool: own.id })
       if (current) throw new StoreError('spool_missing', `ledger: the spool ${path} was removed while it was in use`, 'what was accepted into it and is not in the log is lost; keep cleaners away from the folder')
       spools.splice(i, 1)
       continue
     }
-    const spool = spoolFile(path)
-    if (spool !== undefined) {
-      const count = (event_id: string, answer: Placed | Refused): void => {
-        own.events++
-        answered(event_id, answer)
-      }
-      own.drained = await ledger.drain(spool, count, (offset) => {
+    const count = (event_id: string, answer: Placed | Refused): void => {
+      own.events++
+      answered(event_id, answer)
+    }
+    try {
+      const spool = spoolFile(path)
+      if (spool !== undefined) own.drained = await ledger.drain(spool, count, (offset) => {
         own.drained = offset
         progress(ledger)
       })
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'spool_missing') continue // it went while it was looked at: whether it is gone, the next look says
+      throw error
     }
     if (current || spools[i] !== own) {
       i++

@@ -1022,5 +1022,6 @@ export const EXEMPT: { readonly [name: string]: string } = {
   'ledger/backup-folder.ts readText': 'reads the bytes of a file, at most as many as it is told',
   'ledger/policy-file.ts readPolicyText': 'reads a file of bounded size and gives it to parsePolicy, which stands here',
   'cli/commands/verify.ts readBundle': 'reads a page, takes the bundle out (bundleIn) and verifies it (verifyBundle), which stand here',
+  'recorder/json-memory.ts readBack': 'takes what JSON.parse made of a text that JSON.stringify wrote here a moment ago',
   'ledger/append.ts readTip': 'reads rows of the store, each through store/row.ts, parseEntry and decodeSession, which stand here',
 }
