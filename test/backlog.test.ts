@@ -196,13 +196,18 @@ test('what processes that are gone left counts against the bound, as long as it 
   await session.end()
 })
 
-test('a trail whose folder is moved away and brought back loses nothing, and begins no other in its place', async () => {
-  const at = scratch()
+/** A trail in a folder of its own that can go, with one event on record. */
+async function recordingOnDisk(options: Parameters<typeof opened>[0] = {}, at: ReturnType<typeof scratch> = scratch()) {
   const folder = join(at.folder, 'disk')
   mkdirSync(folder)
-  const { trail, problems } = opened({}, { ...at, db: join(folder, 'audit.db') })
+  const { trail, problems } = opened(options, { ...at, db: join(folder, 'audit.db') })
   const session = await trail.start({})
   await session.record('reasoning', { text: 'before' }).durable()
+  return { folder, trail, problems, session }
+}
+
+test('a trail whose folder is moved away and brought back loses nothing, and begins no other in its place', async () => {
+  const { folder, trail, problems, session } = await recordingOnDisk()
   renameSync(folder, `${folder}.away`)
   mkdirSync(folder) // as an unmounted disk leaves it
   expect(session.record('reasoning', { text: 'meanwhile' }).problem).toBeUndefined()
@@ -223,11 +228,7 @@ test('a trail whose folder is moved away and brought back loses nothing, and beg
 
 test('a log whose disk is gone is not begun anew in its place, while spools on another disk go on', async () => {
   const at = scratch()
-  const folder = join(at.folder, 'disk')
-  mkdirSync(folder)
-  const { trail } = opened({ spool: join(at.folder, 'spools') }, { ...at, db: join(folder, 'audit.db') })
-  const session = await trail.start({})
-  await session.record('reasoning', { text: 'before' }).durable()
+  const { folder, trail, session } = await recordingOnDisk({ spool: join(at.folder, 'spools') }, at)
   renameSync(folder, `${folder}.away`)
   mkdirSync(folder)
   const act = (name: string, risk: 'low' | 'high'): Promise<unknown> => session.tool({ name, risk }, () => name)({})
@@ -243,12 +244,7 @@ test('a log whose disk is gone is not begun anew in its place, while spools on a
 })
 
 test('a trail whose folder is deleted counts what is lost with it, and refuses what comes', async () => {
-  const at = scratch()
-  const folder = join(at.folder, 'disk')
-  mkdirSync(folder)
-  const { trail, problems } = opened({}, { ...at, db: join(folder, 'audit.db') })
-  const session = await trail.start({})
-  await session.record('reasoning', { text: 'before' }).durable()
+  const { folder, trail, problems, session } = await recordingOnDisk()
   rmSync(folder, { recursive: true })
   expect(session.record('reasoning', { text: 'lost' }).problem).toBeUndefined() // into a file that has no name any more
   await trail.flush().catch(() => undefined)
