@@ -7,12 +7,13 @@ import { openSqliteStore } from '../store/sqlite.ts'
 import { ephemeralKeyring } from '../vault/keyring.ts'
 import { Appender } from './append.ts'
 import { ledgerDraft } from './event.ts'
+import { Faults, faultyStore } from '../../test/faults.ts'
 
 const START = Date.parse('2026-11-21T08:00:00.000Z')
 const ORIGIN = 'counterfoil.local/00112233445566778899aabbccddeeff'
 
-async function appender(kept: { sessions: number; events: number }): Promise<Appender> {
-  const store = await openSqliteStore(':memory:')
+async function appender(kept: { sessions: number; events: number }, faults = new Faults()): Promise<Appender> {
+  const store = faultyStore(await openSqliteStore(':memory:'), faults)
   onTestFinished(() => store.close())
   const keyring = ephemeralKeyring(ORIGIN)
   const made = new Appender(store, keyring, () => START, uuidv7(START), kept)
@@ -20,8 +21,12 @@ async function appender(kept: { sessions: number; events: number }): Promise<App
   return made
 }
 
+function thought(session_id: string): Draft {
+  return { event_id: uuidv7(START), event_type: 'reasoning', session_id, timestamp: formatTime(START), capture: 'after', facts: { kind: 'author_stated' }, payloads: { text: { m: 'text', content: 'because' } } }
+}
+
 async function write(to: Appender, ...sessions: string[]): Promise<void> {
-  await to.append(sessions.map((session_id) => ({ writer: 'local', draft: { event_id: uuidv7(START), event_type: 'reasoning', session_id, timestamp: formatTime(START), capture: 'after', facts: { kind: 'author_stated' }, payloads: { text: { m: 'text', content: 'because' } } } satisfies Draft })))
+  await to.append(sessions.map((session_id) => ({ writer: 'local', draft: thought(session_id) })))
 }
 
 test('the sessions that were not written for longest are forgotten first, and never the ledger\'s own', async () => {
@@ -44,4 +49,25 @@ test('long sessions are forgotten for their events, but not the one that is writ
   await write(to, ...Array.from({ length: 20 }, () => a)) // read again, and it goes on
   expect(to.remembered).toEqual({ sessions: 2, events: 1 + 28 })
   expect(to.head!.size).toBe(1 + 8 + 2 + 20)
+})
+
+test('a disk that fails while a repeated event is compared does not make it another event', async () => {
+  const faults = new Faults()
+  const to = await appender({ sessions: 100, events: 1_000 }, faults)
+  const draft = thought(uuidv7(START))
+  const again = () => to.append([{ writer: 'local', draft }])
+  const [first] = await again()
+  const { size } = to.head!
+  faults.begin()
+  expect(await again()).toEqual([{ ...first, checkpoint: to.head!.checkpoint }])
+  const { steps } = faults
+  expect(steps).toContain('scopes')
+  for (const [at, step] of steps.entries()) {
+    if (step === 'COMMIT') continue // then the store has to be opened again
+    faults.begin({ at, side: 'before', forGood: false })
+    await expect(again(), step).rejects.toMatchObject({ code: 'io' })
+    faults.end()
+    expect(await again(), step).toEqual([{ ...first, checkpoint: to.head!.checkpoint }])
+  }
+  expect(to.head!.size).toBe(size)
 })

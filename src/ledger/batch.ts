@@ -142,10 +142,10 @@ export class Batch {
     const oldHash = toBase64(leafHash(old.entry))
     const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
     for (const [name, value] of Object.entries(entry.facts)) if (LEDGER_FACTS.has(name)) facts[name] = value
+    const brought = newPayloads(draft)
+    await this.#openScopes(brought, live, 'known') // not below: what a disk did is no other content
     let again: Uint8Array | undefined
     try {
-      const brought = newPayloads(draft)
-      await this.#openScopes(brought, live, 'known')
       const payloads = this.#slotsOf(draft, live, entry.seq, brought.map((payload) => this.#again(draft.event_id, payload, live, entry)), entry)
       const step = draft.step_number ?? entry.step_number
       again = encodeEntry(entryOf(draft, facts, payloads, { ...entry, session_id: draft.session_id, step_number: step, outcome: draft.outcome }))
