@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { messageOf } from '../base/errors.ts'
 import { entry, hash, ref, SESSION, STREAM, uuid } from './fixtures.ts'
-import { readEnvelope } from './envelope.ts'
+import { readPlainEntry } from './plain-entry.ts'
 import { encodeEntry, parseEntry, parseEntryText, type ParsedEntry } from './parse.ts'
 
 const PLAIN = [
@@ -33,7 +33,7 @@ describe('an entry read by its envelope', () => {
   test('is read so, when it is written as nearly all are', () => {
     for (const text of PLAIN) {
       expect(expectTheSame(text)).toBe(true)
-      expect(readEnvelope(text), text).toBeDefined()
+      expect(readPlainEntry(text), text).toBeDefined()
     }
   })
 
