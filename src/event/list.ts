@@ -99,7 +99,7 @@ export class ListIndex<Element = Ref> {
   }
 
   #put(slot: string, seq: number, value: RefPlace | ListNode<Element>): void {
-    if (value === SOMEWHERE || !('add' in value)) put(this.#ones, slot, seq, value as RefPlace)
+    if (value === SOMEWHERE || !('add' in value)) put(this.#ones, slot, seq, value)
     else put(this.#lists, slot, seq, value)
   }
 
@@ -214,7 +214,7 @@ export function elementsOf<Element>(list: ListNode<Element>, from: number, to: n
     parts.push(node.add.slice(start - node.keep, end - node.keep))
     end = start
   }
-  return parts.reverse().flat() as Element[]
+  return parts.reverse().flat()
 }
 
 /** The node of the list that ends in `last` which added the element at `position`, in logarithmic time. */

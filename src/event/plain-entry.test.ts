@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
+import { canonicalJson } from '../base/canonical-json.ts'
 import { messageOf } from '../base/errors.ts'
 import { entry, hash, ref, SESSION, STREAM, uuid } from './fixtures.ts'
 import { readPlainEntry } from './plain-entry.ts'
@@ -10,6 +11,7 @@ const PLAIN = [
   entry(7, 'llm_call', { facts: { provider: 'anthropic', model_id: 'm' }, payloads: { input_messages: { base: 3, keep: 2, add: [ref(1), ref(2, { k: 3, masked: ['card'] })], count: 4, root: hash(9) }, system_prompt: { same: 3 } }, stream: STREAM, stream_seq: 10, step_number: 4 }),
   entry(8, 'tool_result', { facts: { tool_name: 'refund', execution_time_ms: 29 }, payloads: { tool_output: ref(4) }, parent_event_id: uuid(3), outcome: 'success', capture: 'after' }),
   entry(9, 'session_end', { facts: { streams: { [STREAM]: 11 }, segment_count: 2 }, outcome: 'unknown', stream: STREAM, stream_seq: 0 }),
+  entry(9, 'llm_result', { facts: { complete: true, input_tokens: 0, status: 200 }, payloads: { names: ref(2, { m: 'text' }), output: { add: [], base: 8, keep: 0, count: 0, root: hash(1) }, raw: ref(3, { k: 65_535, m: 'bytes', masked: ['a', 'b', 'c', 'd'] }), usage: { same: 0 } } }),
   entry(10, 'made_up', { facts: { index: 3, prev: 'x},', yes: true, some: ['a', '}'] }, writer: 'a/b.c' }),
 ].map((each) => fromUtf8(encodeEntry(each)))
 
@@ -22,15 +24,15 @@ function outcome(read: () => ParsedEntry): string {
   }
 }
 
-/** By way of the envelope, and by way of the bytes, which knows nothing of it. */
+/** By the short cut, and by way of the bytes, which knows nothing of it. */
 function expectTheSame(text: string): boolean {
   const fast = outcome(() => parseEntryText(text))
   if (fast !== outcome(() => parseEntry(utf8(text)))) expect(fast, text).toBe(outcome(() => parseEntry(utf8(text))))
   return fast.startsWith('{"entry":')
 }
 
-describe('an entry read by its envelope', () => {
-  test('is read so, when it is written as nearly all are', () => {
+describe('an entry that is written as nearly all are', () => {
+  test('is read by the short cut', () => {
     for (const text of PLAIN) {
       expect(expectTheSame(text)).toBe(true)
       expect(readPlainEntry(text), text).toBeDefined()
@@ -63,6 +65,54 @@ describe('an entry read by its envelope', () => {
         for (const extra of ['"a":1', '"v":2', '"zz":{}']) expectTheSame(`{${members.toSpliced(i, 0, extra).join(',')}}`)
       }
     }
+  })
+
+  test('is the same with facts, payloads and their members in another order, twice, or under another name', () => {
+    const objects = (value: unknown, path: readonly string[] = []): (readonly string[])[] => (typeof value !== 'object' || value === null ? [] : [...(Array.isArray(value) ? [] : [path]), ...Object.entries(value).flatMap(([name, each]) => objects(each, [...path, name]))])
+    const written = (value: unknown, path: readonly string[], members: (own: string[]) => string[]): string => {
+      if (Array.isArray(value)) return `[${value.map((each, i) => written(each, path[0] === String(i) ? path.slice(1) : ['-'], members)).join(',')}]`
+      if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+      const own = Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}:${written(each, path[0] === name ? path.slice(1) : ['-'], members)}`)
+      return `{${(path.length === 0 ? members(own) : own).join(',')}}`
+    }
+    for (const text of PLAIN) {
+      const value: unknown = JSON.parse(text)
+      for (const path of objects(value).filter((each) => each.length > 0)) {
+        expect(written(value, path, (own) => own)).toBe(text)
+        for (let i = 0; i < 5; i++) {
+          expectTheSame(written(value, path, (own) => own.toReversed()))
+          expectTheSame(written(value, path, (own) => own.toSpliced(i, 1)))
+          expectTheSame(written(value, path, (own) => own.toSpliced(i, 0, ...own.slice(i, i + 1))))
+          expectTheSame(written(value, path, (own) => [...own.slice(i), ...own.slice(0, i)]))
+          for (const extra of ['"a":1', '"2":1', '"__proto__":1', '"zz":true', '"z":{"c":1}', '"b":{"same":0}', `"b":${JSON.stringify(ref(1))}`, '"k":1', '"base":2', '"keep":1', '"masked":[]', '"masked":["a"]', '"":1', '"A":1']) expectTheSame(written(value, path, (own) => own.toSpliced(i, 0, extra)))
+        }
+      }
+    }
+  })
+
+  test('is the same at every maximum, and one beyond', () => {
+    const at = (facts: object, payloads: object): string => fromUtf8(utf8(canonicalJson({ ...entry(9, 'made_up'), facts, payloads } as never)))
+    const list = (count: number, more: object = {}): object => ({ add: Array.from({ length: count }, (_, i) => ref(i)), count, root: hash(0), ...more })
+    const letters = (n: number): string => 'a'.repeat(n)
+    const right = [
+      at({ a: letters(128), b: [letters(128)], c: 999_999_999_999_999, d: [], e: {} }, {}), at({ [letters(64)]: 1 }, { [letters(64)]: ref(1) }), at({}, { l: list(256) }), at({}, { k: list(200), l: list(56) }),
+      at({}, { l: list(2, { base: 8, keep: 5, count: 7 }) }), at({}, { p: { same: 8 } }), at({}, { p: ref(1, { k: 65_535, masked: [letters(32)] }) }), at(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`n${String(i + 10)}`, i])), {}),
+    ]
+    for (const text of right) {
+      expect(expectTheSame(text)).toBe(true)
+      expect(readPlainEntry(text), text).toBeDefined()
+    }
+    const wrong = [
+      at({ a: letters(129) }, {}), at({ a: [letters(129)] }, {}), at({ a: '' }, {}), at({ a: [''] }, {}), at({ a: [1] }, {}), at({ a: { [letters(1)]: 'x' } }, {}), at({ a: ' ' }, {}), at({ a: null }, {}), at({ a: 0.5 }, {}), at({ [letters(65)]: 1 }, {}), at({ A: 1 }, {}), at({ '9': 1 }, {}),
+      at({}, { l: list(257) }), at({}, { k: list(201), l: list(56) }), at({}, { l: list(2, { base: 9, keep: 5, count: 7 }) }), at({}, { l: list(2, { base: 8, keep: 5 }) }), at({}, { l: list(2, { base: 8 }) }), at({}, { l: list(2, { keep: 0 }) }), at({}, { l: list(2, { count: 3 }) }), at({}, { l: list(2, { root: 'x' }) }),
+      at({}, { p: { same: 9 } }), at({}, { p: { same: -1 } }), at({}, { p: ref(1, { k: 0 }) }), at({}, { p: ref(1, { k: 65_536 }) }), at({}, { p: ref(1, { masked: [] }) }), at({}, { p: ref(1, { masked: [letters(33)] }) }), at({}, { p: ref(1, { masked: ['-'] }) }), at({}, { p: ref(1, { masked: ['a', 'b', 'c', 'd', 'e'] }) }), at({}, { p: ref(1, { m: 'xml' as never }) }), at({}, { p: {} }), at({}, { p: [] }), at({}, { [letters(65)]: ref(1) }),
+    ]
+    for (const text of wrong) {
+      expect(expectTheSame(text), text).toBe(false)
+      expect(readPlainEntry(text), text).toBeUndefined()
+    }
+    // these are right, and too rare for the short cut
+    for (const text of [at({ a: -1, b: 9_007_199_254_740_991 }, {}), at({ a: { x: 1, y: 2 } }, {}), at({ a: { [STREAM]: -1 } }, {})]) expect(expectTheSame(text), text).toBe(true)
   })
 
   test('is the same with a fact of another spelling that is as long', () => {

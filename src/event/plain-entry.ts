@@ -331,11 +331,11 @@ const BASE64 = 2
 const LAST = 4
 const NAME = 8
 const DIGIT = 16
-const OPENLY = 32
+const SIGN = 32
 /** What a string in facts of any vocabulary may hold, but for what JSON escapes. */
-const OPEN_LETTERS = Array.from({ length: 0x7f - 0x21 }, (_, i) => String.fromCharCode(0x21 + i)).join('').replace(/["\\]/g, '')
+const SIGNS = Array.from({ length: 0x7f - 0x21 }, (_, i) => String.fromCharCode(0x21 + i)).join('').replace(/["\\]/g, '')
 const KINDS = new Uint8Array(128)
-for (const [letters, kind] of [['0123456789abcdef', HEX], ['ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', BASE64], ['AEIMQUYcgkosw048', LAST], ['abcdefghijklmnopqrstuvwxyz0123456789_', NAME], ['0123456789', DIGIT], [OPEN_LETTERS, OPENLY]] as const) {
+for (const [letters, kind] of [['0123456789abcdef', HEX], ['ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', BASE64], ['AEIMQUYcgkosw048', LAST], ['abcdefghijklmnopqrstuvwxyz0123456789_', NAME], ['0123456789', DIGIT], [SIGNS, SIGN]] as const) {
   for (const letter of letters) KINDS[letter.charCodeAt(0)]! |= kind
 }
 
@@ -363,7 +363,7 @@ function ref(text: string): string {
 function open(text: string): string | undefined {
   const from = at
   let end = from
-  while (((KINDS[text.charCodeAt(end)] ?? 0) & OPENLY) !== 0) end++
+  while (((KINDS[text.charCodeAt(end)] ?? 0) & SIGN) !== 0) end++
   if (end === from || end - from > 128 || text.charCodeAt(end) !== QUOTE) return undefined
   at = end + 1
   return text.slice(from, end)
