@@ -171,7 +171,7 @@ function put<T>(store: Map<string, BySeq<T>>, slot: string, seq: number, value: 
   bySeq.add(seq, value)
 }
 
-/** Values by seq, which ascend as they are added: half the time and a third of the memory of a Map. */
+/** Values by seq, which ascend as they are added: two arrays, smaller than a Map and cheaper to fill. */
 class BySeq<T> {
   readonly #seqs: number[] = []
   readonly #values: T[] = []

@@ -30,7 +30,7 @@ export class Connection {
     return this.#guard(() => this.#prepared(sql).all(...values) as Row[])
   }
 
-  /** As `all`, each row an array of its columns: half the time, where rows are small. */
+  /** As `all`, each row an array of its columns. Measured for entries of 640 bytes: 0.6 µs a row instead of 0.9 to 1.4. */
   allArrays(sql: string, ...values: Value[]): Row[string][][] {
     return this.#guard(() => this.#preparedArrays(sql).all(...values) as unknown as Row[string][][])
   }
