@@ -14,6 +14,8 @@ test('gives the hashes and MACs of crypto-node', () => {
     fc.property(bytes, fc.array(bytes, { maxLength: 4 }), (key, parts) => {
       expect(browser.sha256(...parts)).toEqual(node.sha256(...parts))
       expect(browser.hmacSha256(key, ...parts)).toEqual(node.hmacSha256(key, ...parts))
+      expect(browser.sha256Latin1(key)).toBe(node.sha256Latin1(key))
+      expect(Uint8Array.from(node.sha256Latin1(key), (char) => char.charCodeAt(0))).toEqual(node.sha256(key))
     }),
   )
 })

@@ -17,6 +17,11 @@ export function sha256Base64(text: string): string {
   return toBase64(nobleSha256(utf8(text)))
 }
 
+/** SHA-256 of bytes as a text of 32 characters, one a byte. */
+export function sha256Latin1(data: Uint8Array): string {
+  return String.fromCharCode(...nobleSha256(data))
+}
+
 /** SHA-256 of a text's UTF-8 bytes, or of bytes, in hex: for look-ups inside a process. */
 export function sha256Hex(data: string | Uint8Array): string {
   return toHex(nobleSha256(typeof data === 'string' ? utf8(data) : data))

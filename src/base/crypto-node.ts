@@ -19,6 +19,11 @@ export function sha256Base64(text: string): string {
   return hash('sha256', text, 'base64')
 }
 
+/** SHA-256 of bytes as a text of 32 characters, one a byte. */
+export function sha256Latin1(data: Uint8Array): string {
+  return hash('sha256', data, 'binary')
+}
+
 function digest(data: Uint8Array): Uint8Array {
   return digestInto(new Uint8Array(HASH_BYTES), 0, data)
 }

@@ -53,6 +53,10 @@ export const LOG_FORMAT = 'counterfoil/v1'
 export const MAX_ENTRY_BYTES = 65_535
 /** The most elements that the lists of one entry add together. */
 export const MAX_ADDED = 256
+/** The most masks that one ref names. */
+export const MAX_MASKS = 4
+/** The longest name of a mask, which is a label. */
+export const MAX_MASK_LENGTH = 32
 /** The largest payload, in bytes. */
 export const MAX_PAYLOAD_BYTES: number = 64 * 1024 * 1024
 

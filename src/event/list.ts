@@ -25,10 +25,10 @@ export interface RefPlace {
 }
 
 /** A list as entry `seq` has it: the first `keep` elements of `base`, then `add`. `base` is absent where `keep` is 0. */
-export interface ListNode {
-  readonly base?: ListNode
+export interface ListNode<Element = Ref> {
+  readonly base?: ListNode<Element>
   readonly keep: number
-  readonly add: readonly Ref[]
+  readonly add: readonly Element[]
   readonly count: number
   readonly index: number
   readonly seq: number
@@ -37,23 +37,23 @@ export interface ListNode {
   readonly ordinal: number
   /** how many nodes stand below, and one of them further down: a way of logarithmic length to each (Myers, "An applicative random-access stack", 1983) */
   readonly depth: number
-  readonly jump?: ListNode
+  readonly jump?: ListNode<Element>
 }
 
 /**
  * The payloads of one session by (seq, name). Add the session's entries in the order of seq, from the first; entries added earlier are
- * not held, only their refs. Memory is linear in the refs that the session introduced. Only for one session: the caller keeps one each.
+ * not held, only their refs (or what `elementOf` makes of them). Memory is linear in the refs that the session introduced. Only for one session: the caller keeps one each.
  */
-export class ListIndex {
-  readonly #lists = new Map<string, Map<number, ListNode>>()
-  readonly #ones = new Map<string, Map<number, RefPlace>>()
-  readonly #places = new Map<ListNode, RefPlace[]>()
-  readonly #placed: boolean
+export class ListIndex<Element = Ref> {
+  readonly #lists = new Map<string, BySeq<ListNode<Element>>>()
+  readonly #ones = new Map<string, BySeq<RefPlace>>()
+  readonly #places = new Map<ListNode<Element>, RefPlace[]>()
+  readonly #elementOf: ((ref: Ref) => Element) | undefined
   #nextSeq = 0
 
-  /** `placed`: whether `place` is going to be asked. Without it a single payload costs no object. */
-  constructor(placed = true) {
-    this.#placed = placed
+  /** `elementOf`: what is kept of each element of a list, instead of its ref. Then nobody asks for places, and a single payload costs no object. */
+  constructor(elementOf?: (ref: Ref) => Element) {
+    this.#elementOf = elementOf
   }
 
   /** The seq after the last one added. */
@@ -67,14 +67,21 @@ export class ListIndex {
    */
   add(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>): void {
     if (entry.seq < this.#nextSeq) throw listFault(`expected an entry with seq ${this.#nextSeq} or more, got ${entry.seq}`)
-    const slots = Object.keys(entry.payloads)
-    if (slots.length === 1) this.#put(slots[0]!, entry.seq, this.#valueOf(entry, slots[0]!, 0)) // nearly always
-    else if (slots.length > 1) this.#addAll(entry, slots.sort())
+    let only: string | undefined
+    for (const slot in entry.payloads) {
+      if (only !== undefined) {
+        this.#addAll(entry, Object.keys(entry.payloads).sort())
+        this.#nextSeq = entry.seq + 1
+        return
+      }
+      only = slot
+    }
+    if (only !== undefined) this.#put(only, entry.seq, this.#valueOf(entry, only, 0)) // nearly always
     this.#nextSeq = entry.seq + 1
   }
 
   #addAll(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>, slots: readonly string[]): void {
-    const values: (RefPlace | ListNode)[] = []
+    const values: (RefPlace | ListNode<Element>)[] = []
     let ordinal = 0
     for (const slot of slots) {
       const value = entry.payloads[slot]!
@@ -84,20 +91,20 @@ export class ListIndex {
     for (let i = 0; i < slots.length; i++) this.#put(slots[i]!, entry.seq, values[i]!)
   }
 
-  #valueOf(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>, slot: string, ordinal: number): RefPlace | ListNode {
+  #valueOf(entry: Pick<Entry, 'index' | 'seq' | 'payloads'>, slot: string, ordinal: number): RefPlace | ListNode<Element> {
     const value = entry.payloads[slot]!
-    if (isSameRef(value)) return this.#same(slot, value.same, entry.seq)
     if (isListChange(value)) return this.#list(entry, slot, value, ordinal)
-    return this.#placed ? { ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal } : SOMEWHERE
+    if (isSameRef(value)) return this.#same(slot, value.same, entry.seq)
+    return this.#elementOf === undefined ? { ref: value, index: entry.index, seq: entry.seq, slot, position: 0, ordinal } : SOMEWHERE
   }
 
-  #put(slot: string, seq: number, value: RefPlace | ListNode): void {
-    if ('add' in value) put(this.#lists, slot, seq, value)
-    else put(this.#ones, slot, seq, value)
+  #put(slot: string, seq: number, value: RefPlace | ListNode<Element>): void {
+    if (value === SOMEWHERE || !('add' in value)) put(this.#ones, slot, seq, value)
+    else put(this.#lists, slot, seq, value)
   }
 
   /** The whole list `slot` of entry `seq`, in a new array. A VerifyError (`list_malformed`) where there is none. Costs its length. */
-  refs(seq: number, slot: string): Ref[] {
+  refs(seq: number, slot: string): Element[] {
     return flatten(this.#found(seq, slot), (node, position) => node.add[position]!)
   }
 
@@ -107,40 +114,41 @@ export class ListIndex {
   }
 
   /** The list `slot` of entry `seq`, undefined where there is none, as the chain it is: what works on shared parts only once (list roots) follows it. */
-  list(seq: number, slot: string): ListNode | undefined {
+  list(seq: number, slot: string): ListNode<Element> | undefined {
     return this.#lists.get(slot)?.get(seq)
   }
 
   /** The single payload `slot` of entry `seq`, where it was introduced. */
   place(seq: number, slot: string): RefPlace | undefined {
-    return this.#placed ? this.#ones.get(slot)?.get(seq) : undefined
+    return this.#elementOf === undefined ? this.#ones.get(slot)?.get(seq) : undefined
   }
 
-  #found(seq: number, slot: string): ListNode {
+  #found(seq: number, slot: string): ListNode<Element> {
     const node = this.list(seq, slot)
     if (node === undefined) throw listFault(`expected a list ${slot} in entry ${seq}, got none`)
     return node
   }
 
-  #placesOf(node: ListNode): RefPlace[] {
+  #placesOf(node: ListNode<Element>): RefPlace[] {
     let places = this.#places.get(node)
     if (places === undefined) {
       const { index, seq, slot } = node
-      places = node.add.map((ref, position) => ({ ref, index, seq, slot, position, ordinal: node.ordinal + position }))
+      places = node.add.map((ref, position) => ({ ref: ref as Ref, index, seq, slot, position, ordinal: node.ordinal + position }))
       this.#places.set(node, places)
     }
     return places
   }
 
   // What `same` names was resolved when it was added: following it takes one step however long the chain of sames is.
-  #same(slot: string, same: number, seq: number): RefPlace | ListNode {
+  #same(slot: string, same: number, seq: number): RefPlace | ListNode<Element> {
     const found = this.#ones.get(slot)?.get(same) ?? this.#lists.get(slot)?.get(same)
     if (found !== undefined) return found
     throw eventFault('same_malformed', `expected ${slot} of entry ${seq} to be that of an earlier entry, got ${same}, which has none`, NEXT)
   }
 
-  #list({ index, seq }: Pick<Entry, 'index' | 'seq'>, slot: string, change: ListChange, ordinal: number): ListNode {
-    const { add, count } = change
+  #list({ index, seq }: Pick<Entry, 'index' | 'seq'>, slot: string, change: ListChange, ordinal: number): ListNode<Element> {
+    const { count } = change
+    const add = this.#elementOf === undefined ? (change.add as readonly unknown[] as readonly Element[]) : change.add.map(this.#elementOf)
     if (change.base === undefined) return checkCount({ add, count, index, seq, slot, ordinal, keep: 0, depth: 0 })
     let base = this.list(change.base, slot)
     const keep = change.keep ?? 0
@@ -157,10 +165,33 @@ export class ListIndex {
 /** Of an index without places: that there is a payload is all that it knows. */
 const SOMEWHERE: RefPlace = { ref: { c: '', m: 'json' }, index: -1, seq: -1, slot: '', position: 0, ordinal: 0 }
 
-function put<T>(store: Map<string, Map<number, T>>, slot: string, seq: number, value: T): void {
-  const bySeq = store.get(slot)
-  if (bySeq === undefined) store.set(slot, new Map([[seq, value]]))
-  else bySeq.set(seq, value)
+function put<T>(store: Map<string, BySeq<T>>, slot: string, seq: number, value: T): void {
+  let bySeq = store.get(slot)
+  if (bySeq === undefined) store.set(slot, (bySeq = new BySeq()))
+  bySeq.add(seq, value)
+}
+
+/** Values by seq, which ascend as they are added: two arrays, smaller than a Map and cheaper to fill. */
+class BySeq<T> {
+  readonly #seqs: number[] = []
+  readonly #values: T[] = []
+
+  add(seq: number, value: T): void {
+    this.#seqs.push(seq)
+    this.#values.push(value)
+  }
+
+  get(seq: number): T | undefined {
+    const seqs = this.#seqs
+    let high = seqs.length - 1
+    if (seqs[high] === seq) return this.#values[high] // what nearly always is asked for
+    for (let low = 0; low < high; ) {
+      const middle = (low + high) >>> 1
+      if (seqs[middle]! < seq) low = middle + 1
+      else high = middle
+    }
+    return seqs[high] === seq ? this.#values[high] : undefined
+  }
 }
 
 const NEXT = 'compare the log with another copy of it'
@@ -169,14 +200,14 @@ function listFault(message: string): Error {
   return eventFault('list_malformed', message, NEXT)
 }
 
-function checkCount(node: ListNode): ListNode {
+function checkCount<Element>(node: ListNode<Element>): ListNode<Element> {
   if (node.count !== node.keep + node.add.length) throw listFault(`expected a count of ${node.keep + node.add.length}, got ${node.count}`)
   return node
 }
 
 /** The elements `from` up to but not including `to` of a list that has them. Costs their number, and for each entry that added some the logarithm of the list's changes. */
-export function elementsOf(list: ListNode, from: number, to: number): Ref[] {
-  const parts: (readonly Ref[])[] = []
+export function elementsOf<Element>(list: ListNode<Element>, from: number, to: number): Element[] {
+  const parts: (readonly Element[])[] = []
   for (let [node, end] = [list, to]; end > from;) {
     node = nodeOf(node, end - 1)
     const start = Math.max(from, node.keep)
@@ -187,16 +218,16 @@ export function elementsOf(list: ListNode, from: number, to: number): Ref[] {
 }
 
 /** The node of the list that ends in `last` which added the element at `position`, in logarithmic time. */
-function nodeOf(last: ListNode, position: number): ListNode {
+function nodeOf<Element>(last: ListNode<Element>, position: number): ListNode<Element> {
   let node = last
   while (node.keep > position) node = node.jump !== undefined && node.jump.keep > position ? node.jump : node.base!
   return node
 }
 
-function flatten<T>(last: ListNode, take: (node: ListNode, position: number) => T): T[] {
-  const parts: { node: ListNode; used: number }[] = []
+function flatten<Element, T>(last: ListNode<Element>, take: (node: ListNode<Element>, position: number) => T): T[] {
+  const parts: { node: ListNode<Element>; used: number }[] = []
   let end = last.count
-  for (let node: ListNode | undefined = last; node !== undefined && end > 0; node = node.base) {
+  for (let node: ListNode<Element> | undefined = last; node !== undefined && end > 0; node = node.base) {
     if (end > node.keep) parts.push({ node, used: end - node.keep })
     end = Math.min(end, node.keep)
   }

@@ -5,7 +5,7 @@
 import { MisuseError } from '../base/errors.ts'
 import type { Media } from './draft.ts'
 import { isLabel, quote } from './label.ts'
-import { MAX_MASK_LENGTH, MAX_MASKS } from './parse.ts'
+import { MAX_MASK_LENGTH, MAX_MASKS } from './entry.ts'
 
 /** Spans of a text, as offsets in UTF-16 units; `end` is exclusive. */
 export type Spans = Iterable<[start: number, end: number]>

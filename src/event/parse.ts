@@ -6,17 +6,12 @@ import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { canonicalJson, type CanonicalValue } from '../base/canonical-json.ts'
 import { CounterfoilError, MisuseError } from '../base/errors.ts'
 import { MAX_PERSONS, type Draft } from './draft.ts'
-import { MAX_ADDED, MAX_ENTRY_BYTES, MAX_PAYLOAD_BYTES, type Entry } from './entry.ts'
-import { readEnvelope } from './envelope.ts'
+import { MAX_ADDED, MAX_ENTRY_BYTES, MAX_MASK_LENGTH, MAX_MASKS, MAX_PAYLOAD_BYTES, type Entry } from './entry.ts'
 import { eventFault, NewerFormatError } from './fault.ts'
 import { COUNT_FORM, HASH_FORM, isCount, isRecord, LABEL_FORM, MAX_SCOPE, oneOf, REF_FORM, RULES, TIME_FORM, UUID_FORM, type Form, type TypeRules } from './kind.ts'
 import { isLabel, quote } from './label.ts'
+import { readPlainEntry } from './plain-entry.ts'
 import { CAPTURES, OUTCOMES } from './vocabulary.ts'
-
-/** The most masks that one ref names. */
-export const MAX_MASKS = 4
-/** The longest name of a mask, which is a label. */
-export const MAX_MASK_LENGTH = 32
 
 const NAME = /^[a-z][a-z0-9_]{0,63}$/
 const MEDIA = oneOf(['json', 'text', 'bytes'])
@@ -261,32 +256,8 @@ export function parseEntry(bytes: Uint8Array): ParsedEntry {
 /** `parseEntry` of bytes that are ASCII, given as text. */
 export function parseEntryText(text: string): ParsedEntry {
   if (text.length > MAX_ENTRY_BYTES) throw malformed(`expected at most ${MAX_ENTRY_BYTES} bytes, got ${text.length}`)
-  return parsePlain(text) ?? parseText(text)
-}
-
-/** `parseText` of an entry as nearly all are, and faster; undefined where it is another one, or has any fault. */
-function parsePlain(text: string): ParsedEntry | undefined {
-  const envelope = readEnvelope(text)
-  if (envelope === undefined) return undefined
-  const facts = parsePart(envelope.facts)
-  const payloads = facts === undefined ? undefined : parsePart(envelope.payloads)
-  if (facts === undefined || payloads === undefined || factsFault(facts) !== undefined || payloadsFault(payloads, envelope.seq) !== undefined) return undefined
-  const parts = envelope as unknown as { facts: unknown; payloads: unknown }
-  parts.facts = facts
-  parts.payloads = payloads
-  const entry = parts as unknown as Entry
-  return { entry, unknown: unknownOf(entry) }
-}
-
-/** The object that `text` is canonical JSON of; undefined where that cannot be seen by the lengths of its parts. */
-function parsePart(text: string): { readonly [name: string]: unknown } | undefined {
-  if (!PLAIN.test(text) || ODD_NUMBER.test(text)) return undefined
-  try {
-    const value = JSON.parse(text) as { readonly [name: string]: unknown }
-    return plainLength(value) === text.length ? value : undefined
-  } catch {
-    return undefined
-  }
+  const entry = readPlainEntry(text)
+  return entry === undefined ? parseText(text) : { entry, unknown: unknownOf(entry) }
 }
 
 function parseText(text: string): ParsedEntry {
@@ -321,47 +292,6 @@ function isCanonical(value: object, text: string): boolean {
   } catch {
     return false
   }
-}
-
-// With no whitespace, no escape and no other spelling of a number, each token of `text` is as long as its canonical one. What `JSON.parse`
-// drops, the first of two equal keys with its value, makes `text` longer than the length of what it made. So equal lengths and keys in order
-// say that the texts are equal. (Strings hold no quotes here, hence a quote before a colon always ends a key; arrays hold no numbers.)
-const PLAIN = /^[!-[\]-~]*$/
-const ODD_NUMBER = /":(?:-?[0-9]+[.eE]|-0)/
-
-/** How long the canonical JSON of `value` is, which holds plain ASCII strings and integers; NaN where its keys are not in order, or may have been in another one. */
-function plainLength(value: unknown): number {
-  switch (typeof value) {
-    case 'string':
-      return value.length + 2
-    case 'number':
-      return value >= 0 && value < 10 ? 1 : String(value).length
-    case 'boolean':
-      return value ? 4 : 5
-    case 'object':
-      return value === null ? 4 : Array.isArray(value) ? arrayLength(value) : objectLength(value as { readonly [name: string]: unknown })
-    default:
-      return NaN
-  }
-}
-
-function arrayLength(array: readonly unknown[]): number {
-  let length = array.length === 0 ? 2 : array.length + 1
-  for (const each of array) length += plainLength(each)
-  return length
-}
-
-function objectLength(object: { readonly [name: string]: unknown }): number {
-  let length = 1
-  let last = ''
-  for (const name in object) {
-    if (name <= last) return NaN
-    const first = name.charCodeAt(0)
-    if (first >= 0x30 && first <= 0x39 && name.length <= 10) return NaN // an object gives numbers back in their own order, whatever the text's was
-    last = name
-    length += name.length + 4 + plainLength(object[name])
-  }
-  return length === 1 ? 2 : length
 }
 
 function unknownMember(value: object): string | undefined {

@@ -88,7 +88,7 @@ export function firstPrev(origin: string, session_id: string): string {
  */
 export function foldSession(row: SessionState | undefined, entry: Entry, entryHash: string, own = false): SessionState {
   const state: Writable = row === undefined ? begin(entry) : own ? row : { ...row }
-  state.last_at = entry.timestamp > state.last_at ? entry.timestamp : state.last_at
+  if (entry.timestamp > state.last_at) state.last_at = entry.timestamp
   state.last_index = entry.index
   state.next_seq = entry.seq + 1
   state.prev = entryHash

@@ -59,7 +59,7 @@ async function make(pending: readonly Pending[], values: Values): Promise<ViewEv
 interface Pending {
   readonly entry: Entry
   readonly entry_hash: string
-  readonly state: SessionState
+  readonly constants: Pick<SessionState, 'agent_id' | 'agent_version' | 'model_id'>
   readonly step_number: number
   readonly slots: readonly { readonly name: string; readonly places: readonly RefPlace[]; readonly list: boolean }[]
   readonly identity: RefPlace | undefined
@@ -78,7 +78,7 @@ class SessionReader {
     const carried = entry.event_type === 'llm_result' || entry.event_type === 'tool_result' ? this.#steps.get(entry.parent_event_id ?? '') : undefined
     this.#step = entry.step_number ?? carried ?? stepOf(this.#state, entry)
     if (isCall(entry.event_type)) this.#steps.set(entry.event_id, this.#step)
-    this.#state = foldSession(this.#state, entry, entry_hash)
+    this.#state = foldSession(this.#state, entry, entry_hash, true)
   }
 
   /** What the view of `stored`, the entry followed last, needs. */
@@ -89,7 +89,9 @@ class SessionReader {
       return one === undefined ? { name, places: this.#slots.places(entry.seq, name), list: true } : { name, places: [one], list: false }
     })
     const at = (seq: number | undefined, name: string): RefPlace | undefined => (seq === undefined ? undefined : this.#slots.place(seq, name))
-    return { entry, entry_hash, state, step_number: this.#step, slots, identity: at(state.identity, 'identity'), prompt: at(state.system_prompt, 'system_prompt') }
+    const { agent_id, agent_version, model_id } = state // the state goes on to change
+    const constants = { agent_id, ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }) }
+    return { entry, entry_hash, constants, step_number: this.#step, slots, identity: at(state.identity, 'identity'), prompt: at(state.system_prompt, 'system_prompt') }
   }
 }
 
@@ -158,16 +160,16 @@ function decode(bytes: Uint8Array, media: Media): unknown {
   }
 }
 
-function viewOf({ entry, entry_hash, state, step_number, slots, identity, prompt }: Pending, values: Values): ViewEvent {
+function viewOf({ entry, entry_hash, constants, step_number, slots, identity, prompt }: Pending, values: Values): ViewEvent {
   const view: Record<string, unknown> = { ...derived(entry), ...entry.facts }
   for (const { name, places, list } of slots) view[name] = list ? places.map((place) => values.value(place)) : values.value(places[0]!)
   if (entry.event_type === 'error') view['error'] ??= view['message']
   const envelope: ViewEnvelope = {
     index: entry.index, event_id: entry.event_id, event_type: entry.event_type, session_id: entry.session_id, seq: entry.seq, writer: entry.writer, stream: entry.stream ?? null, stream_seq: entry.stream_seq ?? null,
     step_number, parent_event_id: entry.parent_event_id ?? null, timestamp: entry.timestamp, recorded_at: entry.recorded_at, capture: entry.capture, outcome: entry.outcome ?? null,
-    agent_id: state.agent_id, agent_version: state.agent_version ?? null, user_id: identity === undefined ? null : personOf(values.value(identity)),
+    agent_id: constants.agent_id, agent_version: constants.agent_version ?? null, user_id: identity === undefined ? null : personOf(values.value(identity)),
     // What a call asked for and what answered it are the event's own; everything else shows the session's.
-    model_id: isLabel(entry.facts['model_id']) ? entry.facts['model_id'] : (state.model_id ?? null),
+    model_id: isLabel(entry.facts['model_id']) ? entry.facts['model_id'] : (constants.model_id ?? null),
     system_prompt_hash: prompt === undefined ? null : values.hash(prompt), entry_hash,
   }
   // The envelope last: no fact of a later vocabulary can pass for it.

@@ -4,8 +4,8 @@
 import { isListChange, isSameRef, type Entry, type Ref } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { foldSession, type SessionState } from '../event/session.ts'
-import type { Hash } from '../log/hash.ts'
-import { ListRoots } from '../verify/list-root.ts'
+import { hashOfText, type Hash } from '../log/hash.ts'
+import { leafOf, ListRoots } from '../verify/list-root.ts'
 import type { OpenScope } from './open-scope.ts'
 
 /** An earlier event of the session, as later ones may refer to it: no more than that, since a session may have a hundred thousand. `approval` are the facts of a request or decision. */
@@ -28,7 +28,7 @@ export class LiveSession {
   #known = new Map<string, Known>()
   /** The requests for approval, by entry hash. */
   #requests = new Map<string, Known>()
-  #lists = new ListIndex()
+  #lists = new ListIndex(leafOf)
   #roots = new ListRoots(this.#lists)
 
   constructor(session_id: string) {
@@ -86,11 +86,11 @@ export class LiveSession {
 
   /** The root that an earlier entry would have by `change`: computed apart, since what a repeated event says is not what is on record. */
   listRootAgain(seq: number, name: string, change: { readonly base?: number; readonly keep?: number; readonly add: readonly Ref[] }): Hash {
-    return new ListRoots(this.#lists).root(seq, name, change)
+    return hashOfText(new ListRoots(this.#lists).root(seq, name, { ...change, add: change.add.map(leafOf) }))
   }
 
   /** The RFC 6962 root of a list that the next entry makes by `change`. */
   listRoot(seq: number, name: string, change: { readonly base?: number; readonly keep?: number; readonly add: readonly Ref[] }): Hash {
-    return this.#roots.root(seq, name, change)
+    return hashOfText(this.#roots.root(seq, name, { ...change, add: change.add.map(leafOf) }))
   }
 }

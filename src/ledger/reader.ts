@@ -2,12 +2,12 @@
 // does not match is shown as missing, and `verify` says why.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { equal, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { equal, fromBase64, fromUtf8, toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Entry } from '../event/entry.ts'
 import { ownRefs } from '../event/entry.ts'
 import type { RefPlace } from '../event/list.ts'
-import { parseEntry } from '../event/parse.ts'
+import { parseEntry, parseEntryText } from '../event/parse.ts'
 import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
@@ -256,7 +256,8 @@ async function* sessionEntries(view: StoreView, session_id: string, last_seq = N
     await turn() // appends take their turn between pages
     const page = await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, last_seq - seq + 1))
     for (const { entry } of page) {
-      const parsed = parseEntry(entry).entry
+      const text = fromUtf8(entry)
+      const parsed = (text.length === entry.length ? parseEntryText(text) : parseEntry(entry)).entry
       yield { entry: parsed, entry_hash: toBase64(leafHash(entry)) }
       seq = parsed.seq + 1
     }

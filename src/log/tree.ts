@@ -1,7 +1,7 @@
 // The RFC 6962 tree over hashes, and its growing right edge. A tree is never rebuilt from all leaves to append: the edge keeps one
 // hash per perfect subtree (at most 53) for the root, and the not yet full tile of each level for the tiles to come.
 
-import { emptyRoot, HASH_BYTES, nodeHash, type Hash } from './hash.ts'
+import { emptyRoot, emptyRootText, HASH_BYTES, nodeHash, nodeHashText, type Hash, type HashText } from './hash.ts'
 import { checkSize, joinHashes, splitHashes, TILE_BYTES, TILE_WIDTH, type TileId } from './tile.ts'
 
 /** MTH of RFC 6962 §2.1 over leaf hashes in order; the empty root for none. Costs one node hash per leaf. */
@@ -131,24 +131,41 @@ const NONE: readonly FullTile[] = []
 /** A tree that only grows at its end, and is asked for nothing but its root: cheap to make out of a smaller one. */
 export class Frontier {
   readonly size: number
-  readonly #hashes: readonly Hash[]
+  readonly #hashes: readonly HashText[]
 
-  constructor(size = 0, hashes: readonly Hash[] = []) {
+  constructor(size = 0, hashes: readonly HashText[] = []) {
     this.size = size
     this.#hashes = hashes
   }
 
   /** This with more leaf hashes at its end. */
-  with(leafHashes: readonly Hash[]): Frontier {
+  with(leaves: readonly HashText[]): Frontier {
     const hashes = this.#hashes.slice()
     let { size } = this
-    for (const hash of leafHashes) pushTo(hashes, size++, hash)
+    for (const leaf of leaves) {
+      let hash = leaf
+      for (let rest = size++; rest % 2 === 1; rest = (rest - 1) / 2) hash = nodeHashText(hashes.pop()!, hash)
+      hashes.push(hash)
+    }
     return new Frontier(size, hashes)
   }
 
-  root(): Hash {
-    return frontierRoot(this.#hashes)
+  root(): HashText {
+    return frontierRootText(this.#hashes)
   }
+}
+
+/** `treeRoot` of texts. */
+export function treeRootText(leaves: readonly HashText[]): HashText {
+  return new Frontier().with(leaves).root()
+}
+
+/** The root over perfect subtrees, the largest first. */
+export function frontierRootText(frontier: readonly HashText[]): HashText {
+  if (frontier.length === 0) return emptyRootText()
+  let root = frontier.at(-1)!
+  for (let i = frontier.length - 2; i >= 0; i--) root = nodeHashText(frontier[i]!, root)
+  return root
 }
 
 /** Adds the leaf at `index` to a frontier. */

@@ -65,13 +65,14 @@ export class SqliteView implements StoreView {
   }
 
   async entryTexts(from: number, to: number): Promise<{ index: number; entry: string }[] | undefined> {
-    const sql = `SELECT idx AS "index", CAST(entry AS TEXT) AS entry, CASE typeof(entry) WHEN 'blob' THEN length(entry) END AS bytes FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`
-    const rows = this.db.all(sql, this.logId, from, to)
-    for (const { index, entry, bytes } of rows) {
+    const sql = `SELECT idx, CAST(entry AS TEXT), CASE typeof(entry) WHEN 'blob' THEN length(entry) END FROM entries WHERE log_id = ? AND idx >= ? AND idx < ? ORDER BY idx`
+    const texts: { index: number; entry: string }[] = []
+    for (const [index, entry, bytes] of this.db.allArrays(sql, this.logId, from, to)) {
       // as long as its bytes, and nothing in it stands for bytes that are no UTF-8: then each byte is a character
       if (!Number.isSafeInteger(index) || typeof entry !== 'string' || entry.length !== bytes || entry.includes('\ufffd')) return undefined
+      texts.push({ index: index as number, entry })
     }
-    return rows as unknown as { index: number; entry: string }[]
+    return texts
   }
 
   async sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]> {

@@ -4,9 +4,9 @@ import { fromBase64, toBase64 } from '../base/bytes.ts'
 import type { ListChange, Ref } from '../event/entry.ts'
 import { entry } from '../event/fixtures.ts'
 import { elementsOf, ListIndex } from '../event/list.ts'
-import { leafHash } from '../log/hash.ts'
+import { hashOfText, leafHash } from '../log/hash.ts'
 import { treeRoot } from '../log/tree.ts'
-import { ListRoots } from './list-root.ts'
+import { leafOf, ListRoots } from './list-root.ts'
 
 const refs = (from: number, count: number): Ref[] => Array.from({ length: count }, (_, i) => {
   const bytes = new Uint8Array(32)
@@ -17,7 +17,7 @@ const plainRoot = (all: readonly Ref[]): string => toBase64(treeRoot(all.map(({ 
 
 /** A session of list changes; gives each list as it should be. */
 class Lists {
-  readonly index = new ListIndex()
+  readonly index = new ListIndex(leafOf)
   readonly roots = new ListRoots(this.index)
   readonly whole: Ref[][] = []
 
@@ -27,7 +27,7 @@ class Lists {
     const change = { ...(base === undefined ? {} : { base, keep }), add, count: keep + count, root: 'x' } satisfies ListChange
     this.index.add(entry(seq, 'llm_call', { payloads: { l: change } }))
     this.whole.push([...(base === undefined ? [] : this.whole[base]!.slice(0, keep)), ...add])
-    return toBase64(this.roots.root(seq, 'l', change))
+    return toBase64(hashOfText(this.roots.root(seq, 'l', { ...change, add: add.map(leafOf) })))
   }
 }
 
@@ -40,9 +40,9 @@ test('lists that grow, are cut, branch and come back have the roots of their ele
       const on = seq === 0 || base % 7 === 0 ? undefined : base % 3 === 0 ? seq - 1 : base % seq
       const root = on === undefined ? lists.add(count) : lists.add(count, on, keep % (lists.whole[on]!.length + 1))
       expect(root).toBe(plainRoot(lists.whole[seq]!))
-      expect(lists.index.refs(seq, 'l')).toEqual(lists.whole[seq])
+      expect(lists.index.refs(seq, 'l')).toEqual(lists.whole[seq]!.map(leafOf))
       const [from, to] = [a, b].map((n) => n % (lists.whole[seq]!.length + 1)).sort((x, y) => x - y)
-      expect(elementsOf(lists.index.list(seq, 'l')!, from!, to!)).toEqual(lists.whole[seq]!.slice(from, to))
+      expect(elementsOf(lists.index.list(seq, 'l')!, from!, to!)).toEqual(lists.whole[seq]!.slice(from, to).map(leafOf))
     }
   }), { numRuns: 300 })
 })
@@ -51,7 +51,7 @@ test('a long list that is cut again and again costs what is added', () => {
   const lists = new Lists()
   for (let i = 0; i < 100; i++) lists.add(256, i === 0 ? undefined : i - 1, i * 256)
   const began = performance.now()
-  for (let i = 0; i < 4_000; i++) lists.roots.root(lists.whole.length, 'l', { base: 99, keep: 25_600 - 1 - (i % 5_000), add: refs(9_000_000, 1) })
+  for (let i = 0; i < 4_000; i++) lists.roots.root(lists.whole.length, 'l', { base: 99, keep: 25_600 - 1 - (i % 5_000), add: refs(9_000_000, 1).map(leafOf) })
   // hashing the list each time takes 4,000 × 25,600 hashes: a minute and more
   expect(performance.now() - began).toBeLessThan(10_000)
 })

@@ -3,52 +3,67 @@
 // and more are kept and shared: whoever wrote the log can have it cut a long list ten thousand times, and each time costs what it adds.
 
 import { fromBase64 } from '../base/bytes.ts'
-import type { ListChange, Ref } from '../event/entry.ts'
 import { elementsOf, type ListIndex, type ListNode } from '../event/list.ts'
-import { leafHash, nodeHash, type Hash } from '../log/hash.ts'
-import { Frontier, treeRoot } from '../log/tree.ts'
+import { leafHashText, nodeHashText, type HashText } from '../log/hash.ts'
+import { Frontier, frontierRootText, treeRootText } from '../log/tree.ts'
 
 /** Of how many recent lists of a session the tree is kept. */
 const RECENT = 8
 const BLOCK = 16
+const EMPTY = new Frontier()
 
 /** A perfect subtree of a power of two of blocks; of more than one block, with its halves. */
-interface Perfect { readonly hash: Hash; readonly blocks: number; readonly halves?: readonly [Perfect, Perfect] }
+interface Perfect { readonly hash: HashText; readonly blocks: number; readonly halves?: readonly [Perfect, Perfect] }
+
+/** The leaf of a list's element: what the index keeps of it, since nothing else is asked for. */
+export function leafOf({ c }: { readonly c: string }): HashText {
+  return leafHashText(fromBase64(c))
+}
+
+/** A list's change; `add` as leaves. */
+export interface LeafChange { readonly base?: number; readonly keep?: number; readonly add: readonly HashText[] }
 
 /** The list roots of one session. */
 export class ListRoots {
-  readonly #lists: ListIndex
+  readonly #lists: ListIndex<HashText>
   readonly #recent: { readonly seq: number; readonly slot: string; readonly tree: Frontier }[] = []
   /** the whole blocks of a list, as perfect subtrees, the largest first */
-  readonly #forests = new Map<ListNode, readonly Perfect[]>()
+  readonly #forests = new Map<ListNode<HashText>, readonly Perfect[]>()
 
-  constructor(lists: ListIndex) {
+  constructor(lists: ListIndex<HashText>) {
     this.#lists = lists
   }
 
   /** The root of the list `slot` that entry `seq` makes by `change`, whose base must be in the index. Costs what is added, over all lists of the session. */
-  root(seq: number, slot: string, change: Pick<ListChange, 'base' | 'keep' | 'add'>): Hash {
-    const { base, keep = 0, add } = change
-    const kept = base === undefined ? undefined : this.#recent.findLast((list) => list.seq === base && list.slot === slot)?.tree
+  root(seq: number, slot: string, { base, keep = 0, add }: LeafChange): HashText {
+    const kept = base === undefined ? undefined : this.#recentOf(base, slot)
     if (base !== undefined && keep > 0 && kept?.size !== keep) return this.#rootOver(base, slot, keep, add)
-    const tree = (kept?.size === keep ? kept : new Frontier()).with(add.map(leafOf))
+    const tree = (kept?.size === keep ? kept : EMPTY).with(add)
     this.#recent.push({ seq, slot, tree })
     if (this.#recent.length > RECENT) this.#recent.shift()
     return tree.root()
   }
 
-  #rootOver(base: number, slot: string, keep: number, add: readonly Ref[]): Hash {
+  #recentOf(seq: number, slot: string): Frontier | undefined {
+    for (let i = this.#recent.length - 1; i >= 0; i--) {
+      const list = this.#recent[i]!
+      if (list.seq === seq && list.slot === slot) return list.tree
+    }
+    return undefined
+  }
+
+  #rootOver(base: number, slot: string, keep: number, add: readonly HashText[]): HashText {
     const list = this.#lists.list(base, slot)
-    if (list === undefined || keep > list.count) return treeRoot([...this.#lists.refs(base, slot).slice(0, keep), ...add].map(leafOf))
+    if (list === undefined || keep > list.count) return treeRootText([...this.#lists.refs(base, slot).slice(0, keep), ...add])
     const { forest, tail } = grown(first(this.#forestOf(list), Math.floor(keep / BLOCK)), [...elementsOf(list, keep - (keep % BLOCK), keep), ...add])
-    const rest = tail.length === 0 && forest.length > 0 ? [] : [treeRoot(tail.map(leafOf))]
-    return [...forest.map(({ hash }) => hash), ...rest].reduceRight((right, left) => nodeHash(left, right))
+    const rest = tail.length === 0 && forest.length > 0 ? [] : [treeRootText(tail)]
+    return frontierRootText([...forest.map(({ hash }) => hash), ...rest])
   }
 
   /** Each list's once, on top of its base's: from the last one that is known upwards, since a chain may be longer than a stack. */
-  #forestOf(list: ListNode): readonly Perfect[] {
-    const unknown: ListNode[] = []
-    for (let node: ListNode | undefined = list; node !== undefined && !this.#forests.has(node); node = node.base) unknown.push(node)
+  #forestOf(list: ListNode<HashText>): readonly Perfect[] {
+    const unknown: ListNode<HashText>[] = []
+    for (let node: ListNode<HashText> | undefined = list; node !== undefined && !this.#forests.has(node); node = node.base) unknown.push(node)
     for (const node of unknown.reverse()) {
       const { base, keep, add } = node
       const below = base === undefined ? [] : first(this.#forests.get(base)!, Math.floor(keep / BLOCK))
@@ -82,19 +97,15 @@ function first(forest: readonly Perfect[], blocks: number): Perfect[] {
 }
 
 /** A forest with more elements at its end; `tail` are those that fill no block. */
-function grown(forest: Perfect[], refs: readonly Ref[]): { forest: Perfect[]; tail: readonly Ref[] } {
-  const whole = refs.length - (refs.length % BLOCK)
+function grown(forest: Perfect[], leaves: readonly HashText[]): { forest: Perfect[]; tail: readonly HashText[] } {
+  const whole = leaves.length - (leaves.length % BLOCK)
   for (let at = 0; at < whole; at += BLOCK) {
-    let tree: Perfect = { hash: treeRoot(refs.slice(at, at + BLOCK).map(leafOf)), blocks: 1 }
+    let tree: Perfect = { hash: treeRootText(leaves.slice(at, at + BLOCK)), blocks: 1 }
     for (let low = forest.at(-1); low?.blocks === tree.blocks; low = forest.at(-1)) {
-      tree = { hash: nodeHash(low.hash, tree.hash), blocks: 2 * tree.blocks, halves: [low, tree] }
+      tree = { hash: nodeHashText(low.hash, tree.hash), blocks: 2 * tree.blocks, halves: [low, tree] }
       forest.pop()
     }
     forest.push(tree)
   }
-  return { forest, tail: refs.slice(whole) }
-}
-
-function leafOf({ c }: { readonly c: string }): Hash {
-  return leafHash(fromBase64(c))
+  return { forest, tail: leaves.slice(whole) }
 }

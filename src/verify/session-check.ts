@@ -1,14 +1,14 @@
 // One session as a verification reads it: seq, prev, streams, list roots, approvals and what its end states (docs/format.md §10, steps 5
 // and 6). The session's entries come in the order of the log; whether they are the signed ones is checked elsewhere.
 
-import { toBase64 } from '../base/bytes.ts'
+import { fromBase64, toBase64 } from '../base/bytes.ts'
 import { messageOf } from '../base/errors.ts'
 import { isListChange, isSameRef, type Entry } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { encodeEntry } from '../event/parse.ts'
 import { firstPrev, foldSession, type SessionState } from '../event/session.ts'
-import { leafHash } from '../log/hash.ts'
-import { ListRoots } from './list-root.ts'
+import { hashOfText, leafHash, type HashText } from '../log/hash.ts'
+import { leafOf, ListRoots } from './list-root.ts'
 import { StreamTrack } from './stream-track.ts'
 import type { Property } from './verdict.ts'
 
@@ -30,12 +30,16 @@ export class SessionCheck {
   /** scope → the first entry that puts content into it */
   readonly scopes: Map<number, number> = new Map()
   readonly endings: SessionEnding[] = []
-  readonly lists: ListIndex = new ListIndex(false)
-  readonly #roots = new ListRoots(this.lists)
+  readonly #lists = new ListIndex(leafOf)
+  readonly #roots = new ListRoots(this.#lists)
   readonly #origin: string
   readonly #session_id: string
   readonly #bad: Bad
   broken: Broken | undefined
+  // neighbours mostly have the same
+  #lastScope = -1
+  #lastStream = ''
+  #lastTrack: StreamTrack | undefined
   readonly #usedApprovals = new Set<number>()
   readonly #decisions = new Map<number, Entry>()
   readonly #requests = new Map<string, Entry>()
@@ -58,11 +62,7 @@ export class SessionCheck {
     this.#checkEnd(entry)
     this.#checkLists(entry)
     this.#checkApproval(entry, hash)
-    if (entry.stream !== undefined && entry.stream_seq !== undefined) {
-      let track = this.streams.get(entry.stream)
-      if (track === undefined) this.streams.set(entry.stream, (track = new StreamTrack()))
-      track.add(entry.stream_seq)
-    }
+    if (entry.stream !== undefined && entry.stream_seq !== undefined) this.#track(entry.stream).add(entry.stream_seq)
     try {
       this.state = foldSession(this.state, entry, hash, true)
     } catch (error) {
@@ -73,14 +73,23 @@ export class SessionCheck {
   #noteScopes({ index, payloads }: Entry): void {
     for (const slot in payloads) {
       const value = payloads[slot]!
-      if (isSameRef(value)) continue
       if (isListChange(value)) for (const { k } of value.add) this.#noteScope(k, index)
-      else this.#noteScope(value.k, index)
+      else if (!isSameRef(value)) this.#noteScope(value.k, index)
     }
   }
 
   #noteScope(k = 0, index: number): void {
+    if (k === this.#lastScope) return
+    this.#lastScope = k
     if (!this.scopes.has(k)) this.scopes.set(k, index)
+  }
+
+  #track(stream: string): StreamTrack {
+    if (stream === this.#lastStream) return this.#lastTrack!
+    let track = this.streams.get(stream)
+    if (track === undefined) this.streams.set(stream, (track = new StreamTrack()))
+    this.#lastStream = stream
+    return (this.#lastTrack = track)
   }
 
   #checkPrev(entry: Entry, inPlace: boolean): void {
@@ -115,7 +124,7 @@ export class SessionCheck {
   #checkLists(entry: Entry): void {
     const { index, seq } = entry
     try {
-      this.lists.add(entry)
+      this.#lists.add(entry)
     } catch (error) {
       this.#bad('unchanged', 'reference', `entry #${index}: ${messageOf(error)}`, index)
       return
@@ -123,8 +132,8 @@ export class SessionCheck {
     for (const slot in entry.payloads) {
       const value = entry.payloads[slot]!
       if (!isListChange(value)) continue
-      const root = toBase64(this.#roots.root(seq, slot, value))
-      if (root !== value.root) this.#bad('unchanged', 'list_root', `entry #${index} states root ${value.root} for ${slot}, its elements have ${root}`, index)
+      const root = this.#roots.root(seq, slot, { ...(value.base === undefined ? {} : { base: value.base, keep: value.keep! }), add: this.#lists.list(seq, slot)!.add })
+      if (!says(value.root, root)) this.#bad('unchanged', 'list_root', `entry #${index} states root ${value.root} for ${slot}, its elements have ${toBase64(hashOfText(root))}`, index)
     }
   }
 
@@ -155,6 +164,13 @@ export class SessionCheck {
 /** Two neighbours do not fit. If `next`, the hash that is named after them, is that of the second with the right `prev`, then that was changed in the second; else it was the first. */
 export function settled(broken: Broken, next: string | undefined): Parameters<Bad> {
   return ['unchanged', 'prev', `entry #${broken.index} does not follow the entry stored before it in its session, #${broken.before}`, next === broken.mended ? broken.index : broken.before]
+}
+
+/** Whether `base64` says the hash `text`. */
+function says(base64: string, text: HashText): boolean {
+  const bytes = fromBase64(base64)
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== text.charCodeAt(i)) return false
+  return bytes.length === text.length
 }
 
 /** A fact that is a text; of another kind it is newer vocabulary, and names nothing. */

@@ -528,7 +528,7 @@ function outcomeOf(run: () => unknown): string {
 }
 
 const entry: Parser = {
-  covers: ['event/parse.ts parseEntry', 'event/parse.ts parseEntryText', 'event/envelope.ts readEnvelope'],
+  covers: ['event/parse.ts parseEntry', 'event/parse.ts parseEntryText', 'event/plain-entry.ts readPlainEntry'],
   make: () => ({
     seeds: entrySeeds.map((each) => utf8(canonicalJson(each as unknown as CanonicalValue))),
     run: (bytes) => {
