@@ -27,6 +27,8 @@ export interface ServeOptions {
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly options?: LocalOptions
+  /** The id of the first admin; default `admin-` and the day. */
+  readonly admin?: string
   /** Told of what nobody waits for, and of what failed on this side. */
   readonly report: (problem: unknown) => void
 }
@@ -44,7 +46,7 @@ export interface Served {
 export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
 
 /** Opens trail and people, and listens. StoreError `listen_failed` when the port cannot be had; what is wrong with the log rejects too. */
-export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, report }: ServeOptions): Promise<Served> {
+export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, admin = `admin-${formatTime(clock()).slice(0, 10)}`, report }: ServeOptions): Promise<Served> {
   const limits = { ...LIMITS, ...given }
   const database = openDatabase(data, TABLES)
   const ending = new AbortController()
@@ -54,9 +56,9 @@ export async function serve({ trail, data = dataFolder(trail), port, host, versi
     await tenant.ledger.ready()
     const people = new People(database, clock)
     const parts = makeParts({ database, people, tenants, clock, ending: ending.signal, version, limits, report })
-    const firstKey = await parts.administration.firstAdmin(`admin-${formatTime(clock()).slice(0, 10)}`)
     const server = listener(parts, limits)
-    await listen(server, port, host)
+    await listen(server, port, host) // before the first key: who cannot listen gives none out
+    const firstKey = await parts.administration.firstAdmin(admin)
     const { address, family, port: taken } = server.address() as AddressInfo
     return {
       url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`, parts, firstKey,
