@@ -32,6 +32,7 @@ import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { KeyChain } from '../verify/key-chain.ts'
 import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
+import { accessDraft, MAX_ACCESS_NOTES, type AccessNote } from './access.ts'
 import { Appender, readTip } from './append.ts'
 import type { AppendOptions, Handed, Placed, Refused } from './batch.ts'
 import { ledgerDraft } from './event.ts'
@@ -185,6 +186,17 @@ export class Ledger {
     const answers: (Placed | Refused)[] = []
     for (const [i, one] of handed.entries()) answers.push(...(await this.#append([one], i === handed.length - 1 ? options.spool : undefined)))
     return answers
+  }
+
+  /** Puts on record who reads, or was refused; resolves with each entry's event_id and place when all are durable. */
+  async access(notes: readonly AccessNote[]): Promise<(Placed & { readonly event_id: string })[]> {
+    if (notes.length > MAX_ACCESS_NOTES) throw new MisuseError('too_many', `ledger: expected at most ${MAX_ACCESS_NOTES} accesses at a time, got ${notes.length}`, 'put them on record in parts')
+    const drafts = notes.map((note) => accessDraft(note, this.ownSession, this.#clock()))
+    const placed = await this.append(drafts.map((draft) => ({ draft, writer: 'ledger' })))
+    return placed.map((one, i) => {
+      if ('refused' in one) throw new StoreError('access_refused', `ledger: an access could not be put on record: ${one.refused.message}`, one.refused.next)
+      return { ...one, event_id: drafts[i]!.event_id }
+    })
   }
 
   /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable, `reached` of each batch. Resolves with the offset reached. */

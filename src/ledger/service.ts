@@ -2,12 +2,16 @@
 
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
+import type { AccessNote } from './access.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
-import { LogReader, type EventSearch, type SessionSearch } from './reader.ts'
+import { LogReader, type EventSearch, type SessionSearch, type Sight } from './reader.ts'
 import { verifyStore, type VerifiedStore } from './verification.ts'
 import type { Witnessing } from './witnessing.ts'
+
+/** What is read in somebody's sight. */
+const SEEING: ReadonlySet<string> = new Set(['session', 'summary', 'rows', 'events', 'calls', 'sessions', 'after', 'at'])
 
 export class LedgerService {
   readonly #ledger: Ledger
@@ -27,7 +31,14 @@ export class LedgerService {
 
   async call(method: string, args: readonly unknown[]): Promise<unknown> {
     const [a, b, c] = args
-    const reader = new LogReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring)
+    if (method === 'see') return this.#call(a as Sight, b as string, c as readonly unknown[])
+    return this.#call(undefined, method, args)
+  }
+
+  /** With `sight` only what reads: a method that is not asked about what may be seen is none for who may not see everything. */
+  async #call(sight: Sight | undefined, method: string, [a, b, c]: readonly unknown[]): Promise<unknown> {
+    const reader = new LogReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring, sight)
+    if (sight !== undefined && !SEEING.has(method)) throw new MisuseError('no_method', `ledger: ${method} does not ask what may be seen`, `it is asked by ${[...SEEING].join(', ')}`)
     switch (method) {
       case 'session': return packAbsent(await reader.session(a as string), this.#mark)
       case 'summary': return packAbsent(await reader.summary(a as string), this.#mark)
@@ -37,7 +48,9 @@ export class LedgerService {
       case 'calls': return packAbsent(await reader.calls(a as EventSearch, b as number, c as string | undefined), this.#mark)
       case 'sessions': return packAbsent(await reader.sessions(a as SessionSearch, b as number, c as string | undefined), this.#mark)
       case 'newest': return packAbsent(await reader.newest(a as number, b as string | undefined), this.#mark)
+      case 'after': return packAbsent(await reader.after(a as number, b as number), this.#mark)
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
+      case 'access': return this.#ledger.access(a as readonly AccessNote[])
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)
