@@ -51,6 +51,7 @@ export class LedgerService {
       case 'after': return packAbsent(await reader.after(a as number, b as number), this.#mark)
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
       case 'access': return this.#ledger.access(a as readonly AccessNote[])
+      case 'own': return this.#ledger.ownSession
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)
