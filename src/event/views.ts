@@ -224,6 +224,14 @@ export async function* streamRows(events: AsyncIterable<ViewEvent>): AsyncGenera
   for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
 }
 
+/** As `streamRows`, each row with the events that it is made of. */
+export async function* streamRowsOf(events: AsyncIterable<ViewEvent>): AsyncGenerator<{ readonly row: TrailRow; readonly of: readonly ViewEvent[] }, void, undefined> {
+  for await (const joined of joinStream(events)) {
+    const { event, result, request, decisions } = joined
+    if (!NO_ROWS.has(event.event_type)) yield { row: rowOf(joined), of: [event, ...(result === undefined ? [] : [result]), ...(request === undefined ? [] : [request]), ...decisions] }
+  }
+}
+
 function* join(events: Iterable<ViewEvent>): Generator<Joined, void, undefined> {
   const joiner = new CallJoiner()
   for (const event of events) yield* joiner.push(event)

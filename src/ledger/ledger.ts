@@ -14,12 +14,13 @@ import { parseEntry } from '../event/parse.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
-import { leafHash } from '../log/hash.ts'
+import { HASH_BYTES, leafHash } from '../log/hash.ts'
 import { proveInclusion } from '../log/inclusion.ts'
 import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
 import { fullTileSource, PartialTiles, tileHashReader } from '../log/reader.ts'
 import type { Signer } from '../log/signer.ts'
+import { encodeBundle, TILE_WIDTH, tileWidth, type TilePath } from '../log/tile.ts'
 import type { Head, ScopeRow, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
@@ -285,6 +286,21 @@ export class Ledger {
   /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
   async prove(event_id: string): Promise<string | undefined> {
     return this.read((view) => proofOf(view, event_id, this.#partials))
+  }
+
+  /** A tile of the tree, or a bundle of entries, of the width asked for: what it holds never changes. Undefined where the log does not reach so far. */
+  async tile({ level, index, width }: TilePath): Promise<Uint8Array | undefined> {
+    return this.read(async (view) => {
+      const size = (await view.head())?.size ?? 0
+      if (tileWidth(level === 'entries' ? 0 : level, index, size) < width) return undefined
+      if (level === 'entries') {
+        const rows = await view.entries(index * TILE_WIDTH, index * TILE_WIDTH + width)
+        if (rows.length !== width) throw new VerifyError('entries_missing', `ledger: expected ${width} entries from #${index * TILE_WIDTH}, got ${rows.length}`, 'run counterfoil verify')
+        return encodeBundle(rows.map(({ entry }) => entry))
+      }
+      const [bytes] = await storeTiles(view, size, this.#partials).readTiles([{ level, index, width }])
+      return bytes!.slice(0, width * HASH_BYTES)
+    })
   }
 
   async session(session_id: string): Promise<SessionState | undefined> {

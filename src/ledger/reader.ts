@@ -13,7 +13,7 @@ import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { callViews, personOf, streamRows, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
+import { callViews, personOf, streamRows, streamRowsOf, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
 import { leafHash } from '../log/hash.ts'
 import type { EventFilter, Store, StoreView } from '../store/contract.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
@@ -30,6 +30,9 @@ export interface SessionSearch { readonly agent_id?: string; readonly user_id?: 
 export interface Sight { readonly content: 'none' | 'masked' | 'full'; readonly only?: { readonly agents: readonly string[]; readonly sessions: readonly string[] }; readonly scan?: number }
 
 const EVERYTHING: Sight = { content: 'full' }
+
+/** An entry that was read. */
+export interface Place { readonly index: number; readonly entry_hash: string; readonly event_type: string }
 
 export interface Page<T> { readonly items: T[]; readonly next: string | null }
 
@@ -58,6 +61,34 @@ export class LogReader {
   /** The classic rows of a session. */
   rows(session_id: string): Promise<TrailRow[]> {
     return this.#store.read(async (view) => collect(streamRows(this.#session(view, session_id))))
+  }
+
+  /** At most `size` classic rows of a session after the one of event `after`, and the entries that they are made of. */
+  rowPage(session_id: string, size: number, after?: string): Promise<Page<TrailRow> & { of: Place[] }> {
+    return this.#store.read(async (view) => {
+      const items: TrailRow[] = []
+      const of: Place[] = []
+      let past = after === undefined
+      for await (const { row, of: events } of streamRowsOf(this.#session(view, session_id))) {
+        if (!past) {
+          past = row.event_id === after
+          continue
+        }
+        if (items.length === size) return { items, next: items.at(-1)!.event_id, of }
+        items.push(row)
+        of.push(...events.map(({ index, entry_hash, event_type }) => ({ index, entry_hash, event_type })))
+      }
+      if (!past) throw badCursor(after)
+      return { items, next: null, of }
+    })
+  }
+
+  /** The event of an id: of two writers' the first that this reader may see. */
+  event(event_id: string): Promise<ViewEvent | undefined> {
+    return this.#store.read(async (view) => {
+      const found = await this.#seen(view, (await view.findEvents([event_id])).map(({ entry }) => parseEntry(entry).entry))
+      return (await this.#withContext(view, found.slice(0, 1)))[0]
+    })
   }
 
   /** Events that match, ascending by index; `cursor` is the index to go on from. */

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { treeRoot } from '../log/tree.ts'
 import type { AccessNote } from '../ledger/access.ts'
 import type { Principal } from './roles.ts'
+import type { Tenant } from './tenants.ts'
 
 /** How long a reading goes on without a new entry. */
 export const HOUR_MS = 3_600_000
@@ -117,6 +118,29 @@ export class AccessLog {
     if (this.#open.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
+  }
+}
+
+/** The access logs of all tenants. */
+export class Accesses {
+  readonly #clock: Clock
+  readonly #report: (problem: unknown) => void
+  readonly #logs = new Map<string, AccessLog>()
+
+  constructor(clock: Clock, report: (problem: unknown) => void) {
+    this.#clock = clock
+    this.#report = report
+  }
+
+  of({ name, ledger }: Tenant): AccessLog {
+    let log = this.#logs.get(name)
+    if (log === undefined) this.#logs.set(name, (log = new AccessLog((notes) => ledger.call('access', notes), this.#clock, this.#report)))
+    return log
+  }
+
+  /** Ends every reading. Resolves when that is on record, or was reported. */
+  async end(): Promise<void> {
+    await Promise.all([...this.#logs.values()].map((log) => log.end()))
   }
 }
 
