@@ -23,6 +23,7 @@ import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { verificationRoutes } from './routes/verifications.ts'
+import { streamRoutes } from './routes/stream.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 
 /** What the routes work with. */
@@ -89,7 +90,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
