@@ -25,7 +25,7 @@ const SLOWEST_BYTES_PER_MS = 50
 export async function deliver(server: Server, drafts: readonly Uint8Array[], saw: (checkpoint: string) => void, signal?: AbortSignal): Promise<Delivered[]> {
   const body = concat(...drafts.flatMap((draft) => [u32be(draft.length), draft]))
   try {
-    const answer = await ask(server, { method: 'POST', path: '/v1/drafts', body, type: DRAFTS_TYPE, timeoutMs: TIMEOUT_MS + body.length / SLOWEST_BYTES_PER_MS, ...(signal === undefined ? {} : { signal }) })
+    const answer = await ask(server, { method: 'POST', path: '/v1/drafts', body, type: DRAFTS_TYPE, timeoutMs: TIMEOUT_MS + Math.ceil(body.length / SLOWEST_BYTES_PER_MS), ...(signal === undefined ? {} : { signal }) })
     const { receipts, checkpoint } = jsonOf<{ receipts?: unknown; checkpoint?: unknown }>(server, answer) ?? {}
     const ids = drafts.map((draft) => decodeDraft(draft).event_id)
     const note = typeof checkpoint === 'string' ? checkpoint : undefined // there is none where all were refused
@@ -43,7 +43,7 @@ export async function deliver(server: Server, drafts: readonly Uint8Array[], saw
 
 /** Whether the server itself says that it takes none of these events as they are. What a proxy says, or what is about the key, is no such thing. */
 function refusesBody(error: unknown): error is RemoteError {
-  return error instanceof Refusal && error.said && (error.status === 400 || error.status === 413 || error.status === 422)
+  return error instanceof Refusal && error.said && error.code !== 'body_cut' && (error.status === 400 || error.status === 413 || error.status === 422)
 }
 
 function deliveredOf({ url }: Server, event_id: string, answer: unknown, checkpoint: string | undefined): Delivered {

@@ -108,7 +108,7 @@ async function readBody(response: Response, most: number): Promise<Uint8Array> {
 function refusalOf(url: string, { status, headers }: Response, bytes: Uint8Array): RemoteError {
   const problem = problemIn(headers, bytes)
   const retryAfterMs = retryAfter(headers.get('retry-after'))
-  const retry = PASSING.has(status)
+  const retry = PASSING.has(status) || problem?.code === 'body_cut'
   if (problem === undefined && status >= 300 && status < 400) return new Refusal('redirected', `client: expected an answer from ${url}, got a redirect (${status})`, 'name the address itself: a key is not sent after a redirect', { retry: false, status })
   if (problem === undefined) return new Refusal(CODES[status] ?? 'not_a_server', `client: expected an answer of a counterfoil server at ${url}, got status ${status}`, retry ? 'what is before the server says that it is not there; see to it' : 'check the URL, and what stands between here and it', { retry, status, retryAfterMs })
   const { code, message, next } = problem

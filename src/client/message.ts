@@ -54,7 +54,7 @@ export function errorData(error: unknown): ErrorData {
     }
   }
   const { code, message } = error as NodeJS.ErrnoException
-  if (typeof code === 'string') return { type: 'store', code: 'disk_failed', message: `client: ${message}`, next: 'see to the disk of the state folder; what was accepted is sent when it answers again', retry: true }
+  if (typeof code === 'string' && !code.startsWith('ERR_')) return { type: 'store', code: 'disk_failed', message: `client: ${message}`, next: 'see to the disk of the state folder; what was accepted is sent when it answers again', retry: true }
   return { type: 'store', code: 'internal', message: `client: ${String(message ?? error)}`, next: 'this is a defect of Counterfoil: please report it' }
 }
 

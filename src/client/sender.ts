@@ -298,6 +298,7 @@ export class Sender {
 
   #answered(answers: readonly Delivered[]): void {
     this.#moved = this.#looks
+    this.#progress() // whoever is answered finds it so in status()
     for (const answer of answers) {
       const { event_id } = answer
       const kept = answer.receipt ?? this.#refusal(answer)
@@ -308,7 +309,6 @@ export class Sender {
       this.#answers.set(event_id, kept)
       if (this.#answers.size > ANSWERS_KEPT) this.#answers.delete(this.#answers.keys().next().value!)
     }
-    this.#progress()
     this.#settle()
   }
 
