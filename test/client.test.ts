@@ -91,7 +91,7 @@ describe('a trail on a server', () => {
       session.record('reasoning', { text: 'it is due' })
       return refund.run({ order: '7' })
     })
-    expect(result).toBe('refunded 7')
+    expect(result).toMatchObject({ content: 'refunded 7', is_error: false })
     expect(trail.status()).toMatchObject({ spooled: 0, waiting: 0, lost: 0 })
     await trail.close()
     expect(readdirSync(join(home, 'servers'), { recursive: true }).filter((name) => /[0-9a-f]{32}/.test(String(name)))).toEqual([])

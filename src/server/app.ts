@@ -14,7 +14,7 @@ import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
 import type { App, Env } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
-import { draftRoutes } from './routes/drafts.ts'
+
 import { healthRoutes } from './routes/health.ts'
 import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
@@ -81,7 +81,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, draftRoutes, peopleRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
