@@ -41,9 +41,13 @@ export async function deliver(server: Server, drafts: readonly Uint8Array[], saw
   }
 }
 
-/** Whether the server itself says that it takes none of these events as they are. What a proxy says, or what is about the key, is no such thing. */
+/**
+ * Whether the server itself says that it takes none of these events as they are: malformed, too large, or of an agent that the key may not write as. What a
+ * proxy says, or what is about the key altogether, is no such thing.
+ */
 function refusesBody(error: unknown): error is RemoteError {
-  return error instanceof Refusal && error.said && error.code !== 'body_cut' && (error.status === 400 || error.status === 413 || error.status === 422)
+  if (!(error instanceof Refusal) || !error.said || error.code === 'body_cut') return false
+  return error.status === 400 || error.status === 413 || error.status === 422 || error.code === 'not_own_agent'
 }
 
 function deliveredOf({ url }: Server, event_id: string, answer: unknown, checkpoint: string | undefined): Delivered {

@@ -11,22 +11,26 @@ import type { Server } from './server.ts'
 /** `content`: how much of payloads is asked for, `none` without a purpose and `full` with one. `purpose`: why, which is put on record. */
 export interface ReadOptions { readonly content?: 'none' | 'masked' | 'full'; readonly purpose?: string }
 
+/** As a ledger takes them. */
+interface Export { readonly session_id: string; readonly disclose: 'none' | 'all' | readonly { readonly index: number; readonly slot?: string; readonly position?: number | 'all' }[]; readonly witnesses: readonly string[] }
+interface Erase { readonly session_ids?: readonly string[]; readonly user_id?: string; readonly reason: string; readonly legal_basis?: string; readonly actor?: string }
 interface Listed { readonly items: unknown[]; readonly next: string | null }
 
 const TIMEOUT_MS = 60_000
 const PAGE = 1_000
+const MOST_BYTES: number = 1024 * 1024 * 1024
 /** A verification is asked after this often. */
 const POLL_MS = 250
 
 export class Reader {
   readonly #server: Server
   readonly #content: string
-  readonly #headers: { readonly [name: string]: string }
+  readonly #purpose: { readonly purpose?: string }
 
   constructor(server: Server, { purpose, content = purpose === undefined ? 'none' : 'full' }: ReadOptions) {
     this.#server = server
     this.#content = content
-    this.#headers = purpose === undefined ? {} : { 'counterfoil-purpose': encodeURIComponent(purpose) }
+    this.#purpose = purpose === undefined ? {} : { purpose } // in the query: a header is ASCII only
   }
 
   async call(method: string, args: readonly unknown[]): Promise<unknown> {
@@ -38,18 +42,18 @@ export class Reader {
       case 'session': return this.#all('/v1/events', { session_id: a })
       case 'rows': return this.#all(`/v1/sessions/${a as string}/rows`, {})
       case 'summary': return this.#summary(a as string)
-      case 'why': return this.#json(a === undefined ? '/v1/why' : `/v1/events/${encodeURIComponent(a as string)}/why`, { content: this.#content })
+      case 'why': return this.#why(a as string | undefined)
       case 'prove': return this.#prove(a as string)
       case 'verify': return this.#verify()
-      case 'export': return this.#export(a as { session_id: string; disclose: unknown; witnesses: readonly string[] })
-      case 'erase': return this.#json('/v1/erasures', {}, { method: 'POST', body: JSON.stringify(a), type: 'application/json', timeoutMs: 10 * TIMEOUT_MS })
+      case 'export': return this.#export(a as Export)
+      case 'erase': return this.#erase(a as Erase)
       case 'flush': return undefined
       default: throw new RemoteError('not_remote', `client: ${method} is not for a trail on a server`, 'do it where the log lies, with counterfoil on the server')
     }
   }
 
   async #page(path: string, search: object, size: number, cursor: string | undefined): Promise<Listed> {
-    const { items, next } = (await this.#json(path, { ...search, content: this.#content, limit: size, cursor })) as Partial<Listed>
+    const { items, next } = (await this.#json(path, { ...search, ...this.#asked, limit: size, cursor })) as Partial<Listed>
     if (!Array.isArray(items) || (next !== null && typeof next !== 'string')) throw notOurs(this.#server.url, `something at ${path} that is no list`)
     return { items, next }
   }
@@ -65,10 +69,21 @@ export class Reader {
     return all
   }
 
+  /** Undefined for an event, or any act, that is not there. */
+  async #why(event_id: string | undefined): Promise<unknown> {
+    const content = this.#content === 'masked' ? 'none' : this.#content // what is masked has no values to trace
+    try {
+      return await this.#json(event_id === undefined ? '/v1/why' : `/v1/events/${encodeURIComponent(event_id)}/why`, { content, ...this.#purpose })
+    } catch (error) {
+      if (event_id === undefined && error instanceof RemoteError && error.status === 404) return undefined
+      throw error
+    }
+  }
+
   /** Undefined for a session that is not there. A key that may only append gets no more than that it may go on. */
   async #summary(session_id: string): Promise<unknown> {
     try {
-      const summary = await this.#json(`/v1/sessions/${session_id}`, { content: this.#content })
+      const summary = await this.#json(`/v1/sessions/${session_id}`, this.#asked)
       return { root_session_id: session_id, ...(summary as object) }
     } catch (error) {
       if (!(error instanceof RemoteError)) throw error
@@ -80,7 +95,7 @@ export class Reader {
 
   async #prove(event_id: string): Promise<string | undefined> {
     try {
-      return fromUtf8((await this.#ask({ path: `/v1/events/${encodeURIComponent(event_id)}/proof`, headers: { ...this.#headers, accept: 'text/plain' }, timeoutMs: TIMEOUT_MS })).bytes)
+      return fromUtf8((await ask(this.#server, { path: `/v1/events/${encodeURIComponent(event_id)}/proof`, headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS })).bytes)
     } catch (error) {
       if (error instanceof RemoteError && error.status === 404) return undefined
       throw error
@@ -99,27 +114,37 @@ export class Reader {
     }
   }
 
-  async #export({ session_id, disclose, witnesses }: { session_id: string; disclose: unknown; witnesses: readonly string[] }): Promise<unknown> {
-    const query = { disclose: typeof disclose === 'string' ? disclose : JSON.stringify(disclose), witness: witnesses }
-    const bundle = fromUtf8((await this.#ask({ path: `/v1/sessions/${session_id}/bundle${queryOf(query)}`, headers: this.#headers, timeoutMs: 10 * TIMEOUT_MS, most: 1024 * 1024 * 1024 })).bytes)
-    return { text: bundle }
+  /** The bundle's text; what it is worth, a verifier says. */
+  async #export({ session_id, disclose, witnesses }: Export): Promise<{ json: string }> {
+    if (witnesses.length > 0) throw new RemoteError('not_remote', 'client: a server takes no witnesses with an export', "leave them out, or export where the log lies: counterfoil export")
+    const places = typeof disclose === 'string' ? disclose : disclose.map(({ index, slot, position }) => [index, slot, position].filter((part) => part !== undefined).join(':')).join(',')
+    const path = `/v1/sessions/${session_id}/bundle${queryOf({ disclose: places, ...this.#purpose })}`
+    return { json: fromUtf8((await ask(this.#server, { path, timeoutMs: 10 * TIMEOUT_MS, most: MOST_BYTES })).bytes) }
+  }
+
+  /** As the ledger answers. Who orders it is the principal of the key. */
+  async #erase({ session_ids, user_id, reason, legal_basis, actor }: Erase): Promise<unknown> {
+    if (actor !== undefined) throw new RemoteError('not_remote', 'client: who erases on a server is whose key it is', 'leave actor out')
+    const [session_id] = session_ids ?? []
+    const body = JSON.stringify({ session_id, user_id, reason, legal_basis })
+    const { event_id, done, checkpoint } = (await this.#json('/v1/erasures', {}, { method: 'POST', body, type: 'application/json', timeoutMs: 10 * TIMEOUT_MS })) as { event_id?: unknown; done?: unknown; checkpoint?: unknown }
+    if (typeof event_id !== 'string' || !Number.isSafeInteger(done)) throw notOurs(this.#server.url, 'no receipt of an erasure')
+    return { event_id, done: { index: done, checkpoint } }
+  }
+
+  get #asked(): object {
+    return { content: this.#content, ...this.#purpose }
   }
 
   async #json(path: string, query: object, how: Partial<Ask> = {}): Promise<unknown> {
-    const answer = await this.#ask({ path: `${path}${queryOf(query)}`, headers: this.#headers, timeoutMs: TIMEOUT_MS, most: 1024 * 1024 * 1024, ...how })
-    return revive(jsonOf(this.#server, answer))
-  }
-
-  #ask(how: Ask): ReturnType<typeof ask> {
-    return ask(this.#server, how)
+    return revive(jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how })))
   }
 }
 
 function queryOf(query: object): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
-    if (name === 'event_types') for (const type of value as string[]) params.append('event_type', type)
-    else if (Array.isArray(value)) for (const each of value) params.append(name, String(each))
+    if (name === 'event_types') params.append('event_type', (value as string[]).join(','))
     else if (value !== undefined) params.append(name, String(value))
   }
   const text = params.toString()

@@ -39,6 +39,8 @@ const DEAD_MS = 15_000
 const PROVE_MS = 60_000
 /** Whether a spool's owner in another container or machine lives cannot be known: it is sent when nothing was written for this long, and kept. */
 const QUIET_MS = 600_000
+/** The folder, among a key's spools, of those with events that the server could not take. */
+const REFUSED = 'refused'
 const ANSWERS_KEPT = 20_000
 
 interface Sending { readonly id: string; sent: number; events: number }
@@ -260,9 +262,9 @@ export class Sender {
     }
   }
 
-  /** An event that the server cannot read would be nowhere: it stays here. */
+  /** An event that the server cannot take would be nowhere: it stays here, and a later process offers it again. */
   #keep(draft: Uint8Array): void {
-    this.#refused ??= createSpool(join(this.#start.folder, 'refused'), { origin: SPOOL_ORIGIN, key: this.#start.key })
+    this.#refused ??= createSpool(join(this.#start.folder, REFUSED), { origin: SPOOL_ORIGIN, key: this.#start.key })
     this.#refused.append(draft)
   }
 
@@ -314,7 +316,7 @@ export class Sender {
 
   #refusal({ event_id, refused, unread }: Delivered): ErrorData {
     const { code, message, next } = refused!
-    return { type: 'remote', code, message: unread === true ? `client: event ${event_id} is kept in ${join(this.#start.folder, 'refused')}: ${message}` : message, next, refused: true }
+    return { type: 'remote', code, message: unread === true ? `client: event ${event_id} is kept in ${join(this.#start.folder, REFUSED)}: ${message}` : message, next, refused: true }
   }
 
   /** Answers those that wait for no event of their own, or for one whose answer is no longer kept. */
@@ -384,7 +386,7 @@ export class Sender {
   async #sendDead(): Promise<void> {
     clearTimeout(this.#deadTimer)
     try {
-      for (const path of this.#outage === undefined ? this.#folders.flatMap((folder) => listSpools(folder)) : []) {
+      for (const path of this.#outage === undefined ? this.#folders.flatMap((folder) => [...listSpools(folder), ...listSpools(join(folder, REFUSED))]) : []) {
         if (this.#closed) return
         await this.#sendLeft(path)
       }

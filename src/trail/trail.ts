@@ -22,6 +22,7 @@ import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/s
 import type { Level, Receipt } from '../recorder/sink.ts'
 import { runAbout } from '../recorder/subject.ts'
 import { makeTool, RISKS } from '../recorder/tool.ts'
+import { verifyBundle } from '../verify/bundle.ts'
 import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
@@ -301,13 +302,17 @@ class OpenTrail implements AsyncDisposable {
   }
 
   async export(order: ExportOrder): Promise<ExportedBundle> {
-    return this.#ledger.call<ExportedBundle>('export', bundleOrder(order, checkSessionId))
+    const asked = bundleOrder(order, checkSessionId)
+    if (!(this.#ledger instanceof RemoteLedger)) return this.#ledger.call<ExportedBundle>('export', asked)
+    const { json } = await this.#ledger.call<{ json: string }>('export', asked)
+    const { verdict, contents } = verifyBundle(json)
+    return { json, verdict, missing: asked.disclose === 'none' ? 0 : contents.filter((content) => 'absent' in content && content.absent !== 'withheld').length, earlier: [] }
   }
 
   async erase(what: { session_id?: string; user_id?: string; subject?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
     const done = await this.#ledger.call<Erased>('erase', { ...eraseOrder(what), ...because })
-    return { event_id: done.event_id, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
+    return { event_id: done.event_id, level: 'durable', ...done.done }
   }
 
   async flush(level: Level = 'durable'): Promise<void> {
