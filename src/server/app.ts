@@ -14,11 +14,15 @@ import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
 import type { App, Env } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
+import { erasureRoutes } from './routes/erasures.ts'
 import { readEventRoutes } from './routes/events.ts'
+import { evidenceRoutes } from './routes/evidence.ts'
 import { healthRoutes } from './routes/health.ts'
+import { logRoutes } from './routes/log.ts'
 import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
 import { sessionRoutes } from './routes/sessions.ts'
+import { verificationRoutes } from './routes/verifications.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 
 /** What the routes work with. */
@@ -85,7 +89,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
