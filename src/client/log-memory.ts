@@ -31,13 +31,20 @@ export class LogMemory {
     this.#verifier = ed25519Verifier(vkey)
   }
 
-  /** Asks the server for its log's key and newest checkpoint. A VerifyError where they are not those of the log remembered at `path`. */
-  static async meet(server: Server, path: string): Promise<LogMemory> {
+  /**
+   * Asks the server for its log's key and newest checkpoint. A VerifyError where they are not of the log remembered at `path`. The next key of the same
+   * log is taken when what it signs goes on from what the old one did; `report` is told.
+   */
+  static async meet(server: Server, path: string, report: (problem: VerifyError) => void): Promise<LogMemory> {
     const vkey = fromUtf8((await ask(server, { path: '/v1/log/vkey', headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS, most: MAX_TEXT_BYTES })).bytes).trim()
     const known = readMemory(path)
-    const memory = new LogMemory(server, path, known?.vkey ?? vkey)
-    if (known !== undefined && known.vkey !== vkey) throw memory.#otherLog(vkey)
+    const memory = new LogMemory(server, path, vkey)
+    if (known !== undefined && ed25519Verifier(known.vkey).name !== memory.origin) throw memory.#otherLog(known.vkey)
     await memory.#ask()
+    if (known === undefined || known.vkey === vkey) return memory
+    await memory.prove()
+    memory.#remember()
+    report(memory.#broken('log_key_changed', `the server's log is signed by the key ${idOf(vkey)} now, and was by ${idOf(known.vkey)} before; its entries are the same`, undefined, 'compare with counterfoil keys where the log lies: whether the old key handed over to this one is on record there'))
     return memory
   }
 
@@ -72,7 +79,7 @@ export class LogMemory {
     const known = readMemory(this.#path)
     if (known === undefined) return this.#remember()
     const old = openCheckpoint(known.checkpoint, [ed25519Verifier(known.vkey)])
-    if (known.vkey !== this.#vkey) throw this.#otherLog(this.#vkey)
+    if (old.origin !== this.origin) throw this.#otherLog(known.vkey)
     if (this.#newest.checkpoint.size < old.size) await this.#ask() // another process may have had a newer one than our answers
     const { note, checkpoint } = this.#newest
     if (checkpoint.size < old.size) throw this.#broken('log_rolled_back', `the server has ${entries(checkpoint.size)}, and signed for ${old.size} before: an older copy was put in its place, or its end was cut off`)
@@ -113,11 +120,11 @@ export class LogMemory {
   }
 
   #otherLog(vkey: string): VerifyError {
-    return this.#broken('log_replaced', `the server's log is signed by ${idOf(vkey)}, and was by ${idOf(this.#vkey)} before: it was begun anew, or its key is another`)
+    return this.#broken('log_replaced', `the server's log is ${this.origin}, and was ${ed25519Verifier(vkey).name} before: it was begun anew, or another was put in its place`)
   }
 
-  #broken(code: string, message: string, cause?: unknown): VerifyError {
-    return new VerifyError(code, `client: ${this.#server.url}: ${message}`, `ask who runs the server; keep ${this.#path} as evidence, and move it away to accept the log as it is now`, cause === undefined ? {} : { cause })
+  #broken(code: string, message: string, cause?: unknown, next = `ask who runs the server; keep ${this.#path} as evidence, and move it away to accept the log as it is now`): VerifyError {
+    return new VerifyError(code, `client: ${this.#server.url}: ${message}`, next, cause === undefined ? {} : { cause })
   }
 }
 

@@ -182,7 +182,7 @@ export class Sender {
     renameSync(name, join(folder, 'principal.json'))
     this.#folders = [folder, ...foldersOf(about, who).filter((path) => path !== folder)]
     try {
-      this.#memory = await LogMemory.meet(server, join(about, `log-${slugOf(me.tenant)}.json`))
+      this.#memory = await LogMemory.meet(server, join(about, `log-${slugOf(me.tenant)}.json`), (error) => this.#say({ kind: 'report', error: errorData(error) }))
     } catch (error) {
       if (error instanceof RemoteError && error.status !== 403 && error.status !== 404) throw error
       this.#breaks(error instanceof RemoteError ? notShown(error) : (error as Error)) // what is recorded must still go somewhere
