@@ -19,10 +19,11 @@ export const doors: Readonly<Record<string, string>> = {
   anthropic: 'src/anthropic.ts',
   verify: 'src/verify.ts',
   page: 'src/page.ts',
+  client: 'src/client.ts',
 }
 
 /** What went into each output file, as esbuild tells it; paths are relative to the repository. */
-export type Built = { node: Metafile; browser: Metafile; worker: Metafile; part: Metafile }
+export type Built = { node: Metafile; browser: Metafile; worker: Metafile; part: Metafile; sender: Metafile }
 
 const common: BuildOptions = {
   absWorkingDir: root,
@@ -53,6 +54,7 @@ export async function build(outdir: string): Promise<Built> {
   mkdirSync(outdir, { recursive: true })
   const part = await bundle({ ...common, entryPoints: ['src/ledger/part-worker.ts'], platform: 'node', ...selfContained, outfile: 'part-worker.js' })
   const partAsString = threadAsString('part', part.outputFiles?.[0]?.text ?? '')
+  const sender = await bundle({ ...common, entryPoints: ['src/client/sender-worker.ts'], platform: 'node', ...selfContained, outfile: 'sender-worker.js' })
   const worker = await bundle({ ...common, entryPoints: ['src/ledger/worker.ts'], platform: 'node', ...selfContained, outfile: 'worker.js', plugins: [partAsString] })
   const node = await bundle({
     ...common,
@@ -62,24 +64,24 @@ export async function build(outdir: string): Promise<Built> {
     chunkNames: 'chunks/[hash]',
     outdir,
     write: true,
-    plugins: [threadAsString('worker', worker.outputFiles?.[0]?.text ?? ''), partAsString, pageAsString(await pageScript()), withoutWebhooks],
+    plugins: [threadAsString('worker', worker.outputFiles?.[0]?.text ?? ''), partAsString, threadAsString('sender', sender.outputFiles?.[0]?.text ?? ''), pageAsString(await pageScript()), withoutWebhooks],
   })
   makeExecutable(join(outdir, 'cli.js'))
-  const browser = await bundle({ ...common, entryPoints: { 'verify.browser': 'src/verify.ts' }, platform: 'browser', target: ['es2024'], outdir, write: true })
+  const browser = await bundle({ ...common, entryPoints: { 'verify.browser': 'src/verify.ts', 'client.browser': 'src/client.ts' }, platform: 'browser', target: ['es2024'], outdir, write: true })
   await declarations(outdir)
-  const built = { node: node.metafile!, browser: browser.metafile!, worker: worker.metafile!, part: part.metafile! }
+  const built = { node: node.metafile!, browser: browser.metafile!, worker: worker.metafile!, part: part.metafile!, sender: sender.metafile! }
   const packages = bundledPackages(root, Object.values(built))
   writeFileSync(join(outdir, 'THIRD_PARTY_LICENSES'), formatLicenses(packages))
   writeFileSync(join(outdir, 'bom.json'), formatBom(packages, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))))
   return built
 }
 
-/** Replaces src/ledger/worker-source.ts, or part-source.ts, by the thread's code itself, so that whoever bundles us cannot lose it. */
-function threadAsString(name: 'worker' | 'part', code: string): Plugin {
+/** Replaces src/ledger/worker-source.ts, part-source.ts, or src/client/sender-source.ts by the thread's code itself, so that whoever bundles us cannot lose it. */
+function threadAsString(name: 'worker' | 'part' | 'sender', code: string): Plugin {
   return {
     name: `${name}-as-string`,
     setup(build) {
-      build.onLoad({ filter: new RegExp(`[/\\\\]ledger[/\\\\]${name}-source\\.ts$`) }, () => ({
+      build.onLoad({ filter: new RegExp(`[/\\\\](ledger|client)[/\\\\]${name}-source\\.ts$`) }, () => ({
         contents: `export const ${name}Source = { code: ${JSON.stringify(code)} }`,
         loader: 'js',
       }))

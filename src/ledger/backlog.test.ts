@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { StoreError } from '../base/errors.ts'
-import { Backlog } from './backlog.ts'
+import { Backlog } from '../spool/backlog.ts'
 import { errorData, errorFrom } from './message.ts'
 
 /** A worker in the place of the real one: it drains spools in their order, and removes those that are done and no more written. */

@@ -2,7 +2,7 @@
 
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { Absent } from '../event/view.ts'
-import type { Drained } from './backlog.ts'
+import type { Drained } from '../spool/backlog.ts'
 import type { Placed, Refused } from './batch.ts'
 
 /** What the worker is told at its start. */

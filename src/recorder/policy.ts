@@ -15,3 +15,9 @@ export const LOCAL_POLICY: Policy = {
   failure: { low: 'buffer', medium: 'buffer', high: 'block', critical: 'block' },
   patience: 30_000,
 }
+
+/**
+ * Where the log is a server's: acts of risk high and critical wait for its receipt, the others for a spool that was fsynced, so that no agent waits for the
+ * network before an everyday act.
+ */
+export const REMOTE_POLICY: Policy = { ...LOCAL_POLICY, wait: { low: 'spooled', medium: 'spooled', high: 'durable', critical: 'durable' } }

@@ -4,6 +4,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { fileURLToPath } from 'node:url'
 import { type CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
+import { openRemote, RemoteLedger } from '../client/remote-ledger.ts'
+import { serverAt } from '../client/server.ts'
 import { checkMasks, defaultMasks, type Mask } from '../event/mask.ts'
 import { MODEL_CALLS, type ModelCallSink, type Subject } from '../event/model-call.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
@@ -15,11 +17,12 @@ import type { ExportedBundle } from '../ledger/bundle.ts'
 import { openLedger, type LocalLedger } from '../ledger/handle.ts'
 import type { Erased } from '../ledger/ledger.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
-import { LOCAL_POLICY } from '../recorder/policy.ts'
+import { LOCAL_POLICY, REMOTE_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
 import { runAbout } from '../recorder/subject.ts'
 import { makeTool, RISKS } from '../recorder/tool.ts'
+import { verifyBundle } from '../verify/bundle.ts'
 import { exitCode, PROPERTIES, type Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
@@ -38,36 +41,59 @@ export function currentSession(): Session | undefined {
 }
 
 /**
- * Opens the trail at `where`: a path, a `file:` URL or `':memory:'`; without it `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, then `./agent_audit.db`. A log that
- * is not there is begun. Synchronous: throws at once for what can be known at once (no such folder, bad options); `ready()` for the rest.
+ * Opens the trail at `where`: a path, a `file:` URL, `':memory:'`, or the URL of a server; without it `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, then
+ * `./agent_audit.db`. A log that is not there is begun. Synchronous: throws at once for what can be known at once (no such folder, bad options);
+ * `ready()` for the rest.
  */
 export function openTrail(where?: string | URL, options: TrailOptions = {}): Trail {
-  const path = locationOf(where)
+  const place = locationOf(where)
   checkOptions(options)
-  return new LocalTrail(openLedger(path, { ...(options.home === undefined ? {} : { home: options.home }), ...(options.spool === undefined ? {} : { spool: options.spool }), ...(options.backlog === undefined ? {} : { backlog: options.backlog }), ...(options.key === undefined ? {} : { passphrase: options.key }), ...(options.signer === undefined ? {} : { signer: options.signer }), ...(options.witness === undefined ? {} : { witness: options.witness }) }), options) as unknown as Trail
+  const { home, spool, backlog, key, signer, witness, patience, purpose, content, insecure } = options
+  const common = { ...(home === undefined ? {} : { home }), ...(spool === undefined ? {} : { spool }), ...(backlog === undefined ? {} : { backlog }) }
+  if (place instanceof URL) {
+    refuse(options, ['signer', 'witness'], `a server's trail: ${place.protocol}//${place.host}`, 'the server signs its log and has it witnessed')
+    const server = serverAt(place, key ?? process.env['COUNTERFOIL_KEY'], insecure ?? process.env['COUNTERFOIL_INSECURE'] === '1')
+    return new OpenTrail(openRemote(server, { ...common, ...(patience === undefined ? {} : { patience }), ...(purpose === undefined ? {} : { purpose }), ...(content === undefined ? {} : { content }) }), options) as unknown as Trail
+  }
+  refuse(options, ['purpose', 'content', 'insecure'], `the trail in a file, ${place}`, 'leave it out: it is for a server')
+  return new OpenTrail(openLedger(place, { ...common, ...(key === undefined ? {} : { passphrase: key }), ...(signer === undefined ? {} : { signer }), ...(witness === undefined ? {} : { witness }) }), options) as unknown as Trail
 }
 
-function locationOf(where: string | URL | undefined): string {
-  const place = where ?? process.env['COUNTERFOIL_URL'] ?? process.env['COUNTERFOIL_DB'] ?? './agent_audit.db'
+function refuse(options: TrailOptions, names: readonly (keyof TrailOptions)[], what: string, next: string): void {
+  for (const name of names) if (options[name] !== undefined) throw new MisuseError('bad_option', `trail: expected no ${name} for ${what}`, next)
+}
+
+/** A path, or the URL of a server. */
+function locationOf(where: string | URL | undefined): string | URL {
+  const place = where ?? (process.env['COUNTERFOIL_URL'] || process.env['COUNTERFOIL_DB'] || './agent_audit.db')
   if (place instanceof URL || /^[a-z][a-z0-9+.-]+:\/\//i.test(place)) {
-    const url = new URL(place)
-    if (url.protocol === 'file:') return fileURLToPath(url)
-    throw new MisuseError('no_server', `trail: expected a path, got ${url.protocol}//${url.host}`, 'this version keeps trails in files; a server comes in a later one')
+    const url = parseUrl(place)
+    return url.protocol === 'file:' ? fileURLToPath(url) : url
   }
   if (place === '') throw new MisuseError('no_path', 'trail: expected a path, got an empty string', "for example './agent_audit.db'")
   return place
 }
 
-const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'key', 'signer', 'spool', 'backlog', 'mask', 'wait', 'failure', 'patience', 'approve', 'report', 'witness'])
+function parseUrl(place: string | URL): URL {
+  try {
+    return new URL(place)
+  } catch {
+    throw new MisuseError('bad_url', `trail: expected an URL, got ${quote(String(place))}`, "for example 'https://trail.example.com'")
+  }
+}
+
+const OPTIONS = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'home', 'key', 'signer', 'spool', 'backlog', 'mask', 'wait', 'failure', 'patience', 'approve', 'report', 'witness', 'purpose', 'content', 'insecure'])
 
 function checkOptions(options: TrailOptions): void {
   for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new MisuseError('unknown_option', `trail: expected an option of openTrail, got ${JSON.stringify(name)}`, `it has ${[...OPTIONS].join(', ')}`)
   for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (options[name] !== undefined) label(options[name], name)
-  for (const name of ['home', 'spool', 'system_prompt', 'witness'] as const) expectType(name, options[name], 'string')
+  for (const name of ['home', 'spool', 'system_prompt', 'witness', 'purpose'] as const) expectType(name, options[name], 'string')
   expectWhole('backlog', options.backlog, 1024 * 1024, 'bytes')
   expectWhole('patience', options.patience, 1, 'milliseconds')
   // what is no passphrase may still be a secret: it is not shown
-  if (options.key !== undefined && (typeof options.key !== 'string' || options.key === '')) throw new MisuseError('bad_option', 'trail: expected key to be a passphrase, a string that is not empty', 'leave it out where the keys are under none')
+  if (options.key !== undefined && (typeof options.key !== 'string' || options.key === '')) throw new MisuseError('bad_option', 'trail: expected key to be a passphrase, or the key of a server, a string that is not empty', 'leave it out where the keys are under none')
+  if (options.insecure !== undefined && typeof options.insecure !== 'boolean') throw new MisuseError('bad_option', `trail: expected insecure to be true or false, got ${quote(options.insecure)}`, 'leave it out: https asks for nothing')
+  if (options.content !== undefined && !['none', 'masked', 'full'].includes(options.content)) throw new MisuseError('bad_option', `trail: expected content to be none, masked or full, got ${quote(options.content)}`, 'leave it out: with a purpose it is full')
   if (!(options.signer instanceof URL)) expectType('signer', options.signer, 'string')
   for (const name of ['approve', 'report'] as const) expectType(name, options[name], 'function')
   if (options.mask !== undefined && !Array.isArray(options.mask)) throw new MisuseError('bad_option', `trail: expected mask to be an array of masks, got ${quote(options.mask)}`, '[] masks nothing')
@@ -99,9 +125,9 @@ function checkPolicy(name: string, policy: { readonly [risk: string]: string } |
 /** A session as the ledger knows it; `about` is whom it said at its start that it is about. */
 type Summary = SessionSummary & { root_session_id: string; about?: { ref: string; subject?: readonly string[] } }
 
-class LocalTrail implements AsyncDisposable {
+class OpenTrail implements AsyncDisposable {
   readonly path: string
-  readonly #ledger: LocalLedger
+  readonly #ledger: LocalLedger | RemoteLedger
   readonly #host: SessionHost
   readonly #report: (problem: CounterfoilError) => void
   readonly #reported = new Set<string>()
@@ -109,7 +135,7 @@ class LocalTrail implements AsyncDisposable {
   #problem: { readonly problem: CounterfoilError; readonly at: number } | undefined
   #closing: Promise<void> | undefined
 
-  constructor(ledger: LocalLedger, options: TrailOptions) {
+  constructor(ledger: LocalLedger | RemoteLedger, options: TrailOptions) {
     this.path = ledger.path
     this.#ledger = ledger
     const tell = options.report ?? ((problem) => process.stderr.write(`counterfoil: ${problem.message}\n`))
@@ -127,10 +153,11 @@ class LocalTrail implements AsyncDisposable {
     }
     ledger.onReport(this.#report)
     const { agent_id, agent_version, model_id, system_prompt } = options
+    const policy = ledger instanceof RemoteLedger ? REMOTE_POLICY : LOCAL_POLICY
     this.#host = {
       sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
-      policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure }, patience: options.patience ?? LOCAL_POLICY.patience },
+      policy: { wait: { ...policy.wait, ...options.wait }, failure: { ...policy.failure, ...options.failure }, patience: options.patience ?? policy.patience },
       approve: options.approve, subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
     }
   }
@@ -255,6 +282,7 @@ class LocalTrail implements AsyncDisposable {
 
   async why(event_id?: string): Promise<Why | undefined> {
     const eventsOf = (session_id: string): Promise<ViewEvent[]> => this.#ledger.call<ViewEvent[]>('session', session_id)
+    if (this.#ledger instanceof RemoteLedger) return this.#ledger.call<Why | undefined>('why', event_id)
     let event: ViewEvent | undefined
     if (event_id === undefined) {
       event = await lastWorthAsking(this.sessions(), eventsOf)
@@ -274,13 +302,17 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async export(order: ExportOrder): Promise<ExportedBundle> {
-    return this.#ledger.call<ExportedBundle>('export', bundleOrder(order, checkSessionId))
+    const asked = bundleOrder(order, checkSessionId)
+    if (!(this.#ledger instanceof RemoteLedger)) return this.#ledger.call<ExportedBundle>('export', asked)
+    const { json } = await this.#ledger.call<{ json: string }>('export', asked)
+    const { verdict, contents } = verifyBundle(json)
+    return { json, verdict, missing: asked.disclose === 'none' ? 0 : contents.filter((content) => 'absent' in content && content.absent !== 'withheld').length, earlier: [] }
   }
 
   async erase(what: { session_id?: string; user_id?: string; subject?: string }, because: { reason: string; legal_basis?: string; actor?: string }): Promise<Receipt> {
     if (typeof because?.reason !== 'string' || because.reason === '') throw new MisuseError('no_reason', 'erase: expected a reason, got none', 'say why the content is erased; the reason is put on record')
     const done = await this.#ledger.call<Erased>('erase', { ...eraseOrder(what), ...because })
-    return { event_id: done.event_id, level: 'durable', index: done.done.index, entry_hash: done.done.entry_hash, checkpoint: done.done.checkpoint }
+    return { event_id: done.event_id, level: 'durable', ...done.done }
   }
 
   async flush(level: Level = 'durable'): Promise<void> {
@@ -313,7 +345,7 @@ class LocalTrail implements AsyncDisposable {
   }
 
   /** The ledger's own calls, for the command line. */
-  ledger(): LocalLedger {
+  ledger(): LocalLedger | RemoteLedger {
     return this.#ledger
   }
 
@@ -324,8 +356,8 @@ class LocalTrail implements AsyncDisposable {
   }
 }
 
-Object.defineProperty(LocalTrail.prototype, MODEL_CALLS, {
-  value: function (this: LocalTrail): ModelCallSink {
+Object.defineProperty(OpenTrail.prototype, MODEL_CALLS, {
+  value: function (this: OpenTrail): ModelCallSink {
     return this.modelCalls()
   },
 })
