@@ -18,6 +18,7 @@ export interface Answer {
 
 export class Session {
   readonly events: readonly ViewEvent[]
+  readonly #events: ViewEvent[] = []
   readonly texts: TextIndex
   /** the models' answers in order */
   readonly answers: readonly Answer[]
@@ -25,8 +26,6 @@ export class Session {
   readonly absent: readonly { readonly position: number; readonly what: Absent }[]
   /** content that holds no text, by the position of the first event that has it */
   readonly opaque: readonly { readonly position: number; readonly what: string }[]
-  /** what was not looked at */
-  readonly missing: readonly Missing[]
   readonly #positions = new Map<string, number>()
   readonly #children = new Map<string, number[]>()
   readonly #answers: Answer[] = []
@@ -35,21 +34,36 @@ export class Session {
   readonly #toolNames = new Map<string, string>()
   readonly #declarations: ViewEvent[] = []
   readonly #read = new Set<object>()
+  #missing: readonly Missing[] | undefined
 
   /** `events` of one session and, if wanted, of its parents; put in the order of the log. `limit` is in characters. */
   constructor(events: readonly ViewEvent[], limit?: number) {
-    this.events = [...events].sort((a, b) => a.index - b.index)
+    this.events = this.#events
     this.texts = new TextIndex(limit)
     this.answers = this.#answers
     this.absent = this.#absent
     this.opaque = this.#opaque
-    for (const [position, event] of this.events.entries()) {
-      this.#positions.set(event.event_id, position)
-      const parent = event.parent_event_id
-      if (parent !== null && parent !== undefined) this.#children.set(parent, [...(this.#children.get(parent) ?? []), position])
-      this.#readEvent(event, position)
+    for (const event of [...events].sort((a, b) => a.index - b.index)) this.add(event)
+  }
+
+  /** Takes the next event in, which is later in the log than all before it; gives its position. */
+  add(event: ViewEvent): number {
+    const position = this.#events.push(event) - 1
+    this.#positions.set(event.event_id, position)
+    const parent = event.parent_event_id
+    if (parent !== null && parent !== undefined) {
+      const children = this.#children.get(parent)
+      if (children === undefined) this.#children.set(parent, [position])
+      else children.push(position)
     }
-    this.missing = missingOf(this)
+    this.#readEvent(event, position)
+    this.#missing = undefined
+    return position
+  }
+
+  /** What was not looked at. Made anew once events were added. */
+  get missing(): readonly Missing[] {
+    return (this.#missing ??= missingOf(this))
   }
 
   position(event_id: string): number | undefined {
