@@ -23,7 +23,7 @@ export function toolNameOf(event: ViewEvent): string | undefined {
 
 /** `refund (#23)`: facts only. */
 export function shown(event: ViewEvent): string {
-  return `${typeof event['tool_name'] === 'string' ? event['tool_name'] : event.event_type} (#${event.index})`
+  return `${labelOr(event['tool_name'], 'a tool')} (#${event.index})`
 }
 
 /** `refund (#23, high risk)`. */
@@ -31,7 +31,7 @@ export function shownWithRisk(event: ViewEvent): string {
   return shown(event).replace(/\)$/, `, ${String(event['risk'])} risk)`)
 }
 
-/** A name out of content where it is a label, so that nothing else gets into an explanation. */
-export function labelOr(name: string | null, other: string): string {
-  return name !== null && isLabel(name) ? name : other
+/** A name where it is a label, so that nothing else gets into an explanation. */
+export function labelOr(name: unknown, other: string): string {
+  return typeof name === 'string' && isLabel(name) ? name : other
 }
