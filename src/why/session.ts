@@ -129,12 +129,12 @@ export class Session {
       case 'llm_result': return this.#answer(event, position)
       case 'reasoning': return this.#one(position, event.kind === 'author_stated' ? 'author' : 'model', event.text)
       case 'tool_call':
-        if (typeof event.call_id === 'string') this.#toolNames.set(event.call_id, String(event.tool_name))
-        return this.#one(position, 'earlier_call', event.tool_input, String(event.tool_name))
+        if (typeof event.call_id === 'string') this.#toolNames.set(event.call_id, nameIn(event.tool_name))
+        return this.#one(position, 'earlier_call', event.tool_input, nameIn(event.tool_name))
       case 'tool_result': return this.#toolResult(event, position)
       case 'data_access':
         if (event.trust !== undefined) this.#declarations.push(event)
-        return this.#one(position, 'data', event.reference, String(event.source))
+        return this.#one(position, 'data', event.reference, nameIn(event.source))
       case 'approval_decision': return this.#one(position, 'human', event.comment)
       case 'human_intervention': return this.#one(position, 'human', event.note)
       case 'handoff': return this.#one(position, 'author', event.instructions)
@@ -213,6 +213,11 @@ export class Session {
   #gone(position: number): Gone {
     return { absent: (what) => void this.#absent.push({ position, what }), opaque: (what) => void this.#opaque.push({ position, what }) }
   }
+}
+
+// A fact is a label; what stands in its place in a record that was not checked may be anything.
+function nameIn(fact: unknown): string {
+  return typeof fact === 'string' ? fact : ''
 }
 
 // Content blocks in a provider's form, and not just a list that a tool gave back.

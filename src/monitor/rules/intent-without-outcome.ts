@@ -55,12 +55,12 @@ function answeredBy(result: ViewEvent, session: Session): string | undefined {
   return calledBy(session, result, session.position(result.event_id)!)?.event_id
 }
 
-const SEVERITY: { readonly [risk: string]: Severity } = { low: 'low', medium: 'medium', high: 'high', critical: 'critical' }
+const SEVERITY: ReadonlyMap<unknown, Severity> = new Map([['medium', 'medium'], ['high', 'high'], ['critical', 'critical']])
 
 function noticed(act: ViewEvent, when: string, at: ViewEvent, gap: ViewEvent | undefined): Noticed {
   const lost = gap === undefined ? '' : ` Events of this session are missing (#${gap.index}): its result may be among them.`
   return {
-    severity: SEVERITY[String(act['risk'])] ?? 'low', acts: [act], sources: [at, ...(gap === undefined ? [] : [gap])],
+    severity: SEVERITY.get(act['risk']) ?? 'low', acts: [act], sources: [at, ...(gap === undefined ? [] : [gap])],
     explanation: `${shown(act)} was called, and no result of it is on record ${when} (#${at.index}): whether it was done is not known.${lost}`,
   }
 }
