@@ -22,6 +22,7 @@ import dataclasses
 import errno
 import gzip
 import hashlib
+import http.client
 import io
 import ipaddress
 import json
@@ -38,7 +39,7 @@ import urllib.parse
 import urllib.request
 import weakref
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 __all__ = ["AgentAuditTrail", "CounterfoilError"]
 __version__ = "0.1.0"
@@ -57,7 +58,6 @@ REQUEST_SECONDS = 60
 EXIT_SECONDS = 5
 ADOPT_SECONDS = 15
 LONGEST_WAIT_SECONDS = 30
-TRUNCATE_BYTES = 1024 * 1024
 ROWS_KEPT = 10_000
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}\Z")
@@ -95,10 +95,10 @@ class AgentAuditTrail:
         self._stream = os.urandom(16).hex()
         self._stream_seq = 0
         self._pid = os.getpid()
-        self._step = 0
         self._closed = False
         self._rows: List[Dict[str, Any]] = []
         self._rows_left = 0
+        _trails.add(self)
         self._outbox = _outbox_for(_url_of(url), _key_of(key), outbox or f"{os.fspath(db_path)}.outbox", report)
         tags = {name: odd for name, odd in (("agent_id", odd_agent), ("model_id", self._odd_model)) if odd is not None}
         start = {"agent_id": agent, "model_id": self._model, "source": f"counterfoil-python/{__version__}"}
@@ -167,7 +167,7 @@ class AgentAuditTrail:
             if not self._closed:
                 self._record_locked("session_end", {"outcome": "success"}, None)
                 self._closed = True
-        if not self.flush(timeout):
+        if not self.flush(timeout) and self._outbox.waits():
             self._outbox.report("left", f"some events are not at the server yet; they are kept in {self._outbox.folder} and sent by the next process that uses it")
 
     def __enter__(self) -> "AgentAuditTrail":
@@ -259,7 +259,7 @@ def _json_value(value: Any, depth: int = 0, above: Tuple[int, ...] = ()) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            return str(value)
+            return str.__str__(value)  # an enum of texts has another str()
         if isinstance(value, int):
             # beyond this a reader in another language would make another number of it
             return int(value) if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else str(int(value))
@@ -321,17 +321,17 @@ def _cut(value: Any) -> Any:
 
 def _uuid7() -> str:
     """A UUIDv7: the time, and 74 random bits."""
-    bits = int(time.time() * 1000) << 80 | 0x7 << 76 | random_bits(12) << 64 | 0x2 << 62 | random_bits(62)
+    bits = int(time.time() * 1000) << 80 | 0x7 << 76 | _random_bits(12) << 64 | 0x2 << 62 | _random_bits(62)
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def random_bits(count: int) -> int:
+def _random_bits(count: int) -> int:
     return int.from_bytes(os.urandom(8), "big") >> (64 - count)
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{datetime.now(timezone.utc).microsecond // 1000:03d}Z"
+    return datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _url_of(url: Optional[str]) -> str:
@@ -375,11 +375,12 @@ class _File:
     def make(folder: str) -> "_File":
         path = os.path.join(folder, f"{int(time.time() * 1000):013x}-{os.getpid()}-{os.urandom(4).hex()}.jsonl")
         # Locked before it has its name: another process would take a file without a lock for one that was left.
-        hidden = f"{path}.new"
+        hidden = path if os.name == "nt" else f"{path}.new"
         fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         _lock_file(fd)
-        os.rename(hidden, path) if os.name != "nt" else None
-        return _File(path if os.name != "nt" else hidden, fd)
+        if hidden != path:
+            os.rename(hidden, path)
+        return _File(path, fd)
 
     @staticmethod
     def adopt(path: str) -> Optional["_File"]:
@@ -479,7 +480,8 @@ class _Outbox:
         self._failures = 0
         self._hurry = False
         self._lost = 0
-        self._opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+        proxies = [urllib.request.ProxyHandler({})] if _is_loopback(urllib.parse.urlsplit(url).hostname or "") else []
+        self._opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=ssl.create_default_context()), *proxies)
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
@@ -523,7 +525,7 @@ class _Outbox:
             self._hurry = True
             self._changed.notify_all()
             try:
-                while self._waiting():
+                while self.waits():
                     left = end - time.monotonic()
                     if left <= 0 or self._thread is None or not self._thread.is_alive():
                         return False
@@ -532,7 +534,7 @@ class _Outbox:
             finally:
                 self._hurry = False
 
-    def _waiting(self) -> bool:
+    def waits(self) -> bool:
         return self._file is not None and self._file.offset < self._file.size
 
     def _in_this_process(self) -> None:
@@ -578,11 +580,10 @@ class _Outbox:
             self._send(file, end)
             return True
         with self._lock:
-            if file is not None and file.offset == file.size:
-                if file.size >= TRUNCATE_BYTES:
-                    file.restart()
+            if file is not None and file is self._file and 0 < file.offset == file.size:
+                file.restart()  # what is at the server need not lie here in the clear
                 self._changed.notify_all()
-            if not self._waiting():
+            if not self.waits():
                 self._changed.wait(ADOPT_SECONDS)
         return True
 
@@ -683,7 +684,7 @@ class _Outbox:
             if status in (408, 429) or status >= 500 or 300 <= status < 400:
                 raise _Later(str(status), f"the server answers {status}.", min(float(after), 300.0) if re.fullmatch(r"\d{1,4}", after) else None) from None
             return status, answer
-        except (OSError, ValueError, http_client_error()) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise _Later(type(error).__name__, f"the server {self.url} cannot be reached ({getattr(error, 'reason', error)}).", None) from None
 
     def read_rows(self, session_id: str) -> Optional[List[Dict[str, Any]]]:
@@ -703,8 +704,16 @@ class _Outbox:
             cursor = f"&cursor={urllib.parse.quote(str(answer['next']), safe='')}"
 
     def at_exit(self) -> None:
-        if self._pid == os.getpid() and self._waiting() and not self.flush(EXIT_SECONDS):
-            self.report("left", f"some events are not at the server yet; they are kept in {self.folder} and sent by the next process that uses it")
+        if self._pid != os.getpid():
+            return
+        if self.waits():
+            self.flush(EXIT_SECONDS)
+        with self._lock:
+            if self.waits():
+                self.report("left", f"some events are not at the server yet; they are kept in {self.folder} and sent by the next process that uses it")
+            elif self._file is not None:
+                self._file.remove()
+                self._file = None
 
 
 class _Later(Exception):
@@ -721,12 +730,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
-
-
-def http_client_error() -> type:
-    import http.client
-
-    return http.client.HTTPException
 
 
 def _wrapped(event: Dict[str, Any], line: bytes, why: Dict[str, Any]) -> bytes:
@@ -793,13 +796,17 @@ def _lock_file(fd: int) -> bool:
 
 _outboxes: Dict[Tuple[str, str, str], _Outbox] = {}
 _outboxes_lock = threading.Lock()
+_trails: "weakref.WeakSet[AgentAuditTrail]" = weakref.WeakSet()
 
 
 def _outbox_for(url: str, key: str, folder: str, report: Optional[Callable[[str], None]]) -> _Outbox:
     """One outbox for each server, key and folder in a process."""
     place = os.path.join(os.path.abspath(folder), hashlib.sha256(url.encode()).hexdigest()[:16])
     with _outboxes_lock:
-        return _outboxes.setdefault((url, key, place), None) or _outboxes.__setitem__((url, key, place), _Outbox(url, key, place, report)) or _outboxes[(url, key, place)]
+        known = _outboxes.get((url, key, place))
+        if known is None:
+            known = _outboxes[(url, key, place)] = _Outbox(url, key, place, report)
+        return known
 
 
 def _at_exit() -> None:
@@ -808,8 +815,11 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
+    """Whoever held a lock is not in the child."""
     global _outboxes_lock
     _outboxes_lock = threading.Lock()
+    for trail in list(_trails):
+        trail._lock = threading.Lock()
     for outbox in list(_outboxes.values()):
         outbox.forked()
 
