@@ -21,13 +21,25 @@ export class Watch {
     this.#watchers = RULES.map(({ name, begin }) => ({ name, see: begin() }))
   }
 
+  /** How much of what was said it remembers, in characters, with a little for each event. */
+  get size(): number {
+    return this.#session.texts.characters + 200 * this.#session.events.length
+  }
+
   /** What is noticed at the next event of the session, in the order of the log. */
   see(event: ViewEvent): Finding[] {
     if (event.session_id !== this.session_id) throw new RangeError(`monitor: expected an event of session ${this.session_id}, got one of ${event.session_id}`)
-    this.#session.add(event)
+    this.#session.add(event, withoutLists(event))
     if (event.event_type === 'finding') return []
     return this.#watchers.flatMap(({ name, see }) => see(event, this.#session).map((noticed) => findingOf(name, noticed, event)))
   }
+}
+
+// What was said in them is in the texts; each call has all messages again.
+function withoutLists(event: ViewEvent): ViewEvent {
+  if (event.event_type !== 'llm_call' && event.event_type !== 'llm_result' && event.event_type !== 'context') return event
+  const { input_messages: _, tool_definitions: __, output: ___, raw: ____, ...kept } = event as ViewEvent & { readonly [list in 'input_messages' | 'tool_definitions' | 'output' | 'raw']?: unknown }
+  return kept as ViewEvent
 }
 
 /** All that is noticed in one session. `events` are its own and, if on hand, those of the sessions that it came from, in any order. */

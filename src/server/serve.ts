@@ -11,6 +11,7 @@ import { makeApp, makeParts, type Parts } from './app.ts'
 import { dataFolder, openDatabase } from './database.ts'
 import { KEYS_TABLE } from './keys.ts'
 import { LIMITS, type Limits } from './limits.ts'
+import { MONITOR_TABLE } from './monitor.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
 import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
@@ -27,6 +28,8 @@ export interface ServeOptions {
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly options?: LocalOptions
+  /** Whether the rules look at what comes in by themselves; default true. */
+  readonly watch?: boolean
   /** Told of what nobody waits for, and of what failed on this side. */
   readonly report: (problem: unknown) => void
 }
@@ -41,10 +44,10 @@ export interface Served {
 }
 
 /** All tables of the server's database. */
-export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE]
 
 /** Opens trail and people, and listens. StoreError `listen_failed` when the port cannot be had; what is wrong with the log rejects too. */
-export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, report }: ServeOptions): Promise<Served> {
+export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, watch = true, report }: ServeOptions): Promise<Served> {
   const limits = { ...LIMITS, ...given }
   const database = openDatabase(data, TABLES)
   const ending = new AbortController()
@@ -58,12 +61,14 @@ export async function serve({ trail, data = dataFolder(trail), port, host, versi
     const server = listener(parts, limits)
     await listen(server, port, host)
     const { address, family, port: taken } = server.address() as AddressInfo
+    if (watch) parts.monitor.start(tenants)
     return {
       url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`, parts, firstKey,
       close: async () => {
         ending.abort()
         await closed(server, limits.graceMs)
         await parts.accesses.end()
+        await parts.monitor.rest()
         await tenants.close()
         database.close()
       },

@@ -33,7 +33,7 @@ export class Session {
   readonly #opaque: { position: number; what: string }[] = []
   readonly #toolNames = new Map<string, string>()
   readonly #declarations: ViewEvent[] = []
-  readonly #read = new Set<object>()
+  readonly #read = new WeakSet<object>()
   #missing: readonly Missing[] | undefined
 
   /** `events` of one session and, if wanted, of its parents; put in the order of the log. `limit` is in characters. */
@@ -46,9 +46,9 @@ export class Session {
     for (const event of [...events].sort((a, b) => a.index - b.index)) this.add(event)
   }
 
-  /** Takes the next event in, which is later in the log than all before it; gives its position. */
-  add(event: ViewEvent): number {
-    const position = this.#events.push(event) - 1
+  /** Takes the next event in, which is later in the log than all before it; gives its position. `kept`: what of it stays in `events`. */
+  add(event: ViewEvent, kept: ViewEvent = event): number {
+    const position = this.#events.push(kept) - 1
     this.#positions.set(event.event_id, position)
     const parent = event.parent_event_id
     if (parent !== null && parent !== undefined) {

@@ -38,6 +38,11 @@ export class TextIndex {
     this.#limit = limit
   }
 
+  /** Characters that were taken in. */
+  get characters(): number {
+    return this.#characters
+  }
+
   /** Characters that were not taken in because there were too many. */
   get charactersLeftOut(): number {
     return this.#left
