@@ -122,6 +122,17 @@ describe.skipIf(noPython !== undefined)(`the Python client${noPython === undefin
     expect(left(at)).toEqual([])
   })
 
+  test('is one file of the standard library, and reads as Python 3.9', async () => {
+    const at = await place()
+    at.key = 'none'
+    const { code, out, err } = await python(at, `import ast, sys
+tree = ast.parse(open(sys.argv[1], encoding='utf8').read(), feature_version=(3, 9))
+names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+print(sorted(name for name in names if name.split('.')[0] not in getattr(sys, 'stdlib_module_names', {name.split('.')[0]})))`, [join(CLIENT, 'counterfoil.py')])
+    expect([code, out, err]).toEqual([0, '[]\n', ''])
+    expect(readdirSync(CLIENT).filter((name) => name !== '__pycache__')).toEqual(['counterfoil.py'])
+  })
+
   test('events wait while the server is away, and arrive once and in order when it is back', async () => {
     const at = await place()
     await (await serveAt(at)).close()

@@ -86,6 +86,20 @@ describe('findings on a server', () => {
     expect(at.reported).toEqual([])
   })
 
+  test('of a log that was restored, shorter than what was read of it, are those of what came after', async () => {
+    const at = await server()
+    await at.send(attacked().events)
+    await at.look()
+    at.served.parts.database.exec('UPDATE monitored SET next = 1000000')
+    const { session_id, events } = attacked()
+    await at.send(events)
+    const tenant = at.served.parts.tenants.open('default')!
+    const again = new Monitor({ database: at.served.parts.database, ending: new AbortController().signal, report: (problem) => at.reported.push(problem) })
+    expect(await again.look(tenant, 60_000)).toBe(true)
+    expect(await at.findings(at.key('security'), `?session_id=${session_id}`)).toHaveLength(3)
+    expect(await at.findings(at.key('security'))).toHaveLength(6)
+  })
+
   test('tell whoever listens, once and when they are on record; what a listener throws keeps nothing back', async () => {
     const at = await server()
     const heard: unknown[] = []

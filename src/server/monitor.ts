@@ -57,7 +57,7 @@ export class Monitor {
   /** Follows a tenant's log for a while. Resolves with whether its end was reached; what is wrong is reported, and tried again. */
   async look(tenant: Tenant, budgetMs: number = BUDGET_MS): Promise<boolean> {
     const known = this.#followed.get(tenant.name)
-    const followed = known?.tenant === tenant ? known : new Followed(tenant, this.#next(tenant.name))
+    const followed = known?.tenant === tenant ? known : new Followed(tenant)
     this.#followed.set(tenant.name, followed)
     try {
       return await (followed.looking ??= this.#follow(followed, budgetMs).finally(() => { followed.looking = undefined }))
@@ -71,8 +71,10 @@ export class Monitor {
   async #follow(followed: Followed, budgetMs: number): Promise<boolean> {
     const { tenant } = followed
     const until = performance.now() + budgetMs
+    await tenant.ledger.ready()
+    followed.next ??= this.#next(tenant)
     while (!this.#ending.aborted) {
-      const { items, next } = await tenant.ledger.call<{ items: ViewEvent[]; next: number }>('after', followed.next, PAGE)
+      const { items, next }: { items: ViewEvent[]; next: number } = await tenant.ledger.call<{ items: ViewEvent[]; next: number }>('after', followed.next, PAGE)
       if (next === followed.next) return true
       const noticed = await followed.take(items)
       await this.#record(tenant, noticed)
@@ -83,9 +85,11 @@ export class Monitor {
     return false
   }
 
-  #next(tenant: string): number {
-    const [row] = rowsOf(this.#database.prepare('SELECT next FROM monitored WHERE tenant = ?').all(tenant))
-    return Number(row?.['next'] ?? 0)
+  /** A log that is shorter than what was read of it was restored: it is read again, and what is on record stays so. */
+  #next({ name, ledger }: Tenant): number {
+    const [row] = rowsOf(this.#database.prepare('SELECT next FROM monitored WHERE tenant = ?').all(name))
+    const next = Number(row?.['next'] ?? 0)
+    return next <= ledger.status().size ? next : 0
   }
 
   /** What is on record already was recorded before the position was, or by the command line. */
@@ -111,15 +115,15 @@ export class Monitor {
 /** A tenant's log, as far as it was followed. */
 class Followed {
   readonly tenant: Tenant
-  next: number
+  /** The index to go on from; undefined until the log is open. */
+  next: number | undefined
   looking: Promise<boolean> | undefined
   #own: string | undefined
   /** The one that was quiet longest first. */
   readonly #watches = new Map<string, Watch>()
 
-  constructor(tenant: Tenant, next: number) {
+  constructor(tenant: Tenant) {
     this.tenant = tenant
-    this.next = next
   }
 
   /** What is noticed at the next events of the log. */

@@ -1,6 +1,6 @@
 // What the rules noticed, and what the ledger refused, as it is on record.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import type { Page } from '../../ledger/reader.ts'
 import { MONITOR, SEVERITIES } from '../../monitor/finding.ts'
