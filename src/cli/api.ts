@@ -5,6 +5,7 @@ import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
 import type { Policy } from '../log/policy.ts'
 import type { BundleOrder, ExportedBundle } from '../ledger/bundle.ts'
+import type { Finding } from '../monitor/finding.ts'
 import type { BackedUp } from '../ledger/backup.ts'
 import type { CosignReport } from '../ledger/cosign.ts'
 import type { KeyReign } from '../verify/key-chain.ts'
@@ -32,6 +33,8 @@ export interface CliTrail {
   /** The C2SP tlog-proof of an event. */
   prove(event_id: string): Promise<string | undefined>
   sql(query: string): Promise<SqlResult>
+  /** Puts findings on record, each once; gives the index of each by its id. */
+  recordFindings(findings: readonly Finding[]): Promise<ReadonlyMap<string, number>>
   erase(what: EraseTarget, why: { reason: string; legal_basis?: string }): Promise<Erased>
   /** What an erasure would take: sessions with child sessions; `kept` are scopes of other persons in these. Nothing is changed. */
   erasable(what: EraseTarget): Promise<{ sessions: readonly string[]; ends: readonly string[]; events: number; payloads: number; scopes: number; kept: number }>
@@ -60,7 +63,7 @@ export type EraseTarget = { readonly session_id: string; readonly subject?: stri
 export interface Archived { readonly origin: string; readonly from: number; readonly size: number; readonly files: number; readonly segments: number; readonly checkpoint: string }
 
 export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
-export interface EventQuery { readonly session_id?: string; readonly event_id?: string; readonly from?: number; readonly to?: number }
+export interface EventQuery { readonly session_id?: string; readonly event_id?: string; readonly event_type?: string; readonly from?: number; readonly to?: number }
 
 export type SessionState = 'open' | 'suspended' | 'interrupted' | 'ended'
 export interface SessionSummary {

@@ -80,8 +80,8 @@ export function fakeTrail(events: readonly ViewEvent[] = EVENTS, more: Partial<C
     async *sessions({ session_id, agent_id, outcome } = {}) {
       yield* summaries.filter((one) => (session_id === undefined || one.session_id === session_id) && (agent_id === undefined || one.agent_id === agent_id) && (outcome === undefined || one.outcome === outcome))
     },
-    async *events({ session_id, event_id, from = 0, to = Infinity } = {}) {
-      yield* events.filter((one) => (session_id === undefined || one.session_id === session_id) && (event_id === undefined || one.event_id === event_id) && one.index >= from && one.index < to)
+    async *events({ session_id, event_id, event_type, from = 0, to = Infinity } = {}) {
+      yield* events.filter((one) => (session_id === undefined || one.session_id === session_id) && (event_id === undefined || one.event_id === event_id) && (event_type === undefined || one.event_type === event_type) && one.index >= from && one.index < to)
     },
     findIds: async (digits, limit) => {
       const ids = [...summaries.map(({ session_id }) => ({ kind: 'session' as const, id: session_id })), ...events.map((one) => ({ kind: 'event' as const, id: one.event_id }))]
@@ -89,7 +89,7 @@ export function fakeTrail(events: readonly ViewEvent[] = EVENTS, more: Partial<C
     },
     newest: async (count) => events.slice(-count),
     verify: async () => VERDICT,
-    export: no('export'), prove: no('prove'), cosign: no('cosign'), sql: no('sql'), erase: no('erase'), erasable: no('erasable'), backup: no('backup'), keys: no('keys'), renewKeys: no('renewKeys'), rotateKey: no('rotateKey'), reportKey: no('reportKey'), protectKeys: no('protectKeys'), copy: no('copy'), archive: no('archive'),
+    export: no('export'), prove: no('prove'), cosign: no('cosign'), sql: no('sql'), recordFindings: no('recordFindings'), erase: no('erase'), erasable: no('erasable'), backup: no('backup'), keys: no('keys'), renewKeys: no('renewKeys'), rotateKey: no('rotateKey'), reportKey: no('reportKey'), protectKeys: no('protectKeys'), copy: no('copy'), archive: no('archive'),
     status: async () => ({ origin: VERDICT.origin, size: (events.at(-1)?.index ?? -1) + 1, keys: '/nowhere', spools: [], witnessed: null, setback: null }),
     close: async () => undefined,
     ...more,

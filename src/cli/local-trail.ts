@@ -23,6 +23,7 @@ import { setbackIn } from '../ledger/standing.ts'
 import { verifyStore } from '../ledger/verification.ts'
 import { parseTreeHead } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
+import { findingDraft, MONITOR } from '../monitor/finding.ts'
 import type { Store } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import { openKept, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
@@ -116,6 +117,14 @@ function trailOver({ path, home, store, keyring, kept, passphrase, ledger }: Ope
     export: (order) => store.read((view) => exportBundle(view, keyring, order)),
     prove: (event_id) => store.read((view) => proofOf(view, event_id)),
     sql: (query) => runSql(store, reader, query),
+    async recordFindings(findings) {
+      const placed = new Map<string, number>()
+      for (const [i, answer] of (await writing().append(findings.map((finding) => ({ draft: findingDraft(finding), writer: MONITOR })))).entries()) {
+        if ('refused' in answer) throw new StoreError(answer.refused.code, `cli: a finding could not be put on record: ${answer.refused.message}`, answer.refused.next)
+        placed.set(findings[i]!.event_id, answer.index)
+      }
+      return placed
+    },
     async erase(what, why) {
       const erased = await writing().erase({ ...orderOf(what), ...why, actor: userInfo().username })
       return { ordered: erased.ordered.index, done: erased.done.index, sessions: erased.sessions.length, scopes: erased.scopes, remains: remains(writing().keyring) }
@@ -197,7 +206,7 @@ async function* sessionOf(reader: LogReader, session_id: string): AsyncGenerator
   yield summary
 }
 
-async function* eventsOf(store: Store, reader: LogReader, { session_id, event_id, from, to }: EventQuery): AsyncGenerator<ViewEvent> {
+async function* eventsOf(store: Store, reader: LogReader, { session_id, event_id, event_type, from, to }: EventQuery): AsyncGenerator<ViewEvent> {
   if (event_id !== undefined) {
     for (const row of await store.read((view) => view.findEvents([event_id]))) {
       const event = await reader.at(row.index)
@@ -206,13 +215,13 @@ async function* eventsOf(store: Store, reader: LogReader, { session_id, event_id
     return
   }
   const within = (event: ViewEvent): boolean => event.index >= (from ?? 0) && event.index < (to ?? Infinity)
-  if (session_id !== undefined && from === undefined) {
+  if (session_id !== undefined && from === undefined && event_type === undefined) {
     for (const event of await reader.session(session_id)) if (within(event)) yield event
     return
   }
   let cursor: string | undefined = String(from ?? 0)
   while (cursor !== undefined) {
-    const page: { items: ViewEvent[]; next: string | null } = await reader.events(session_id === undefined ? {} : { session_id }, PAGE, cursor)
+    const page: { items: ViewEvent[]; next: string | null } = await reader.events({ ...(session_id === undefined ? {} : { session_id }), ...(event_type === undefined ? {} : { event_types: [event_type] }) }, PAGE, cursor)
     for (const event of page.items) {
       if (!within(event)) return
       yield event

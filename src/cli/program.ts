@@ -8,6 +8,7 @@ import { demoCommand } from './commands/demo.ts'
 import { docsCommand } from './commands/docs.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { eraseCommand } from './commands/erase.ts'
+import { findingsCommand } from './commands/findings.ts'
 import { exportCommand } from './commands/export.ts'
 import { initCommand } from './commands/init.ts'
 import { keysCommand } from './commands/keys.ts'
@@ -84,7 +85,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Start:')
   for (const add of [demoCommand, initCommand, doctorCommand, docsCommand]) add(program, context)
   program.commandsGroup('Look:')
-  for (const add of [sessionsCommand, showCommand, tailCommand, whyCommand, sqlCommand]) add(program, context)
+  for (const add of [sessionsCommand, showCommand, tailCommand, whyCommand, findingsCommand, sqlCommand]) add(program, context)
   program.commandsGroup('Prove:')
   for (const add of [verifyCommand, exportCommand, openCommand, proveCommand, witnessCommand]) add(program, context)
   program.commandsGroup('Keep:')

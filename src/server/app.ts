@@ -7,6 +7,7 @@ import { Administration } from './administration.ts'
 import { Bodies } from './body.ts'
 import type { Database } from './database.ts'
 import { Keys } from './keys.ts'
+import { Monitor } from './monitor.ts'
 import { Gate, LIMITS, type Limits } from './limits.ts'
 import { Metrics } from './metrics.ts'
 import type { People } from './people.ts'
@@ -14,6 +15,7 @@ import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
 import { App } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
+import { findingRoutes } from './routes/findings.ts'
 import { erasureRoutes } from './routes/erasures.ts'
 import { readEventRoutes } from './routes/events.ts'
 import { evidenceRoutes } from './routes/evidence.ts'
@@ -39,6 +41,8 @@ export interface Parts {
   readonly bodies: Bodies
   readonly gate: Gate
   readonly streams: Gate
+  /** The rules, over what comes in. */
+  readonly monitor: Monitor
   /** Aborted when the server ends: streams and long polls let go. */
   readonly ending: AbortSignal
   readonly version: string
@@ -83,14 +87,14 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
     return accesses.of(tenant).denied(who, permission, { route })
   }
   return {
-    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied,
+    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied, monitor: new Monitor({ database, ending, report }),
     bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
     failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
   }
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

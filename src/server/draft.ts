@@ -13,7 +13,7 @@ import { defaultMasks } from '../event/mask.ts'
 import type { Piece, Subject } from '../event/model-call.ts'
 import { checkDraft } from '../event/parse.ts'
 import { identityOf } from '../event/person.ts'
-import { OUTCOMES, VOCABULARY, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import { CAPTURES, OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome } from '../event/vocabulary.ts'
 import { jsonPiece, maskPiece, pieceOf, textPiece } from '../recorder/content.ts'
 import { sortInput, type Sorted } from '../recorder/inputs.ts'
 import { JsonMemory } from '../recorder/json-memory.ts'
@@ -22,7 +22,7 @@ import type { Value } from '../recorder/stream.ts'
 import { sha256 } from '#crypto'
 
 /** What an author may say of an event's place, on every type. */
-const ENVELOPE = ['event_type', 'session_id', 'event_id', 'stream', 'stream_seq'] as const
+const ENVELOPE = ['event_type', 'session_id', 'event_id', 'stream', 'stream_seq', 'capture'] as const
 const START: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'user_message', 'on_behalf_of', 'subject', 'tags', 'parent_session_id', 'root_session_id', 'source', 'client_session_id', 'timestamp', 'outcome'])
 const END: ReadonlySet<string> = new Set(['outcome', 'reason', 'final_output', 'timestamp', 'subject'])
 const LAID: ReadonlySet<string> = new Set(['reason', 'timestamp'])
@@ -55,7 +55,10 @@ export class Drafter {
     if (typeof session_id !== 'string' || !isUuid(session_id)) throw new MisuseError('bad_session_id', `server: expected session_id to be a lower-case UUID, got ${quote(session_id)}`, 'make one for each session; an id of your own goes into client_session_id of session_start')
     if (typeof event_id !== 'string' || !isUuid(event_id)) throw new MisuseError('bad_event_id', `server: expected event_id to be a lower-case UUID, got ${quote(event_id)}`, 'leave it out, or make one for each event')
     const rest = Object.fromEntries(Object.entries(event).filter(([name, each]) => !(ENVELOPE as readonly string[]).includes(name) && each !== null))
+    const { capture } = event
+    if (capture !== undefined && capture !== null && !(CAPTURES as readonly unknown[]).includes(capture)) throw new MisuseError('bad_capture', `server: expected capture to be one of ${CAPTURES.join(', ')}, got ${quote(capture)}`, 'leave it out: calls are told before, results after')
     const { subject, drafts: before, sorted } = this.#sort(event_type as KnownType, rest, event_id, session_id)
+    if (typeof capture === 'string') sorted.capture = capture as Capture
     const made = new Making(event_id, session_id, this.#now, subject)
     const draft = made.draft(event_type as KnownType, sorted)
     if (sorted.parent_event_id === undefined) this.#belongs(draft, event)

@@ -17,7 +17,7 @@ export type Row = { readonly [column: string]: unknown }
 /** The most principals of one tenant. */
 export const MAX_PEOPLE = 10_000
 /** Writers that are nobody's: what an embedded trail writes, what the ledger does, what the server does. */
-const TAKEN: ReadonlySet<string> = new Set(['local', 'ledger', 'server'])
+const TAKEN: ReadonlySet<string> = new Set(['local', 'ledger', 'server', 'monitor'])
 
 export class People {
   readonly #database: Database

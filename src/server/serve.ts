@@ -11,6 +11,7 @@ import { makeApp, makeParts, type Parts } from './app.ts'
 import { dataFolder, openDatabase } from './database.ts'
 import { KEYS_TABLE } from './keys.ts'
 import type { Limits } from './limits.ts'
+import { MONITOR_TABLE } from './monitor.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
 import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
@@ -34,6 +35,8 @@ export interface ServeOptions extends OpenOptions {
   readonly host: string
   /** The id of the first admin; default `admin-` and the day. */
   readonly admin?: string
+  /** Whether the rules look at what comes in by themselves; default true. */
+  readonly watch?: boolean
 }
 
 export interface Served {
@@ -46,7 +49,7 @@ export interface Served {
 }
 
 /** All tables of the server's database. */
-export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE]
 
 /** A server's trail and people, opened, listening nowhere: for commands, and for `serve`. */
 export interface OpenServer { readonly parts: Parts; readonly ending: AbortController; close(): Promise<void> }
@@ -73,19 +76,21 @@ export async function openServer({ trail, data = dataFolder(trail), version, clo
 }
 
 /** Opens the server and listens. StoreError `listen_failed` when the port cannot be had. */
-export async function serve({ port, host, admin, ...options }: ServeOptions): Promise<Served> {
+export async function serve({ port, host, admin, watch = true, ...options }: ServeOptions): Promise<Served> {
   const { parts, ending, close } = await openServer(options)
   const server = listener(parts)
   try {
     await listen(server, port, host) // before the first key: who cannot listen gives none out
     const firstKey = await parts.administration.firstAdmin(admin ?? `admin-${formatTime(parts.clock()).slice(0, 10)}`)
     const { address, family, port: taken } = server.address() as AddressInfo
+    if (watch) parts.monitor.start(parts.tenants)
     return {
       url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`, parts, firstKey,
       close: async () => {
         ending.abort()
         await closed(server, parts.limits.graceMs)
         await parts.accesses.end()
+        await parts.monitor.rest()
         await close()
       },
     }

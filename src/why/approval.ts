@@ -65,7 +65,7 @@ function decisionOf(session: Session, event: ViewEvent): Decision {
     : who !== null && nameOf(start?.identity ?? event.user_id) !== null ? who === nameOf(start?.identity ?? event.user_id)
     : null // that the references differ says nothing: each may be made for its one event
   return {
-    index: event.index, decision: String(event.decision), who,
+    index: event.index, decision: typeof event.decision === 'string' ? event.decision : '', who,
     assurance: typeof event.assurance === 'string' ? event.assurance : null,
     time_to_decide_ms: typeof event.time_to_decide_ms === 'number' ? event.time_to_decide_ms : null,
     comment: textOf(event.comment), absent: absentOf(event.identity, event.comment), is_requester,

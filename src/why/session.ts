@@ -18,6 +18,7 @@ export interface Answer {
 
 export class Session {
   readonly events: readonly ViewEvent[]
+  readonly #events: ViewEvent[] = []
   readonly texts: TextIndex
   /** the models' answers in order */
   readonly answers: readonly Answer[]
@@ -25,8 +26,6 @@ export class Session {
   readonly absent: readonly { readonly position: number; readonly what: Absent }[]
   /** content that holds no text, by the position of the first event that has it */
   readonly opaque: readonly { readonly position: number; readonly what: string }[]
-  /** what was not looked at */
-  readonly missing: readonly Missing[]
   readonly #positions = new Map<string, number>()
   readonly #children = new Map<string, number[]>()
   readonly #answers: Answer[] = []
@@ -34,22 +33,37 @@ export class Session {
   readonly #opaque: { position: number; what: string }[] = []
   readonly #toolNames = new Map<string, string>()
   readonly #declarations: ViewEvent[] = []
-  readonly #read = new Set<object>()
+  readonly #read = new WeakSet<object>()
+  #missing: readonly Missing[] | undefined
 
   /** `events` of one session and, if wanted, of its parents; put in the order of the log. `limit` is in characters. */
   constructor(events: readonly ViewEvent[], limit?: number) {
-    this.events = [...events].sort((a, b) => a.index - b.index)
+    this.events = this.#events
     this.texts = new TextIndex(limit)
     this.answers = this.#answers
     this.absent = this.#absent
     this.opaque = this.#opaque
-    for (const [position, event] of this.events.entries()) {
-      this.#positions.set(event.event_id, position)
-      const parent = event.parent_event_id
-      if (parent !== null && parent !== undefined) this.#children.set(parent, [...(this.#children.get(parent) ?? []), position])
-      this.#readEvent(event, position)
+    for (const event of [...events].sort((a, b) => a.index - b.index)) this.add(event)
+  }
+
+  /** Takes the next event in, which is later in the log than all before it; gives its position. `kept`: what of it stays in `events`. */
+  add(event: ViewEvent, kept: ViewEvent = event): number {
+    const position = this.#events.push(kept) - 1
+    this.#positions.set(event.event_id, position)
+    const parent = event.parent_event_id
+    if (parent !== null && parent !== undefined) {
+      const children = this.#children.get(parent)
+      if (children === undefined) this.#children.set(parent, [position])
+      else children.push(position)
     }
-    this.missing = missingOf(this)
+    this.#readEvent(event, position)
+    this.#missing = undefined
+    return position
+  }
+
+  /** What was not looked at. Made anew once events were added. */
+  get missing(): readonly Missing[] {
+    return (this.#missing ??= missingOf(this))
   }
 
   position(event_id: string): number | undefined {
@@ -115,12 +129,12 @@ export class Session {
       case 'llm_result': return this.#answer(event, position)
       case 'reasoning': return this.#one(position, event.kind === 'author_stated' ? 'author' : 'model', event.text)
       case 'tool_call':
-        if (typeof event.call_id === 'string') this.#toolNames.set(event.call_id, String(event.tool_name))
-        return this.#one(position, 'earlier_call', event.tool_input, String(event.tool_name))
+        if (typeof event.call_id === 'string') this.#toolNames.set(event.call_id, nameIn(event.tool_name))
+        return this.#one(position, 'earlier_call', event.tool_input, nameIn(event.tool_name))
       case 'tool_result': return this.#toolResult(event, position)
       case 'data_access':
         if (event.trust !== undefined) this.#declarations.push(event)
-        return this.#one(position, 'data', event.reference, String(event.source))
+        return this.#one(position, 'data', event.reference, nameIn(event.source))
       case 'approval_decision': return this.#one(position, 'human', event.comment)
       case 'human_intervention': return this.#one(position, 'human', event.note)
       case 'handoff': return this.#one(position, 'author', event.instructions)
@@ -199,6 +213,11 @@ export class Session {
   #gone(position: number): Gone {
     return { absent: (what) => void this.#absent.push({ position, what }), opaque: (what) => void this.#opaque.push({ position, what }) }
   }
+}
+
+// A fact is a label; what stands in its place in a record that was not checked may be anything.
+function nameIn(fact: unknown): string {
+  return typeof fact === 'string' ? fact : ''
 }
 
 // Content blocks in a provider's form, and not just a list that a tool gave back.

@@ -29,12 +29,18 @@ export class TextIndex {
   readonly #words = new Map<string, number[]>()
   readonly #keys = new Map<string, number[]>()
   readonly #limit: number
+  #indexed = 0
   #characters = 0
   #left = 0
   #firstLeft: number | undefined
 
   constructor(limit: number = MAX_CHARACTERS) {
     this.#limit = limit
+  }
+
+  /** Characters that were taken in. */
+  get characters(): number {
+    return this.#characters
   }
 
   /** Characters that were not taken in because there were too many. */
@@ -64,13 +70,21 @@ export class TextIndex {
     }
     seen.add(text.text)
     this.#characters += text.text.length
-    const order = this.#texts.push(text) - 1
-    for (const word of wordsOf(text.text)) post(this.#words, word, order)
-    for (const { key } of keysOf(text.text)) post(this.#keys, key, order)
+    this.#texts.push(text)
+  }
+
+  // When something is looked for: most sessions that a rule follows have nothing to look for.
+  #index(): void {
+    for (; this.#indexed < this.#texts.length; this.#indexed++) {
+      const { text } = this.#texts[this.#indexed] as Text
+      for (const word of wordsOf(text)) post(this.#words, word, this.#indexed)
+      for (const { key } of keysOf(text)) post(this.#keys, key, this.#indexed)
+    }
   }
 
   /** The first text that holds the value in its own spelling, and the first that holds it in another, among texts of events before `end` that `take` accepts. */
   find(needle: Needle, end: number, take: (text: Text) => boolean = () => true): { exact?: Found; loose?: Found } {
+    this.#index()
     const exact = this.#first(needle.tokens, needle.exactKeys, end, take, (order) => this.#exactPlace(order, needle))
     const loose = this.#first(needle.looseTokens, needle.looseKeys, end, take, (order) => this.#loosePlace(order, needle))
     return { ...(exact && { exact }), ...(loose && { loose }) }

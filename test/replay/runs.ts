@@ -16,7 +16,8 @@ export const runsArePresent = (): boolean => ['agentdyn-runs', 'tau-bench', 'asb
 /** `count` of the runs of a data set, at equal distances in the order of their names. */
 export function someRuns(format: Run['format'], count: number): Run[] {
   const all = { agentdyn: agentdynFiles, tau: tauRuns, asb: asbRuns }[format]()
-  return Array.from({ length: Math.min(count, all.length) }, (_, i) => all[Math.floor((i * all.length) / count)] as () => Run).map((load) => load())
+  const wanted = Math.min(count, all.length)
+  return Array.from({ length: wanted }, (_, i) => all[Math.floor((i * all.length) / wanted)] as () => Run).map((load) => load())
 }
 
 function agentdynFiles(): (() => Run)[] {

@@ -6,7 +6,9 @@ import type { ViewEvent } from '../../event/view.ts'
 import type { CliTrail, SessionSummary } from '../api.ts'
 import { withTrail, type Context } from '../context.ts'
 import { inOrder } from '../event-json.ts'
+import { findingLines, sessionFindings } from '../findings.ts'
 import { findSession } from '../find.ts'
+import { yellow, type Line } from '../terminal.ts'
 import { sessionHeader, Timeline, timelineNotes } from '../timeline.ts'
 
 export function showCommand(program: Command, context: () => Context): void {
@@ -31,19 +33,28 @@ Examples:
 export async function show(context: Context, trail: CliTrail, session_id: string, { full = false }: { full?: boolean } = {}): Promise<void> {
   const { screen, json } = context
   const session = await summaryOf(trail, session_id)
+  const findings = json ? [] : await sessionFindings(trail, session_id)
+  const marked = new Set(findings.flatMap(({ events }) => events))
   let timeline: Timeline | undefined
   for await (const event of trail.events({ session_id })) {
     if (json) {
       screen.json(inOrder(event))
     } else {
       timeline ??= begin(context, session, event, full)
-      for (const line of timeline.lines(event)) screen.line(...line)
+      for (const [i, line] of timeline.lines(event).entries()) screen.line(...(i === 0 && marked.has(event.event_id) ? mark(line) : line))
     }
     await screen.drain()
   }
   const notes = timeline === undefined ? [] : timelineNotes(timeline, session, screen.columns)
   if (notes.length > 0) screen.line()
   for (const line of notes) screen.line(...line)
+  if (findings.length > 0) screen.line()
+  for (const told of findings) for (const line of findingLines(told, screen.columns, 'session')) screen.line(...line)
+}
+
+/** An event that a finding names begins with `!`, in the place of its margin. */
+function mark([, ...line]: Line): Line {
+  return [yellow('! '), ...line]
 }
 
 function begin({ screen, now }: Context, session: SessionSummary, first: ViewEvent, full: boolean): Timeline {
