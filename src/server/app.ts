@@ -2,6 +2,7 @@
 
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Clock } from '../base/clock.ts'
+import { Administration } from './administration.ts'
 import { Bodies } from './body.ts'
 import type { Database } from './database.ts'
 import { journal } from './journal.ts'
@@ -15,6 +16,7 @@ import type { App, Env } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { healthRoutes } from './routes/health.ts'
 import { meRoutes } from './routes/me.ts'
+import { peopleRoutes } from './routes/people.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 
 /** What the routes work with. */
@@ -22,6 +24,7 @@ export interface Parts {
   readonly database: Database
   readonly people: People
   readonly keys: Keys
+  readonly administration: Administration
   readonly tenants: Tenants
   readonly clock: Clock
   readonly limits: Limits
@@ -70,14 +73,14 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
     journal(tenant, clock, 'policy_decision', { policy: 'access', decision: 'deny' }, { reason: { principal: who.id, roles: who.roles, route, permission } }).catch(report)
   }
   return {
-    database, people, keys, tenants, clock, limits, metrics, ending, version, signIn, denied,
+    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, denied,
     bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
     failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
   }
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

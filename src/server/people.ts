@@ -44,14 +44,20 @@ export class People {
     return (this.#database.prepare('SELECT count(*) AS n FROM people WHERE tenant = ? AND removed_at IS NULL').get(tenant) as { n: number }).n
   }
 
-  /** Adds a principal, or gives one that is there other rights. Who was removed does not come back: their id is in the log. */
-  put(who: Principal): void {
+  /** Throws unless `put` would take it. */
+  check(who: Principal): void {
     checkPrincipal(who)
-    const { tenant, id, kind, name, roles, agents, sessions, expires_at, email } = who
+    const { tenant, id, kind } = who
     const old = this.#database.prepare('SELECT kind, removed_at FROM people WHERE tenant = ? AND id = ?').get(tenant, id) as { kind: string; removed_at: string | null } | undefined
     if (old !== undefined && old.removed_at !== null) throw new StoreError('id_used', `server: ${id} was somebody who was removed`, 'choose another id: what they wrote is on record under it')
     if (old !== undefined && old.kind !== kind) throw new StoreError('id_used', `server: ${id} is ${old.kind === 'agent' ? 'an agent' : 'a person'}`, 'choose another id')
     if (old === undefined && this.count(tenant) >= MAX_PEOPLE) throw new MisuseError('too_many_people', `server: expected at most ${MAX_PEOPLE} principals in ${tenant}, got as many`, 'remove those that are gone')
+  }
+
+  /** Adds a principal, or gives one that is there other rights. Who was removed does not come back: their id is in the log. */
+  put(who: Principal): void {
+    this.check(who)
+    const { tenant, id, kind, name, roles, agents, sessions, expires_at, email } = who
     this.#database.prepare(`INSERT INTO people (tenant, id, kind, name, roles, agents, sessions, email, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, roles = excluded.roles, agents = excluded.agents, sessions = excluded.sessions, email = excluded.email, expires_at = excluded.expires_at`)
       .run(tenant, id, kind, name, JSON.stringify(roles), listOrNull(agents), listOrNull(sessions), email ?? null, formatTime(this.#clock()), expires_at ?? null)

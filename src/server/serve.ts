@@ -8,7 +8,6 @@ import { type CounterfoilError, StoreError } from '../base/errors.ts'
 import type { LocalOptions } from '../ledger/handle.ts'
 import { makeApp, makeParts, type Parts } from './app.ts'
 import { dataFolder, openDatabase } from './database.ts'
-import { journal } from './journal.ts'
 import { KEYS_TABLE } from './keys.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
@@ -53,7 +52,7 @@ export async function serve({ trail, data = dataFolder(trail), port, host, versi
     await tenant.ledger.ready()
     const people = new People(database, clock)
     const parts = makeParts({ database, people, tenants, clock, ending: ending.signal, version, limits, report })
-    const firstKey = await firstAdmin(parts)
+    const firstKey = await parts.administration.firstAdmin(`admin-${formatTime(clock()).slice(0, 10)}`)
     const server = listener(parts, limits)
     await listen(server, port, host)
     const { address, family, port: taken } = server.address() as AddressInfo
@@ -113,14 +112,3 @@ async function closed(server: Server, graceMs: number): Promise<void> {
     clearInterval(idle)
   }
 }
-
-/** A server without people makes the first admin, whose key is given out once. */
-async function firstAdmin({ people, keys, tenants, clock }: Parts): Promise<string | undefined> {
-  if (people.list(DEFAULT_TENANT).some(({ roles }) => roles.includes('admin'))) return undefined
-  const admin = { id: `admin-${formatTime(clock()).slice(0, 10)}`, tenant: DEFAULT_TENANT, kind: 'person', name: 'first admin', roles: ['admin'] } as const
-  people.put(admin)
-  const { key } = keys.issue({ tenant: DEFAULT_TENANT, principal: admin.id, name: 'first key' })
-  await journal(tenants.open(DEFAULT_TENANT)!, clock, 'config_change', { what: 'people' }, { after: admin })
-  return key
-}
-

@@ -69,13 +69,18 @@ export class Tenants {
 
   /** Makes a tenant: a new trail with keys of its own. Resolves when its log is there. */
   async create(name: string): Promise<Tenant> {
-    if (!NAME.test(name)) throw new MisuseError('bad_tenant', 'server: expected a tenant name of 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends', 'it is the name of a folder too')
-    if (this.list().length >= MAX_TENANTS) throw new MisuseError('too_many_tenants', `server: expected at most ${MAX_TENANTS} tenants, got as many`, 'start another server')
+    this.check(name)
     mkdirSync(join(this.#folder, 'tenants', name), { recursive: true, mode: 0o700 })
     this.#database.prepare('INSERT OR IGNORE INTO tenants (name, created_at) VALUES (?, ?)').run(name, formatTime(this.#clock()))
     const tenant = this.open(name)!
     await tenant.ledger.ready()
     return tenant
+  }
+
+  /** Throws unless a tenant of that name could be made. */
+  check(name: string): void {
+    if (!NAME.test(name)) throw new MisuseError('bad_tenant', 'server: expected a tenant name of 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends', 'it is the name of a folder too')
+    if (this.list().length >= MAX_TENANTS) throw new MisuseError('too_many_tenants', `server: expected at most ${MAX_TENANTS} tenants, got as many`, 'start another server')
   }
 
   /** Bytes of a tenant's database on disk. */
