@@ -39,6 +39,7 @@ export class LedgerService {
       case 'newest': return packAbsent(await reader.newest(a as number, b as string | undefined), this.#mark)
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
       case 'own': return this.#ledger.ownSession
+      case 'sessionsOf': return reader.sessionsOf(a as string[])
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)

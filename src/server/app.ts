@@ -16,6 +16,7 @@ import type { App, Env } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { healthRoutes } from './routes/health.ts'
 import { meRoutes } from './routes/me.ts'
+import { otlpRoutes } from './routes/otlp.ts'
 import { peopleRoutes } from './routes/people.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 
@@ -80,7 +81,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, otlpRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

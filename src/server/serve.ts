@@ -11,6 +11,7 @@ import { dataFolder, openDatabase } from './database.ts'
 import { KEYS_TABLE } from './keys.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
+import { OTLP_TABLE } from './routes/otlp.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
 
 export interface ServeOptions {
@@ -39,7 +40,7 @@ export interface Served {
 }
 
 /** All tables of the server's database. */
-export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, OTLP_TABLE]
 
 /** Opens trail and people, and listens. StoreError `listen_failed` when the port cannot be had; what is wrong with the log rejects too. */
 export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, report }: ServeOptions): Promise<Served> {

@@ -27,7 +27,7 @@ export type Signal = 'traces' | 'logs'
 export type Encoding = 'protobuf' | 'json'
 
 /** What one draft came to: `refused` says why it is not on record. */
-export interface Appended { readonly refused?: { readonly code: string; readonly message: string; readonly next: string } }
+export interface Appended { readonly event_id: string; readonly refused?: { readonly code: string; readonly message: string; readonly next: string } }
 
 /** The log that takes what is exported, on behalf of one writer. */
 export interface OtlpSink {
@@ -35,6 +35,8 @@ export interface OtlpSink {
   append(drafts: readonly Uint8Array[]): Promise<readonly Appended[]>
   /** The session of each of these events that is on record. */
   sessionsOf(event_ids: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /** The agents that the writer may write as, the first where an export names none of them; without it any. */
+  readonly agents?: readonly string[] | undefined
 }
 
 export interface IntakeOptions {
@@ -137,9 +139,9 @@ export class OtlpIntake {
   }
 
   /** Each item's events as drafts; of an item that is not understood after all, as one that is not. */
-  #parts(items: readonly Item[]): { sort: Sort; happenings: (Pick<Happening, 'part' | 'time'> & { drafts: readonly Uint8Array[]; nth: number })[] }[] {
+  #parts(items: readonly Item[]): Part[] {
     return items.map(({ tell, plain, session_id, id }) => {
-      const drafts = ({ sort, happenings }: Told): ReturnType<OtlpIntake['#parts']>[number] => ({ sort, happenings: happenings.map((one, nth) => ({ part: one.part, time: one.time, nth, drafts: draftsOf(one, { session_id, masks: this.#masks, id }) })) })
+      const drafts = ({ sort, happenings }: Told): Part => ({ sort, happenings: happenings.map((one, nth) => ({ part: one.part, time: one.time, nth, drafts: draftsOf(one, { session_id, masks: this.#masks, id }) })) })
       try {
         return drafts(tell())
       } catch (error) {
@@ -154,7 +156,7 @@ export class OtlpIntake {
     const wanted = new Map<string, () => Draft>()
     for (const item of items) {
       const start = keyed(this.#key, 'start', item.session_id)
-      if (!wanted.has(start)) wanted.set(start, () => this.#start(start, item, items))
+      if (!wanted.has(start)) wanted.set(start, () => this.#start(start, item, items, sink.agents))
       if (item.resource.attributes.length === 0) continue
       const id = keyed(this.#key, 'of', item.session_id, textOf(item.resource))
       if (!wanted.has(id)) wanted.set(id, () => this.#resource(id, item))
@@ -179,13 +181,13 @@ export class OtlpIntake {
     }
   }
 
-  #start(event_id: string, item: Item, items: readonly Item[]): Draft {
+  #start(event_id: string, item: Item, items: readonly Item[], allowed: readonly string[] | undefined): Draft {
     const { session_id, name, resource } = item
     const own = items.filter((each) => each.session_id === session_id)
     const first = own.reduce((least, { time }) => (time < least ? time : least), own[0]!.time)
     const user = own.find((each) => each.user !== undefined)?.user
     const [service, version] = ['service.name', 'service.version'].map((each) => new Taking(resource.attributes).text(each))
-    const agent = [service !== undefined && !service.startsWith('unknown_service') ? service : undefined, ...own.map((each) => each.agent), service].find((each) => each !== undefined && isLabel(each)) ?? 'otel'
+    const agent = [service !== undefined && !service.startsWith('unknown_service') ? service : undefined, ...own.map((each) => each.agent), service].find((each) => each !== undefined && isLabel(each) && allowed?.includes(each) !== false) ?? allowed?.find(isLabel) ?? 'otel'
     return {
       event_id, event_type: 'session_start', session_id, timestamp: timeText(first), capture: 'imported',
       facts: { agent_id: agent, source: 'otlp', ...(version !== undefined && isLabel(version) ? { agent_version: version } : {}), ...(user === undefined ? {} : { user: randomRef() }) },
@@ -202,6 +204,9 @@ export class OtlpIntake {
     return { event_id, event_type: 'custom', session_id, timestamp: timeText(time), capture: 'imported', facts: { name: 'otel_resource' }, payloads: { content: maskPiece({ m: 'json', content: JSON.stringify(content) }, this.#masks) } }
   }
 }
+
+/** An item as drafts, each happening's together. */
+interface Part { readonly sort: Sort; readonly happenings: readonly (Moment & { readonly drafts: readonly Uint8Array[]; readonly nth: number })[] }
 
 /** An exported item with its place. `plain` tells it as one that nobody understood. */
 interface Item {
