@@ -91,7 +91,7 @@ export class OtlpIntake {
       const root = name === undefined && parent_span_id === undefined && session_id === sessionOfTrace(trace_id)
       return {
         tell: () => ended(item, root, tellSpan(exported)), plain: () => ended(item, root, readOther(item, scope)), resource, session_id, name: name ?? trace_id, user: nameIn(USER_NAMES, item.attributes, resource),
-        agent: nameIn(AGENT_NAMES, item.attributes), length: endOf(item) - timeOf(item), time: timeOf(item), id: (part) => (part === 'outer' ? outer : eventOfSpan(trace_id, span_id, part)),
+        agent: nameIn(AGENT_NAMES, item.attributes), time: timeOf(item), id: (part) => (part === 'outer' ? outer : eventOfSpan(trace_id, span_id, part)),
       }
     })
   }
@@ -110,7 +110,7 @@ export class OtlpIntake {
       const own = keyed(this.#key, 'log', session_id, textOf(resource), text, String(time))
       return {
         tell: () => tellLog(exported), plain: () => otherLog(item, scope), resource, session_id, name: name ?? trace_id, user: nameIn(USER_NAMES, item.attributes, resource), agent: nameIn(AGENT_NAMES, item.attributes),
-        length: 0n, time: timeOfLog(item), id: (part) => (part === 'outer' ? outer : part === 'begin' ? own : keyed(this.#key, 'part', own, part)),
+        time: timeOfLog(item), id: (part) => (part === 'outer' ? outer : part === 'begin' ? own : keyed(this.#key, 'part', own, part)),
       }
     })
   }
@@ -124,7 +124,9 @@ export class OtlpIntake {
     const refused = new Set<number>()
     let fault = found.fault
     await this.#begun(placed, sink, async (first) => {
-      const drafts = parts.flatMap(({ happenings }, at) => happenings.map((one) => ({ ...one, at }))).sort((a, b) => inTime(a, b) || inside(a, placed[a.at]!, placed[b.at]!) || a.at - b.at || a.nth - b.nth)
+      const ranks = ranksOf(placed)
+      const drafts = parts.flatMap(({ happenings }, at) => happenings.map(({ part, time, drafts }, nth) => ({ ms: time / 1_000_000n, rank: ranks[at]![part === 'begin' ? 'begins' : 'ends'], nth, at, drafts })))
+      drafts.sort((a, b) => (a.ms < b.ms ? -1 : a.ms > b.ms ? 1 : a.rank - b.rank || a.nth - b.nth))
       const answers = await sink.append([...first, ...drafts.flatMap(({ drafts }) => drafts)])
       let next = first.length
       for (const { at, drafts: { length } } of drafts) {
@@ -141,7 +143,7 @@ export class OtlpIntake {
   /** Each item's events as drafts; of an item that is not understood after all, as one that is not. */
   #parts(items: readonly Item[]): Part[] {
     return items.map(({ tell, plain, session_id, id }) => {
-      const drafts = ({ sort, happenings }: Told): Part => ({ sort, happenings: happenings.map((one, nth) => ({ part: one.part, time: one.time, nth, drafts: draftsOf(one, { session_id, masks: this.#masks, id }) })) })
+      const drafts = ({ sort, happenings }: Told): Part => ({ sort, happenings: happenings.map((one) => ({ part: one.part, time: one.time, drafts: draftsOf(one, { session_id, masks: this.#masks, id }) })) })
       try {
         return drafts(tell())
       } catch (error) {
@@ -206,7 +208,7 @@ export class OtlpIntake {
 }
 
 /** An item as drafts, each happening's together. */
-interface Part { readonly sort: Sort; readonly happenings: readonly (Moment & { readonly drafts: readonly Uint8Array[]; readonly nth: number })[] }
+interface Part { readonly sort: Sort; readonly happenings: readonly (Pick<Happening, 'part' | 'time'> & { readonly drafts: readonly Uint8Array[] })[] }
 
 /** An exported item with its place. `plain` tells it as one that nobody understood. */
 interface Item {
@@ -219,7 +221,6 @@ interface Item {
   readonly user: string | undefined
   readonly agent: string | undefined
   readonly time: bigint
-  readonly length: bigint
   readonly id: (part: string) => string | undefined
 }
 
@@ -248,16 +249,36 @@ function ended(span: Span, root: boolean, told: Told): Told {
   return { ...told, happenings: [...happenings, { part: 'session_end', event_type: 'session_end', time: endOf(span), outcome, facts: { reason: 'root_span_ended' }, payloads: {} }] }
 }
 
-type Moment = Pick<Happening, 'part' | 'time'>
-
-function inTime(a: Moment, b: Moment): number {
-  return a.time < b.time ? -1 : a.time > b.time ? 1 : Number(a.part !== 'begin') - Number(b.part !== 'begin') || Number(a.part === 'session_end') - Number(b.part === 'session_end')
-}
-
-/** At the same moment the longer span begins first and ends last. */
-function inside({ part }: Moment, a: Item, b: Item): number {
-  const order = a.length > b.length ? -1 : a.length < b.length ? 1 : 0
-  return part === 'begin' ? order : -order
+/**
+ * The place of each item's beginning and end where clocks cannot tell: browsers and Node give a span's start in whole milliseconds. What stands in
+ * another begins after it and ends before it; what stands beside another comes in the order of the export, which is mostly that of their ends.
+ * Parents are names that a stranger chose: they may form circles.
+ */
+function ranksOf(items: readonly Item[]): { begins: number; ends: number }[] {
+  const inner = new Map<string, number[]>()
+  const own = new Set(items.map(({ id }) => id('begin')!))
+  const tops: number[] = []
+  for (const [at, { id }] of items.entries()) {
+    const outer = id('outer')
+    if (outer === undefined || !own.has(outer)) tops.push(at)
+    else inner.get(outer)?.push(at) ?? inner.set(outer, [at])
+  }
+  const ranks = items.map(() => ({ begins: -1, ends: -1 }))
+  let next = 0
+  const byTime = (a: number, b: number): number => Number(items[b]!.time / 1_000_000n - items[a]!.time / 1_000_000n) || b - a // last first: it is a stack
+  for (const top of [...tops.sort(byTime).reverse(), ...items.keys()]) {
+    const waiting = [top]
+    for (let at = waiting.at(-1); at !== undefined; at = waiting.at(-1)) {
+      if (ranks[at]!.begins === -1) {
+        ranks[at]!.begins = next++
+        waiting.push(...(inner.get(items[at]!.id('begin')!) ?? []).filter((each) => ranks[each]!.begins === -1).sort(byTime))
+      } else {
+        waiting.pop()
+        if (ranks[at]!.ends === -1) ranks[at]!.ends = next++
+      }
+    }
+  }
+  return ranks
 }
 
 const texts = new WeakMap<Resource, string>()
