@@ -31,7 +31,7 @@ function plain(value: object): unknown {
 }
 
 const isModel = ({ name, attributes }: Found): boolean => attributes['gen_ai.operation.name'] === 'chat' || /\.do(?:Generate|Stream)$/.test(name) && !/embed/i.test(name) || attributes['openinference.span.kind'] === 'LLM'
-const isTool = ({ attributes }: Found): boolean => attributes['ai.operationId'] === 'ai.toolCall' || attributes['gen_ai.operation.name'] === 'execute_tool' || attributes['openinference.span.kind'] === 'TOOL'
+const isTool = ({ attributes }: Found): boolean => attributes['ai.operationId'] === 'ai.toolCall' || attributes['gen_ai.operation.name'] === 'execute_tool' || attributes['openinference.span.kind'] === 'TOOL' || typeof attributes['gen_ai.tool.call.id'] === 'string'
 
 /** The first attribute whose name fits. */
 function pick({ attributes }: Found, ...names: readonly RegExp[]): unknown {
@@ -126,8 +126,8 @@ function compare(span: Found, told: Told | undefined): string[] {
   expect(result.event_type, where).toBe('llm_result')
   has('model asked', pick(span, ...ASKED), () => expect([call['model_id'], call['model_name']], where).toContain(pick(span, ...ASKED)))
   has('model that answered', pick(span, ...ANSWERED), () => expect([result['model_id'], ...leaves(result['names'])], where).toContain(pick(span, ...ANSWERED)))
-  has('input tokens', pick(span, ...TOKENS_IN), () => expect(result['input_tokens'], where).toBe(pick(span, ...TOKENS_IN)))
-  has('output tokens', pick(span, ...TOKENS_OUT), () => expect(result['output_tokens'], where).toBe(pick(span, ...TOKENS_OUT)))
+  has('input tokens', pick(span, ...TOKENS_IN), () => expect(result['input_tokens'], where).toBe(Number(pick(span, ...TOKENS_IN))))
+  has('output tokens', pick(span, ...TOKENS_OUT), () => expect(result['output_tokens'], where).toBe(Number(pick(span, ...TOKENS_OUT))))
   has('stop reason', pick(span, ...STOP), () => expect(leaves(pick(span, ...STOP)), where).toContain(result['stop_reason'] === 'other' ? leaves(result['names'])[0] : result['stop_reason']))
   has('response id', pick(span, /^gen_ai\.response\.id$/), () => expect(result['response_id'], where).toBe(pick(span, /^gen_ai\.response\.id$/)))
   const given = pick(span, ...INPUT)
@@ -157,6 +157,7 @@ const rows = new Map<string, { model: number; tool: number; lacking: Map<string,
 
 function count(span: Found, lacking: readonly string[]): void {
   const name = span.source.split('/')[0]!
+  if (name.startsWith('langfuse')) return // what is not there may be what Langfuse took out
   const row = rows.get(name) ?? { model: 0, tool: 0, lacking: new Map<string, number>() }
   rows.set(name, row)
   if (isTool(span)) row.tool++
@@ -234,9 +235,9 @@ function openInference(): Found[] {
 function langfuse(): Found[] {
   const folder = join(FOLDER, 'langfuse-framework-traces')
   return readdirSync(folder).filter((name) => name.endsWith('.trace.json')).sort().flatMap((file, i) => {
-    const { observations } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { observations: { id: string; name: string; metadata: string }[] }
+    const { observations } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { observations: { id: string; name: string; metadata: string | object }[] }
     return observations.flatMap(({ name, metadata }, j): Found[] => {
-      const { attributes } = JSON.parse(metadata) as { attributes?: Attributes }
+      const { attributes } = (typeof metadata === 'string' ? JSON.parse(metadata) : metadata) as { attributes?: Attributes }
       if (attributes === undefined || Object.keys(attributes).length === 0) return []
       return [{ source: `langfuse: ${file.replace(/-\d{4}.*$/, '')}/${file}`, trace_id: `${i + 1}`.padStart(32, 'b'), span_id: `${100 * (i + 1) + j}`.padStart(16, 'b'), name, attributes }]
     })
