@@ -95,7 +95,7 @@ async function toldOf(server: TestServer): Promise<Map<string, Told>> {
         const tool = call?.event_type === 'tool_call' && event.event_type === 'custom'
         const own = event.event_type === 'llm_result' ? call! : tool ? call : event
         const result = event.event_type === 'llm_result' ? event : tool ? events.find((each) => each.event_type === 'tool_result' && each.parent_event_id === call.event_id)! : event
-        told.set(`${rest.trace_id}/${rest.span_id}`, { call: own, result, rest: rest as never })
+        told.set(`${rest.trace_id}/${rest.span_id}`, { call: own, result, rest })
       }
     }
     if (next === null) return told
@@ -149,7 +149,7 @@ function compare(span: Found, told: Told | undefined): string[] {
 /** One line for each instrumentation: how many calls there are, and of how many something is lacking. */
 function tableOf(rows: ReadonlyMap<string, { model: number; tool: number; lacking: Map<string, number> }>): string {
   const lines = ['| instrumentation | model calls | tool calls | lacking (in how many) |', '|---|---|---|---|']
-  for (const [name, { model, tool, lacking }] of [...rows].sort()) lines.push(`| ${name} | ${model} | ${tool} | ${[...lacking].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)).map(([what, n]) => `${what} (${n})`).join(', ') || 'nothing'} |`)
+  for (const [name, { model, tool, lacking }] of [...rows].sort(([a], [b]) => a.localeCompare(b))) lines.push(`| ${name} | ${model} | ${tool} | ${[...lacking].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)).map(([what, n]) => `${what} (${n})`).join(', ') || 'nothing'} |`)
   return lines.join('\n')
 }
 

@@ -100,7 +100,7 @@ test('a session that is named holds its traces, whoever names it', async () => {
   const uuid = '0198c5f0-0000-7000-8000-000000000001'
   await server.ask(key, 'POST', '/v1/traces', tracesJson([chat(9, { trace: 'd'.repeat(32), attributes: { ...named, 'session.id': uuid.toUpperCase() } })]))
   const sessions = await sessionsOf(server)
-  expect(sessions.map(({ steps, state }) => [steps, state]).sort()).toEqual([[1, 'open'], [4, 'open']])
+  expect(sessions.map(({ steps, state }) => `${steps} ${state}`).sort()).toEqual(['1 open', '4 open'])
   expect(sessions.map(({ session_id }) => session_id)).toContain(uuid)
   const [start] = await eventsOf(server, sessions.find(({ steps }) => steps === 4)!.session_id)
   expect(start!['client_session_id']).toBe('ticket of ada@example.com')

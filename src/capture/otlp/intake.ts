@@ -261,7 +261,8 @@ function ranksOf(items: readonly Item[]): { begins: number; ends: number }[] {
   for (const [at, { id }] of items.entries()) {
     const outer = id('outer')
     if (outer === undefined || !own.has(outer)) tops.push(at)
-    else inner.get(outer)?.push(at) ?? inner.set(outer, [at])
+    else if (inner.has(outer)) inner.get(outer)!.push(at)
+    else inner.set(outer, [at])
   }
   const ranks = items.map(() => ({ begins: -1, ends: -1 }))
   let next = 0

@@ -57,7 +57,7 @@ export function openInferenceMessage(element: Json): Json {
   const { content, contents, tool_calls, ...message } = (fieldsOf(fieldsOf(element)?.['message']) ?? {}) as { [name: string]: Json }
   const blocks = Array.isArray(contents) ? (contents as Json[]).map((each) => fieldsOf(each)?.['message_content'] ?? each) : undefined
   const calls = Array.isArray(tool_calls) ? (tool_calls as Json[]).map((each) => fieldsOf(each)?.['tool_call'] ?? each) : undefined
-  return { ...message, ...(content === undefined ? {} : { content }), ...(blocks === undefined ? {} : content === undefined ? { content: blocks } : { contents: blocks }), ...(calls === undefined ? {} : { tool_calls: calls }) } as Json
+  return { ...message, ...(content === undefined ? {} : { content }), ...(blocks === undefined ? {} : content === undefined ? { content: blocks } : { contents: blocks }), ...(calls === undefined ? {} : { tool_calls: calls }) }
 }
 
 /** What an answer says, out of its messages. */

@@ -130,13 +130,13 @@ const CHOICE_EVENT = /^gen_ai\.(choice)$/
 /** The messages in events of these names, each as its attributes say; the events are taken. */
 function takeEvents(events: Set<SpanEvent>, names: RegExp): Json[] {
   const found: Json[] = []
-  for (const event of [...events]) {
+  for (const event of events) {
     const role = names.exec(event.name)?.[1]
     if (role === undefined) continue
     events.delete(event)
     const fields = Object.fromEntries(event.attributes.filter(([name]) => name !== 'gen_ai.system' && name !== 'gen_ai.provider.name').map(([name, value]) => [name, /^(?:tool_calls|message|gen_ai\.event\.content)$/.test(name) ? (jsonIn(value) ?? value) : value]))
     const whole = fieldsOf(fields['gen_ai.event.content'])
-    found.push({ ...(role === 'choice' ? {} : { role }), ...(whole ?? fields) } as Json)
+    found.push({ ...(role === 'choice' ? {} : { role }), ...(whole ?? fields) })
   }
   return found
 }
@@ -193,7 +193,7 @@ function parametersOf(attributes: Taking): CallParameters {
     const value = found[name] === undefined ? numberIn(invocation?.[name]) : undefined
     if (value !== undefined) found[name] = name in DECIMALS ? decimal(value) : Number.isSafeInteger(value) ? value : undefined
   }
-  return defined(found) as CallParameters
+  return defined(found)
 }
 
 /** In milliseconds, whatever the unit of its name. */

@@ -109,17 +109,16 @@ class Branch {
   readonly #members = new Map<string, Json | Branch>()
 
   put(segments: readonly string[], value: Json): boolean {
-    let branch: Branch = this
-    for (const segment of segments.slice(0, -1)) {
-      let next = branch.#members.get(segment)
-      if (next === undefined) branch.#members.set(segment, (next = new Branch()))
-      if (!(next instanceof Branch)) return false
-      branch = next
+    const [first, ...inner] = segments
+    const member = this.#members.get(first!)
+    if (inner.length === 0) {
+      if (member === undefined) this.#members.set(first!, value)
+      return member === undefined
     }
-    const last = segments.at(-1)!
-    if (branch.#members.has(last)) return false
-    branch.#members.set(last, value)
-    return true
+    if (member !== undefined) return member instanceof Branch && member.put(inner, value)
+    const branch = new Branch()
+    this.#members.set(first!, branch)
+    return branch.put(inner, value)
   }
 
   elements(): Json[] {
@@ -158,5 +157,5 @@ export function jsonIn(value: Json | undefined): Json | undefined {
 }
 
 export function fieldsOf(value: Json | undefined): { readonly [name: string]: Json | undefined } | undefined {
-  return isRecord(value) ? (value as { readonly [name: string]: Json | undefined }) : undefined
+  return isRecord(value) ? value : undefined
 }

@@ -11,7 +11,7 @@ import { mediaOf } from '../body.ts'
 import { transact } from '../database.ts'
 import { problemOf, problemResponse } from '../problem.ts'
 import type { Principal } from '../roles.ts'
-import { addRoute, type App, type Given } from '../route.ts'
+import { addRoute, type App } from '../route.ts'
 import type { Tenant } from '../tenants.ts'
 
 export const OTLP_TABLE = 'CREATE TABLE IF NOT EXISTS otlp_keys (tenant TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT'
