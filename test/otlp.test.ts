@@ -110,6 +110,10 @@ test('agents that a key may not write as are not taken at their word', async () 
   const server = await testServer()
   await server.ask(server.key('agent', { agents: ['other-bot', 'third-bot'] }), 'POST', '/v1/traces', tracesJson(RUN))
   expect((await sessionsOf(server)).map(({ agent_id }) => agent_id)).toEqual(['other-bot'])
+  const before = await typesOf(server, sessionOfTrace(TRACE))
+  expect(await server.ask(server.key('agent', { agents: ['support-bot'] }), 'POST', '/v1/traces', tracesJson([tool(9)]))).toMatchObject({ status: 403, body: { code: 'not_own_agent' } })
+  expect((await server.ask(server.key('agent', { agents: ['other-bot'] }), 'POST', '/v1/traces', tracesJson([tool(9)]))).status).toBe(200)
+  expect((await typesOf(server, sessionOfTrace(TRACE))).slice(before.length)).toEqual(['session_resume', 'tool_call', 'tool_result', 'custom'])
 })
 
 test('records of Claude Code are a session with its calls; the same twice is once', async () => {

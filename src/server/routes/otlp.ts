@@ -2,13 +2,15 @@
 // is counted in the answer, as the protocol asks, and the rest is on record.
 
 import { randomBytes } from 'node:crypto'
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { formatOtlpAnswer, formatOtlpStatus } from '../../capture/otlp/answer.ts'
 import { OtlpIntake, type Encoding, type OtlpSink, type Signal, type Taken } from '../../capture/otlp/intake.ts'
+import { decodeDraft } from '../../event/draft.ts'
 import { defaultMasks } from '../../event/mask.ts'
 import type { Parts } from '../app.ts'
 import { mediaOf } from '../body.ts'
 import { transact } from '../database.ts'
+import { mayWrite } from '../own-agents.ts'
 import { problemOf, problemResponse } from '../problem.ts'
 import type { Principal } from '../roles.ts'
 import { addRoute, type App } from '../route.ts'
@@ -78,6 +80,7 @@ function sinkOf({ who, tenant }: { readonly who: Principal; readonly tenant: Ten
   return {
     agents: who.agents,
     append: async (drafts) => {
+      if (who.agents !== undefined) await mayWrite(parts, who, tenant, drafts.map(decodeDraft))
       const answers = []
       for (let from = 0; from < drafts.length;) {
         let [to, bytes] = [from, 0]
