@@ -178,6 +178,20 @@ export class LogReader {
     })
   }
 
+  /** Of these events those that are on record, each with the session that it is in. */
+  sessionsOf(event_ids: readonly string[]): Promise<[event_id: string, session_id: string][]> {
+    return this.#store.read(async (view) => {
+      const found: [string, string][] = []
+      for (let from = 0; from < event_ids.length; from += READ_AT_ONCE) {
+        for (const { entry } of await view.findEvents(event_ids.slice(from, from + READ_AT_ONCE))) {
+          const { event_id, session_id } = parseEntry(entry).entry
+          found.push([event_id, session_id])
+        }
+      }
+      return found
+    })
+  }
+
   /** One session as in a list; undefined when there is no such session. */
   async summary(session_id: string): Promise<(SessionSummary & { readonly root_session_id: string; readonly about?: { readonly ref: string; readonly subject?: readonly string[] } }) | undefined> {
     return this.#store.read(async (view) => {

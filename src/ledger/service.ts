@@ -56,6 +56,7 @@ export class LedgerService {
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
       case 'access': return this.#ledger.access(a as readonly AccessNote[])
       case 'own': return this.#ledger.ownSession
+      case 'sessionsOf': return reader.sessionsOf(a as string[])
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'log': return { origin: this.#ledger.origin, vkey: this.#ledger.keyring.vkey, checkpoint: await this.#ledger.read(async (view) => (await view.head())?.checkpoint) }
       case 'tile': return this.#ledger.tile(a as TilePath)

@@ -22,6 +22,7 @@ import { evidenceRoutes } from './routes/evidence.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/log.ts'
 import { meRoutes } from './routes/me.ts'
+import { otlpRoutes } from './routes/otlp.ts'
 import { peopleRoutes } from './routes/people.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { verificationRoutes } from './routes/verifications.ts'
@@ -94,7 +95,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes, otlpRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

@@ -13,6 +13,7 @@ import { KEYS_TABLE } from './keys.ts'
 import type { Limits } from './limits.ts'
 import { MONITOR_TABLE } from './monitor.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
+import { OTLP_TABLE } from './routes/otlp.ts'
 import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
 
@@ -49,7 +50,7 @@ export interface Served {
 }
 
 /** All tables of the server's database. */
-export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE]
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE, OTLP_TABLE]
 
 /** A server's trail and people, opened, listening nowhere: for commands, and for `serve`. */
 export interface OpenServer { readonly parts: Parts; readonly ending: AbortController; close(): Promise<void> }

@@ -1,4 +1,4 @@
-// A provider's message, cut into who said what. Knows the shapes of Anthropic, OpenAI (chat and responses), Gemini and the AI SDK by
+// A provider's message, cut into who said what. Knows the shapes of Anthropic, OpenAI (chat and responses), Gemini, the AI SDK and OpenTelemetry by
 // their field names; what it does not know is taken whole, under the message's role. Nothing is left out but binary data.
 
 import { parseShallowJson } from '../base/shallow-json.ts'
@@ -100,11 +100,11 @@ class Reader {
     const type = typeof block.type === 'string' ? block.type : ''
     const response = isFields(block.functionResponse) ? block.functionResponse : undefined
     if (response) return this.take('tool_answer', response.response, idOf(response.name), idOf(response.id))
-    if (/^(tool.result|\w+_tool_result|function_call_output|\w+_call_output)$/.test(type)) {
-      const answered = idOf(block.tool_use_id) ?? idOf(block.toolCallId) ?? idOf(block.call_id)
-      return this.#content(block.content ?? block.output ?? block.result, 'tool_answer', idOf(block.toolName), answered)
+    if (/^(tool.result|\w+_tool_result|function_call_output|\w+_call_output|tool_call_response)$/.test(type)) {
+      const answered = idOf(block.tool_use_id) ?? idOf(block.toolCallId) ?? idOf(block.call_id) ?? idOf(block.id)
+      return this.#content(block.content ?? block.output ?? block.result ?? block.response, 'tool_answer', idOf(block.toolName), answered)
     }
-    if (/^(tool.use|server_tool_use|mcp_tool_use|tool-call|function_call)$/.test(type) || isFields(block.functionCall)) return this.#request(block)
+    if (/^(tool.use|server_tool_use|mcp_tool_use|tool.call|function_call)$/.test(type) || isFields(block.functionCall)) return this.#request(block)
     if (/^(image|image_url|input_image|input_audio|audio|file|input_file)$/.test(type) || block.inlineData !== undefined) return this.#gone.opaque(`content of type ${type || 'inlineData'}`)
     if (type === 'redacted_thinking') return
     if (type === '' && Object.keys(block).some((key) => !GEMINI_TEXT.has(key))) return this.take(kind, block, name, call_id)

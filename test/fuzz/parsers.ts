@@ -15,7 +15,9 @@ import { writeArchive } from '../../src/archive/write.ts'
 import { concat, fromBase64, fromHex, fromUtf8, toBase64, toHex, u32be, utf8 } from '../../src/base/bytes.ts'
 import { canonicalJson, parseCanonicalJson, parseStrictJson, type CanonicalValue } from '../../src/base/canonical-json.ts'
 import { parseShallowJson } from '../../src/base/shallow-json.ts'
+import { MisuseError } from '../../src/base/errors.ts'
 import { parseUuid, formatUuid } from '../../src/base/ids.ts'
+import { OtlpIntake, type Encoding, type Signal } from '../../src/capture/otlp/intake.ts'
 import { archiveSource } from '../../src/cli/archive-source.ts'
 import { parseDisclose } from '../../src/cli/commands/export.ts'
 import { parseLimit } from '../../src/cli/commands/sessions.ts'
@@ -66,6 +68,7 @@ import { newWitnessKey, parseWitnessKey } from '../../src/witness/key.ts'
 import { formatAddCheckpoint, parseAddCheckpoint } from '../../src/witness/request.ts'
 import { createWitnessKey, readWitnessKey, WitnessState } from '../../src/witness/state.ts'
 import { Witness } from '../../src/witness/witness.ts'
+import { logsBytes, logsJson, spanId, tracesBytes, tracesJson, type TestLog, type TestSpan } from '../otlp-export.ts'
 import { originAt, openKeyring, place, smallLog, type Place } from '../sample-log.ts'
 import { testSigner } from '../signer.ts'
 import { NOW_MS, testLog } from '../witness-server.ts'
@@ -980,6 +983,44 @@ const cursors: Parser = {
   },
 }
 
+const otlpSpans: TestSpan[] = [
+  { id: spanId(2), parent: spanId(1), attributes: { 'gen_ai.operation.name': 'chat', 'gen_ai.request.model': 'm', 'gen_ai.usage.input_tokens': 5, 'gen_ai.request.temperature': 0.5, 'gen_ai.response.finish_reasons': ['stop'], 'gen_ai.input.messages': JSON.stringify([{ role: 'user', parts: [{ type: 'text', content: 'Hello' }] }]), 'gen_ai.output.messages': JSON.stringify([{ role: 'assistant', parts: [{ type: 'tool_call', id: 'c', name: 't', arguments: { a: 1 } }] }]), 'gen_ai.system_instructions': '[{"type":"text","content":"Be kind."}]' } },
+  { id: spanId(3), parent: spanId(1), attributes: { 'openinference.span.kind': 'LLM', 'llm.input_messages.0.message.role': 'user', 'llm.input_messages.0.message.contents.0.message_content.text': 'Hello', 'llm.output_messages.0.message.tool_calls.0.tool_call.function.name': 't', 'llm.invocation_parameters': '{"top_p":1}', 'gen_ai.prompt.0.content': 'x' } },
+  { id: spanId(4), parent: spanId(2), attributes: { 'ai.operationId': 'ai.toolCall', 'ai.toolCall.name': 't', 'ai.toolCall.args': '{"a":1}', map: { a: [null, true, 1.5, new Uint8Array(3)] } }, status: { code: 2, message: 'no' }, events: [{ name: 'exception', attributes: { 'exception.type': 'E' } }] },
+  { id: spanId(1), attributes: { 'session.id': 's', 'user.id': 'u' }, events: [{ name: 'gen_ai.user.message', attributes: { content: 'x' } }] },
+]
+const otlpLogs: TestLog[] = [{ name: 'claude_code.api_request', attributes: { model: 'm', duration_ms: '5', 'session.id': 's' } }, { body: 'claude_code.tool_result', attributes: { tool_name: 'Bash', success: 'true', tool_input: '{}' } }, { body: { a: [1] }, trace: 'ab'.repeat(16), span: spanId(2) }]
+
+/** An export, read and told; both signals are tried on each input, in the encoding of the row. */
+function otlpRow(encoding: Encoding, covers: readonly string[], seeds: readonly Uint8Array[]): Parser {
+  return {
+    covers,
+    make: () => ({
+      seeds,
+      run: async (bytes) => {
+        const errors: unknown[] = []
+        for (const signal of ['traces', 'logs'] satisfies Signal[]) {
+          const drafts: Uint8Array[] = []
+          const sink = { append: (all: readonly Uint8Array[]) => Promise.resolve(all.map((draft) => { drafts.push(draft); return { event_id: '' } })), sessionsOf: () => Promise.resolve(new Map<string, string>()) }
+          try {
+            const { items } = await new OtlpIntake({ key: new Uint8Array(32), masks: defaultMasks }).take(signal, encoding, bytes, sink)
+            expectThat(drafts.length >= items, 'an item that is no event')
+            for (const draft of drafts) checkDraft(decodeDraft(draft))
+          } catch (error) {
+            if (!(error instanceof MisuseError) || error.code !== 'bad_otlp') throw error
+            errors.push(error)
+          }
+        }
+        if (errors.length === 2) throw errors[0]
+      },
+      ...(encoding === 'json' ? { json: write } : {}),
+    }),
+  }
+}
+
+const otlpJson = otlpRow('json', ['capture/otlp/json.ts readJsonTraces', 'capture/otlp/json.ts readJsonLogs', 'capture/otlp/messages.ts readAnswer', 'capture/otlp/model-call.ts readModelCall', 'capture/otlp/tool-call.ts readToolCall', 'capture/otlp/span.ts readOther'], [utf8(write(tracesJson(otlpSpans))), utf8(write(logsJson(otlpLogs)))])
+const otlpProtobuf = otlpRow('protobuf', ['capture/otlp/protobuf.ts readTraces', 'capture/otlp/protobuf.ts readLogs'], [tracesBytes(otlpSpans), logsBytes(otlpLogs)])
+
 /** Every parser by name. Those that a stranger's bytes reach first stand first: a long run that is cut short has had them. */
 const hash = 'ab'.repeat(32)
 const manifestText = formatManifest({ made_at: '2026-11-21T08:00:00.000Z', origin: ORIGIN, size: 12, keys: true, sealed: [3, 9], files: ['README.txt', 'checkpoint', 'keys/log.example_agents/log.key', 'log.db'].map((path) => ({ path, bytes: 7, sha256: hash })) })
@@ -1013,7 +1054,7 @@ export const PARSERS: { readonly [name: string]: Parser } = {
   note, signedCheckpoint, bundle, bundleEntries, entry, proof, policy, witness, addCheckpoint, archive, frames, draft,
   witnessAnswer, providerEvents, providerStream, contentRead, listChanges, spool, masks, keyTexts, segment, canonicalText, strictText, slices,
   providerJson, draftHeader, sessionRow, listFile, tiles, tilePath, cosignature, bytesOf, bundlePage, wrapped, spoolHeader, sse, rows, arguments: arguments_, cursors,
-  manifest, restoredMark,
+  manifest, restoredMark, otlpJson, otlpProtobuf,
 }
 
 /** Exports with the name of a parser that no row goes through, and why. */
