@@ -97,12 +97,13 @@ async function decidersOf(live: LiveSession, seq: number, { view, keyring }: Dec
   return text === undefined ? undefined : keyedHashes(keyring, personsIn(text))
 }
 
-/** The text of a payload that an entry brings, checked against its commitment; undefined when it is not there, or something was cut out of it. */
-export async function storedText(view: StoreView, keyring: Keyring, entry: Entry, slot: string): Promise<string | undefined> {
-  const at = ownRefs(entry).findIndex((own) => own.slot === slot)
-  if (at === -1 || ownRefs(entry)[at]!.ref.masked !== undefined) return undefined
+/** The text of a payload that an entry brings, checked against its commitment; undefined when it is not there, or, unless `masked`, something was cut out of it. */
+export async function storedText(view: StoreView, keyring: Keyring, entry: Entry, slot: string, masked = false): Promise<string | undefined> {
+  const own = ownRefs(entry)
+  const at = own.findIndex((one) => one.slot === slot)
+  if (at === -1 || (!masked && own[at]!.ref.masked !== undefined)) return undefined
   const got = (await new ContentReader(view, keyring).payloads([entry]))[0]![at]
-  if (got === undefined || !('bytes' in got) || !equal(commit(got.salt, digestOf(got.bytes)), fromBase64(ownRefs(entry)[at]!.ref.c))) return undefined
+  if (got === undefined || !('bytes' in got) || !equal(commit(got.salt, digestOf(got.bytes)), fromBase64(own[at]!.ref.c))) return undefined
   return new TextDecoder().decode(got.bytes)
 }
 

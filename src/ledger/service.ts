@@ -2,6 +2,7 @@
 
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
+import { ApprovalReader, type ApprovalSearch } from './approvals.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
@@ -38,6 +39,12 @@ export class LedgerService {
       case 'sessions': return packAbsent(await reader.sessions(a as SessionSearch, b as number, c as string | undefined), this.#mark)
       case 'newest': return packAbsent(await reader.newest(a as number, b as string | undefined), this.#mark)
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
+      case 'approval': return this.#approvals().approval(a as string)
+      case 'approvals': return this.#approvals().approvals(a as ApprovalSearch, b as number, c as string | undefined)
+      case 'shownApproval': return this.#approvals().shown(a as string)
+      case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
+      case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
+      case 'family': return this.#approvals().family(a as string)
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)
@@ -52,6 +59,10 @@ export class LedgerService {
       case 'flush': return undefined
       default: throw new MisuseError('no_method', `ledger: no method ${method}`, 'this is a fault in counterfoil, or two versions of it in one process: install one')
     }
+  }
+
+  #approvals(): ApprovalReader {
+    return new ApprovalReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring)
   }
 
   /** The cosigned checkpoint that covers entry `index`, or all that is on record now. */

@@ -25,6 +25,7 @@ import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
 import { why } from '../why/why.ts'
 import { bundleOrder } from './export-order.ts'
+import { LocalOversight } from './local-oversight.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
 import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
 
@@ -69,7 +70,8 @@ function checkOptions(options: TrailOptions): void {
   // what is no passphrase may still be a secret: it is not shown
   if (options.key !== undefined && (typeof options.key !== 'string' || options.key === '')) throw new MisuseError('bad_option', 'trail: expected key to be a passphrase, a string that is not empty', 'leave it out where the keys are under none')
   if (!(options.signer instanceof URL)) expectType('signer', options.signer, 'string')
-  for (const name of ['approve', 'report'] as const) expectType(name, options[name], 'function')
+  expectType('report', options.report, 'function')
+  if (options.approve !== 'others') expectType('approve', options.approve, 'function')
   if (options.mask !== undefined && !Array.isArray(options.mask)) throw new MisuseError('bad_option', `trail: expected mask to be an array of masks, got ${quote(options.mask)}`, '[] masks nothing')
   checkMasks(options.mask ?? [])
   checkPolicy('wait', options.wait, ['accepted', 'spooled', 'durable', 'witnessed'])
@@ -103,6 +105,7 @@ class LocalTrail implements AsyncDisposable {
   readonly path: string
   readonly #ledger: LocalLedger
   readonly #host: SessionHost
+  readonly #oversight: LocalOversight
   readonly #report: (problem: CounterfoilError) => void
   readonly #reported = new Set<string>()
   #lost = 0
@@ -131,7 +134,7 @@ class LocalTrail implements AsyncDisposable {
       sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
       policy: { wait: { ...LOCAL_POLICY.wait, ...options.wait }, failure: { ...LOCAL_POLICY.failure, ...options.failure }, patience: options.patience ?? LOCAL_POLICY.patience },
-      approve: options.approve, subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
+      approve: options.approve, oversight: (this.#oversight = new LocalOversight(ledger)), subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
     }
   }
 
@@ -299,6 +302,7 @@ class LocalTrail implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#oversight.close()
     const { lost } = this.status()
     if (lost > 0) this.#report(new StoreError('events_lost', `trail: ${lost} ${lost === 1 ? 'event is' : 'events are'} not on record: they could not be accepted`, 'the log names them as a gap where something came after them; what was wrong is in status() and was reported'))
     try {
