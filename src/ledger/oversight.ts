@@ -59,7 +59,7 @@ export async function decisionRefusal({ draft, writer, persons }: HandedDecision
   if (facts['decision'] !== 'approved') return undefined
   if (live.stopped) return refused('session_stopped', `session ${live.session_id} was stopped: nothing in it can be approved`, LATE_NEXT)
   if (live.state?.state === 'ended') return refused('approval_late', `session ${live.session_id} has ended`, LATE_NEXT)
-  return ownRefusal(asked, { draft, writer, persons }, live, context) ?? (quorum > 1 ? againRefusal(asked, { draft, writer, persons }, live, context) : undefined)
+  return (await ownRefusal(asked, { draft, writer, persons }, live, context)) ?? (quorum > 1 ? againRefusal(asked, { draft, writer, persons }, live, context) : undefined)
 }
 
 const LATE_NEXT = 'nothing is to be done: the act did not happen, unless the agent asks again'
