@@ -14,6 +14,7 @@ import { keysCommand } from './commands/keys.ts'
 import { openCommand } from './commands/open.ts'
 import { proveCommand } from './commands/prove.ts'
 import { restoreCommand } from './commands/restore.ts'
+import { serveCommand } from './commands/serve.ts'
 import { sessionsCommand } from './commands/sessions.ts'
 import { showCommand } from './commands/show.ts'
 import { sqlCommand } from './commands/sql.ts'
@@ -87,6 +88,8 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   for (const add of [verifyCommand, exportCommand, openCommand, proveCommand, witnessCommand]) add(program, context)
   program.commandsGroup('Keep:')
   for (const add of [backupCommand, restoreCommand, archiveCommand, eraseCommand, keysCommand]) add(program, context)
+  program.commandsGroup('Serve:')
+  for (const add of [serveCommand]) add(program, context)
   program.addHelpText('after', `
 Exit code: 0 fine, 1 verify found tampering, 2 could not run, 3 whole but a
 required property is not proved.

@@ -28,8 +28,11 @@ import type { LiveSession } from './live-session.ts'
 import { callRefusal, decisionRefusal, keyedHashes } from './oversight.ts'
 import { openScope, type OpenScope } from './open-scope.ts'
 
-/** A draft on its way in. `writer` is who handed it in; `stream` says which spool feeds the draft's stream. */
-export interface Handed { readonly draft: Draft; readonly writer: string; readonly stream?: { readonly spool: string; readonly owner: string } }
+/**
+ * A draft on its way in. `writer` is who handed it in; `stream` says which spool feeds the draft's stream. `stamped`: its author gave no time, so that
+ * it has another one when it is handed in again.
+ */
+export interface Handed { readonly draft: Draft; readonly writer: string; readonly stream?: { readonly spool: string; readonly owner: string }; readonly stamped?: boolean }
 
 /** Where an event stands now. `checkpoint` covers it. */
 export interface Placed { readonly index: number; readonly entry_hash: string; readonly checkpoint: string }
@@ -106,7 +109,7 @@ export class Batch {
     for (const [at, handed] of batch.entries()) {
       const old = repeated[at]
       const first = old === undefined ? this.#fresh.get(key(handed)) : undefined
-      if (first !== undefined && isSameDraft(batch[first]!.draft, handed.draft)) later.push({ at, answer: first })
+      if (first !== undefined && isSameDraft(batch[first]!, handed)) later.push({ at, answer: first })
       else if (first !== undefined) this.#answers[at] = await this.#reused(handed, 'earlier in the same batch', draftHash(batch[first]!.draft), draftHash(handed.draft))
       else if (old === undefined) await this.#expect(handed, at)
       else this.#answers[at] = await this.#compare(handed, old)
@@ -135,7 +138,7 @@ export class Batch {
   async #compare(handed: Handed, old: EntryRow): Promise<Placed | Refused> {
     const { entry } = parseEntry(old.entry)
     const live = await this.#open(entry.session_id)
-    const draft = inScopes(handed.draft, live)
+    const draft = inScopes(handed.stamped === true ? { ...handed.draft, timestamp: entry.timestamp } : handed.draft, live)
     const approval = draft.event_type === 'tool_call' ? draft.links?.['approval'] : undefined
     if (approval !== undefined && entry.facts['approval'] === undefined) {
       return { refused: { code: 'approval_refused', message: `ledger: event ${draft.event_id} is on record at #${old.index}, as denied: it may not use the approval ${approval}`, next: 'ask for a new approval' } }
@@ -519,8 +522,8 @@ function textOf({ content }: DraftPayload): string {
 }
 
 /** Whether a draft handed in twice says the same both times. */
-function isSameDraft(a: Draft, b: Draft): boolean {
-  return draftHash(a) === draftHash(b)
+function isSameDraft({ draft: first }: Handed, { draft, stamped }: Handed): boolean {
+  return draftHash(first) === draftHash(stamped === true ? { ...draft, timestamp: first.timestamp } : draft)
 }
 
 function draftHash(draft: Draft): string {

@@ -5,23 +5,28 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
+import { concat } from '../base/bytes.ts'
 import { randomRef } from '../base/ids.ts'
+import { label } from '../event/label.ts'
 import { deadBytes, removeSpool } from '../spool/folder.ts'
 import { createSpool, type SpoolWriter } from '../spool/writer.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
+import type { Refused } from './batch.ts'
 import { Backlog, BACKLOG_BYTES } from './backlog.ts'
 import { checkNotGone } from './gone.ts'
-import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
+import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
 import { readPolicyText } from './policy-file.ts'
 import { signerUrl } from './signer-module.ts'
 import { workerSource } from './worker-source.ts'
 
 export type Level = 'accepted' | 'spooled' | 'durable' | 'witnessed'
 export interface Receipt { readonly event_id: string; readonly level: Level; readonly index?: number; readonly entry_hash?: string; readonly checkpoint?: string }
-/** `spooled` and `waiting`: bytes and events accepted and not in the log; `oldest_ms`: for how long the oldest of them; `backlog`: the bound; `left`: bytes of processes that are gone, which count against it; `lost`: events accepted whose spool was removed. */
+/** An event that is not on record, and why. */
+export interface RefusedEvent extends Refused { readonly event_id: string }
+/** `spooled` and `waiting`: bytes and events accepted and not in the log; `oldest_ms`: for how long the oldest of them; `backlog`: the bound; `left`: bytes of processes that are gone, which count against it; `lost`: events accepted whose spool was removed; `handed`: bytes handed in around the spool and not answered. */
 export interface LedgerStatus {
-  readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly waiting: number; readonly oldest_ms: number; readonly backlog: number; readonly left: number; readonly lost: number
+  readonly origin: string; readonly size: number; readonly accepted: number; readonly spooled: number; readonly waiting: number; readonly oldest_ms: number; readonly backlog: number; readonly left: number; readonly lost: number; readonly handed: number
   readonly last_checkpoint: string | null; readonly witnessed: number | null
 }
 
@@ -140,6 +145,9 @@ export class LocalLedger {
   #accepted = 0
   /** Bytes of drafts of a trail in memory. */
   #posted = 0
+  /** Bytes of drafts that were handed in around the spool and are not answered. */
+  #handed = 0
+  readonly #grown = new Set<(size: number) => void>()
   #origin = ''
   #size = 0
   #checkpoint: string | null = null
@@ -274,6 +282,32 @@ export class LocalLedger {
     return { event_id, level: 'durable', ...placed }
   }
 
+  /**
+   * Puts encoded drafts of `writer` into the log, around the spool: what several callers hand in meanwhile is one commit. Resolves when all of them are
+   * durable or refused, one answer each, in order; rejects when one is malformed, and then none is stored, or when the log could not take them. To hand
+   * in the same again is safe: (writer, event_id) is on record once. `stamped` says of which drafts the author gave no time.
+   */
+  async append(writer: string, drafts: readonly Uint8Array[], { stamped = [], patience = Infinity }: { stamped?: readonly boolean[]; patience?: number } = {}): Promise<(Receipt | RefusedEvent)[]> {
+    label(writer, 'writer')
+    if (drafts.length === 0) return []
+    const bytes = concat(...drafts)
+    if (this.#handed + bytes.length > this.backlog && this.#handed > 0) throw new StoreError('too_much_waits', `ledger: expected less than ${this.backlog} bytes to wait for the log ${this.path}, got as many: it does not keep up`, 'hand in the same again in a moment', { retry: true })
+    const { length } = bytes
+    this.#handed += length
+    try {
+      const answers = await this.#ask<Handing>((id) => ({ kind: 'append', id, writer, bytes, lengths: drafts.map((draft) => draft.length), stamped }), { patience })
+      return answers.map((answer) => ('refused' in answer ? answer : { ...answer, level: 'durable' }))
+    } finally {
+      this.#handed -= length
+    }
+  }
+
+  /** Calls `grown` with the log's size whenever this process put something into it. Returns how to end that. */
+  onGrown(grown: (size: number) => void): () => void {
+    this.#grown.add(grown)
+    return () => this.#grown.delete(grown)
+  }
+
   /** Above half of the bound: resolves when less waits, when the ledger failed, or after `patience` milliseconds without a move. Undefined below. */
   room(patience: number): Promise<void> | undefined {
     if (this.closing || this.#backlog.bytes < this.backlog / 2) return undefined
@@ -294,7 +328,7 @@ export class LocalLedger {
 
   status(): LedgerStatus {
     const { bytes, events, oldestMs } = this.#backlog
-    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: this.#left, lost: this.#lostEvents, last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
+    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: this.#left, lost: this.#lostEvents, handed: this.#handed, last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
   }
 
   /** Puts what was accepted into the log, and closes it when the last holder closes. */
@@ -386,6 +420,7 @@ export class LocalLedger {
         this.#left = message.left
         return
       case 'progress':
+        if (message.size !== this.#size) for (const grown of this.#grown) grown(message.size)
         this.#size = message.size
         this.#checkpoint = message.checkpoint
         this.#backlog.reached(message.spools)

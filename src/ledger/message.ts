@@ -3,7 +3,7 @@
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { Absent } from '../event/view.ts'
 import type { Drained } from './backlog.ts'
-import type { Placed } from './batch.ts'
+import type { Placed, Refused } from './batch.ts'
 
 /** What the worker is told at its start. */
 export interface Start {
@@ -35,7 +35,12 @@ export type ToWorker =
   | { readonly kind: 'spool'; readonly own: string }
   /** Answers when the event is on record, at the latest once `spool` is drained to `offset`. */
   | { readonly kind: 'wait'; readonly id: number; readonly event_id: string; readonly spool: string; readonly offset: number }
+  /** Encoded drafts one after the other, and how long each is; they pass by the spool. Answered as a `Handing`. */
+  | { readonly kind: 'append'; readonly id: number; readonly writer: string; readonly bytes: Uint8Array; readonly lengths: readonly number[]; readonly stamped: readonly boolean[] }
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
+
+/** What became of the drafts of one `append`, in order. */
+export type Handing = readonly ((Placed | Refused) & { readonly event_id: string })[]
 
 export type FromWorker =
   /** `left`: the bytes of spools whose process is gone. */

@@ -45,6 +45,7 @@ export class LedgerService {
       case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
       case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
       case 'family': return this.#approvals().family(a as string)
+      case 'own': return this.#ledger.ownSession
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
       case 'verify': return this.#verify()
       case 'erase': return this.#ledger.erase(a as EraseOrder)

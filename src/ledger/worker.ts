@@ -1,19 +1,22 @@
 // The ledger's worker thread: the agent's event loop never waits for a disk. It drains the recording thread's spool as it grows (what is
 // there now is the batch; what arrives during the fsync is the next), answers waits and reads, and holds the keys.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { decodeDraft } from '../event/draft.ts'
-import { StoreError } from '../base/errors.ts'
+import { checkDraft } from '../event/parse.ts'
+import { LEDGER_TYPES } from '../event/vocabulary.ts'
+import { MisuseError, StoreError } from '../base/errors.ts'
 import { deadBytes, removeSpool } from '../spool/folder.ts'
 import { spoolFile } from '../spool/scrub.ts'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parsePolicy } from '../log/policy.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
-import type { Placed, Refused } from './batch.ts'
+import type { Handed, Placed, Refused } from './batch.ts'
 import { checkNotGone } from './gone.ts'
-import { Ledger, MAX_BATCH_EVENTS } from './ledger.ts'
-import { errorData, type ErrorData, type FromWorker, type Start, type ToWorker } from './message.ts'
+import { Ledger, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from './ledger.ts'
+import { errorData, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
 import { LedgerService } from './service.ts'
 import { loadSigner } from './signer-module.ts'
 import { Witnessing } from './witnessing.ts'
@@ -107,6 +110,54 @@ function answered(event_id: string, answer: Placed | Refused): void {
 function tellAnswer(id: number, answer: Placed | Refused): void {
   if ('refused' in answer) say({ kind: 'refused', id, error: { type: 'store', ...answer.refused, refused: true } })
   else say({ kind: 'placed', id, placed: answer })
+}
+
+/** What requests handed in around the spool, in the order of their coming. */
+const handed: { readonly id: number; readonly all: readonly Handed[]; readonly bytes: number }[] = []
+let appending: Promise<void> | undefined
+
+/** All drafts of one request, or an error for all of them: nothing of it is stored where one is malformed. */
+function take({ id, writer, bytes, lengths, stamped }: Extract<ToWorker, { kind: 'append' }>): void {
+  const all: Handed[] = []
+  try {
+    let at = 0
+    for (const [i, length] of lengths.entries()) {
+      const draft = decodeDraft(bytes.subarray(at, (at += length)))
+      checkDraft(draft)
+      if (writer !== 'ledger' && LEDGER_TYPES.has(draft.event_type)) throw new MisuseError('ledger_only', `ledger: expected an event that a recorder may hand in, got ${draft.event_type}`, 'only the ledger itself writes it')
+      all.push({ draft, writer, stamped: stamped[i] === true })
+    }
+  } catch (error) {
+    say({ kind: 'error', id, error: error instanceof MisuseError ? errorData(error) : { type: 'misuse', code: 'bad_draft', message: `ledger: ${(error as Error).message}`, next: 'send drafts as docs/files.md describes them' } })
+    return
+  }
+  handed.push({ id, all, bytes: bytes.length })
+  appending ??= appendHanded()
+}
+
+/** What came while a commit was made is the next one. */
+async function appendHanded(): Promise<void> {
+  while (handed.length > 0) {
+    await turn() // what waits in the port comes first
+    const batch: typeof handed = [handed.shift()!]
+    let [events, bytes] = [batch[0]!.all.length, batch[0]!.bytes]
+    while (handed.length > 0 && events + handed[0]!.all.length <= MAX_BATCH_EVENTS && bytes + handed[0]!.bytes <= MAX_BATCH_BYTES) {
+      const next = handed.shift()!
+      batch.push(next)
+      events += next.all.length
+      bytes += next.bytes
+    }
+    try {
+      const { ledger } = await open()
+      const done = await ledger.append(batch.flatMap(({ all }) => all))
+      let at = 0
+      for (const { id, all } of batch) say({ kind: 'value', id, value: all.map(({ draft: { event_id } }): Handing[number] => ({ event_id, ...done[at++]! })) })
+      progress(ledger)
+    } catch (error) {
+      for (const { id } of batch) say({ kind: 'error', id, error: errorData(error) })
+    }
+  }
+  appending = undefined
 }
 
 /** Puts what is accepted by now into the log. Resolves when that was tried, with what is wrong if it is not there. */
@@ -246,6 +297,7 @@ function fail(error: ErrorData): void {
 async function call(id: number, method: string, args: readonly unknown[]): Promise<void> {
   try {
     const failed = GLANCES.has(method) ? undefined : await drain()
+    if (method === 'close') await appending
     const { service, ledger } = await open()
     if (method === 'close') {
       clearTimeout(retry)
@@ -283,6 +335,7 @@ port.on('message', (message: ToWorker) => {
       waits.set(message.event_id, [...(waits.get(message.event_id) ?? []), message])
       void drain()
       return
+    case 'append': return take(message)
     case 'call':
       void call(message.id, message.method, message.args)
   }

@@ -1,0 +1,99 @@
+// The server's application: everything but the listening. What it works with comes in as its parts.
+
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { Clock } from '../base/clock.ts'
+import { Administration } from './administration.ts'
+import { Bodies } from './body.ts'
+import type { Database } from './database.ts'
+import { journal } from './journal.ts'
+import { Keys } from './keys.ts'
+import { Gate, LIMITS, type Limits } from './limits.ts'
+import { Metrics } from './metrics.ts'
+import type { People } from './people.ts'
+import { HttpError, problemResponse } from './problem.ts'
+import type { Permission, Principal } from './roles.ts'
+import type { App, Env } from './route.ts'
+import { eventRoutes } from './routes/append.ts'
+import { healthRoutes } from './routes/health.ts'
+import { meRoutes } from './routes/me.ts'
+import { peopleRoutes } from './routes/people.ts'
+import type { Tenant, Tenants } from './tenants.ts'
+
+/** What the routes work with. */
+export interface Parts {
+  readonly database: Database
+  readonly people: People
+  readonly keys: Keys
+  readonly administration: Administration
+  readonly tenants: Tenants
+  readonly clock: Clock
+  readonly limits: Limits
+  readonly metrics: Metrics
+  readonly bodies: Bodies
+  readonly gate: Gate
+  readonly streams: Gate
+  /** Aborted when the server ends: streams and long polls let go. */
+  readonly ending: AbortSignal
+  readonly version: string
+  /** Who the header `Authorization` is; HttpError 401. */
+  readonly signIn: (authorization: string | undefined) => Principal
+  /** A principal asked for what they may not: it goes on record. */
+  readonly denied: (who: Principal, tenant: Tenant, route: string, permission: Permission) => void
+  /** A route failed on this side. */
+  readonly failed: (route: string, error: unknown) => void
+}
+
+export interface MakeParts {
+  readonly database: Database
+  readonly people: People
+  readonly tenants: Tenants
+  readonly clock: Clock
+  readonly ending: AbortSignal
+  readonly version: string
+  readonly limits?: Partial<Limits>
+  readonly report: (problem: unknown) => void
+}
+
+export function makeParts({ database, people, tenants, clock, ending, version, report, ...given }: MakeParts): Parts {
+  const limits = { ...LIMITS, ...given.limits }
+  const keys = new Keys(database, clock)
+  const metrics = new Metrics()
+  const signIn = (authorization: string | undefined): Principal => {
+    const text = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(authorization ?? '')?.[1]
+    const key = text === undefined ? undefined : keys.check(text)
+    const who = key === undefined ? undefined : people.get(key.tenant, key.principal)
+    if (who === undefined || key === undefined) {
+      metrics.denied('no_key')
+      throw new HttpError(401, 'no_key', `server: expected Authorization: Bearer and a key that is in force, got ${text === undefined ? 'none' : 'one that is not'}`, 'ask an admin for a key', { headers: { 'www-authenticate': 'Bearer realm="counterfoil"' } })
+    }
+    return key.roles === undefined ? who : { ...who, roles: who.roles.filter((role) => key.roles!.includes(role)) }
+  }
+  const denied = (who: Principal, tenant: Tenant, route: string, permission: Permission): void => {
+    metrics.denied('not_allowed')
+    journal(tenant, clock, 'policy_decision', { policy: 'access', decision: 'deny' }, { reason: { principal: who.id, roles: who.roles, route, permission } }).catch(report)
+  }
+  return {
+    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, denied,
+    bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
+    failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
+  }
+}
+
+/** Every noun's routes. */
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes]
+
+/** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
+export function makeApp(parts: Parts): App {
+  const app: App = new OpenAPIHono<Env>()
+  app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
+  for (const add of ROUTES) add(app, parts)
+  const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Counterfoil', version: parts.version, license: { name: 'Apache-2.0' } }, security: [{ key: [] }] })
+  const text = JSON.stringify(document)
+  app.get('/openapi.json', (c) => c.body(text, 200, { 'content-type': 'application/json' }))
+  app.notFound(() => problemResponse(new HttpError(404, 'no_route', 'server: there is nothing at this path', 'GET /openapi.json lists what there is')))
+  app.onError((error) => {
+    parts.failed('-', error)
+    return problemResponse(error)
+  })
+  return app
+}

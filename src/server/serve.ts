@@ -1,0 +1,114 @@
+// The server on a port: HTTP with a bound on everything, and an end that answers what it has accepted.
+
+import { getRequestListener } from '@hono/node-server'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { formatTime, type Clock } from '../base/clock.ts'
+import { type CounterfoilError, StoreError } from '../base/errors.ts'
+import type { LocalOptions } from '../ledger/handle.ts'
+import { makeApp, makeParts, type Parts } from './app.ts'
+import { dataFolder, openDatabase } from './database.ts'
+import { KEYS_TABLE } from './keys.ts'
+import { LIMITS, type Limits } from './limits.ts'
+import { People, PEOPLE_TABLE } from './people.ts'
+import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
+
+export interface ServeOptions {
+  /** The database of the trail; made where it is missing. */
+  readonly trail: string
+  /** The folder of what is the server's own; default beside the trail. */
+  readonly data?: string
+  /** 0 for any free one. */
+  readonly port: number
+  readonly host: string
+  readonly version: string
+  readonly clock?: Clock
+  readonly limits?: Partial<Limits>
+  readonly options?: LocalOptions
+  /** Told of what nobody waits for, and of what failed on this side. */
+  readonly report: (problem: unknown) => void
+}
+
+export interface Served {
+  readonly url: string
+  readonly parts: Parts
+  /** The key of the first admin, when this start made one. */
+  readonly firstKey: string | undefined
+  /** Takes no more, answers what was accepted, and closes the logs. */
+  close(): Promise<void>
+}
+
+/** All tables of the server's database. */
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
+
+/** Opens trail and people, and listens. StoreError `listen_failed` when the port cannot be had; what is wrong with the log rejects too. */
+export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, report }: ServeOptions): Promise<Served> {
+  const limits = { ...LIMITS, ...given }
+  const database = openDatabase(data, TABLES)
+  const ending = new AbortController()
+  const tenants = new Tenants(database, clock, { folder: data, trail, options, report: (_tenant: string, problem: CounterfoilError) => report(problem) })
+  try {
+    const tenant = tenants.open(DEFAULT_TENANT)!
+    await tenant.ledger.ready()
+    const people = new People(database, clock)
+    const parts = makeParts({ database, people, tenants, clock, ending: ending.signal, version, limits, report })
+    const firstKey = await parts.administration.firstAdmin(`admin-${formatTime(clock()).slice(0, 10)}`)
+    const server = listener(parts, limits)
+    await listen(server, port, host)
+    const { address, family, port: taken } = server.address() as AddressInfo
+    return {
+      url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`, parts, firstKey,
+      close: async () => {
+        ending.abort()
+        await closed(server, limits.graceMs)
+        await tenants.close()
+        database.close()
+      },
+    }
+  } catch (error) {
+    await tenants.close().catch(report)
+    database.close()
+    throw error
+  }
+}
+
+function listener(parts: Parts, limits: Limits): Server {
+  const app = makeApp(parts)
+  const handle = getRequestListener((request, env) => app.fetch(request, env), { overrideGlobalObjects: false })
+  const server = createServer(
+    { maxHeaderSize: limits.headers, headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, keepAliveTimeout: 30_000, connectionsCheckingInterval: Math.min(1_000, limits.headersMs), noDelay: true, requireHostHeader: true },
+    (request, response) => {
+      if ((request.url ?? '').length > limits.url) {
+        response.writeHead(414, { 'content-type': 'application/problem+json', connection: 'close' })
+        response.end(JSON.stringify({ type: 'urn:counterfoil:problem:url_too_long', title: 'URI too long', status: 414, code: 'url_too_long', detail: `server: expected a path and query of at most ${limits.url} characters`, next: 'send less in the query' }))
+        return
+      }
+      void handle(request, response)
+    },
+  )
+  server.maxConnections = limits.connections
+  server.maxHeadersCount = 100
+  return server
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(new StoreError('listen_failed', `server: cannot listen on ${host}:${port}: ${cause.message}`, 'choose another --port or --host', { cause })))
+    server.listen(port, host, resolve)
+  })
+}
+
+/** Ends when every request is answered, at the latest after `graceMs`. */
+async function closed(server: Server, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  try {
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeIdleConnections()
+    })
+  } finally {
+    clearTimeout(timer)
+    clearInterval(idle)
+  }
+}
