@@ -42,6 +42,17 @@ export function interventionDraft(session_id: string, { kind, note }: { readonly
   }
 }
 
+/** What a stop is of: the session with the open ones that came out of it, and their requests that nobody has answered. */
+export interface Stopping { readonly sessions: readonly string[]; readonly open: readonly Question[] }
+
+/** `person` stops sessions: no act follows in them, and what waits for an approval is rejected. */
+export function stopDrafts({ sessions, open }: Stopping, note: string | undefined, person: Person, now: number, masks: readonly Mask[]): Draft[] {
+  return [
+    ...sessions.map((session_id) => interventionDraft(session_id, { kind: 'stop', note }, person, now, masks)),
+    ...open.map((question) => decisionDraft(question, { decision: 'rejected', comment: 'the session was stopped' }, person, now, [])),
+  ]
+}
+
 function textOf(text: string, masks: readonly Mask[]): DraftPayload {
   if (!text.isWellFormed()) return { m: 'json', content: JSON.stringify(text) }
   const { text: content, masked } = applyMasks(text, 'text', masks)

@@ -4,6 +4,7 @@ import { toBase64 } from '../base/bytes.ts'
 import { formatTime } from '../base/clock.ts'
 import { MisuseError } from '../base/errors.ts'
 import { REFUSED_OUTCOME, Settling } from '../event/approval.ts'
+import type { Stopping } from '../event/deciding.ts'
 import type { Entry } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
 import { personsIn } from '../event/person.ts'
@@ -125,25 +126,32 @@ export class ApprovalReader {
     })
   }
 
-  /** The session and all that came out of it, the open ones: what a stop is of. */
-  async family(session_id: string): Promise<string[]> {
+  /** What a stop of the session is of: it and all that came out of it and has not ended, with the requests that wait in them. No sessions where it is not there. */
+  stopping(session_id: string): Promise<Stopping> {
     return this.#store.read(async (view) => {
-      const [row] = await view.sessions([session_id])
-      if (row === undefined) return []
-      const parents = new Map<string, SessionState>()
-      for (let before: { started_at: string; session_id: string } | undefined; ;) {
-        const page = await view.listSessions({ limit: PAGE, since: decodeSession(row.row).started_at, ...(before === undefined ? {} : { before }) })
-        for (const one of page) {
-          const state = decodeSession(one.row)
-          parents.set(state.session_id, state)
-          before = { started_at: state.started_at, session_id: state.session_id }
-        }
-        if (page.length < PAGE) break
-      }
-      const family = [session_id]
-      for (const parent of family) for (const [id, state] of parents) if (state.parent_session_id === parent && !family.includes(id)) family.push(id)
-      return family.filter((id) => id === session_id || parents.get(id)?.state !== 'ended')
+      const sessions = await this.#family(view, session_id)
+      const open: ApprovalOnRecord[] = []
+      for (const one of sessions) open.push(...(await this.#ofSession(view, one)).filter(({ state }) => state === 'open'))
+      return { sessions, open }
     })
+  }
+
+  async #family(view: StoreView, session_id: string): Promise<string[]> {
+    const [row] = await view.sessions([session_id])
+    if (row === undefined) return []
+    const parents = new Map<string, SessionState>()
+    for (let before: { started_at: string; session_id: string } | undefined; ;) {
+      const page = await view.listSessions({ limit: PAGE, since: decodeSession(row.row).started_at, ...(before === undefined ? {} : { before }) })
+      for (const one of page) {
+        const state = decodeSession(one.row)
+        parents.set(state.session_id, state)
+        before = { started_at: state.started_at, session_id: state.session_id }
+      }
+      if (page.length < PAGE) break
+    }
+    const family = [session_id]
+    for (const parent of family) for (const [id, state] of parents) if (state.parent_session_id === parent && !family.includes(id)) family.push(id)
+    return family.filter((id) => id === session_id || parents.get(id)?.state !== 'ended')
   }
 
   async #ofSession(view: StoreView, session_id: string): Promise<ApprovalOnRecord[]> {
