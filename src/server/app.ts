@@ -2,10 +2,10 @@
 
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Clock } from '../base/clock.ts'
+import { Accesses } from './access.ts'
 import { Administration } from './administration.ts'
 import { Bodies } from './body.ts'
 import type { Database } from './database.ts'
-import { journal } from './journal.ts'
 import { Keys } from './keys.ts'
 import { Gate, LIMITS, type Limits } from './limits.ts'
 import { Metrics } from './metrics.ts'
@@ -37,8 +37,10 @@ export interface Parts {
   readonly version: string
   /** Who the header `Authorization` is; HttpError 401. */
   readonly signIn: (authorization: string | undefined) => Principal
-  /** A principal asked for what they may not: it goes on record. */
-  readonly denied: (who: Principal, tenant: Tenant, route: string, permission: Permission) => void
+  /** Who read what, by tenant. */
+  readonly accesses: Accesses
+  /** A principal asked for what they may not: resolves when that is on record, or was reported. */
+  readonly denied: (who: Principal, tenant: Tenant, route: string, permission: Permission) => Promise<void>
   /** A route failed on this side. */
   readonly failed: (route: string, error: unknown) => void
 }
@@ -68,12 +70,13 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
     }
     return key.roles === undefined ? who : { ...who, roles: who.roles.filter((role) => key.roles!.includes(role)) }
   }
-  const denied = (who: Principal, tenant: Tenant, route: string, permission: Permission): void => {
+  const accesses = new Accesses(clock, report)
+  const denied = (who: Principal, tenant: Tenant, route: string, permission: Permission): Promise<void> => {
     metrics.denied('not_allowed')
-    journal(tenant, clock, 'policy_decision', { policy: 'access', decision: 'deny' }, { reason: { principal: who.id, roles: who.roles, route, permission } }).catch(report)
+    return accesses.of(tenant).denied(who, permission, { route })
   }
   return {
-    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, denied,
+    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied,
     bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
     failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
   }

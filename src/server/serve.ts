@@ -61,6 +61,7 @@ export async function serve({ trail, data = dataFolder(trail), port, host, versi
       close: async () => {
         ending.abort()
         await closed(server, limits.graceMs)
+        await parts.accesses.end()
         await tenants.close()
         database.close()
       },
