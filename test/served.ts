@@ -1,6 +1,9 @@
 // A server for tests: a trail of its own in a scratch folder, and keys for whoever is asked for.
 
-import { onTestFinished } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import type { Limits } from '../src/server/limits.ts'
 import type { Principal, Role } from '../src/server/roles.ts'
 import { serve, type Served } from '../src/server/serve.ts'
@@ -22,15 +25,34 @@ export interface TestServer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of every form
 export type Answer = any
 
+type Options = { limits?: Partial<Limits>; db?: string; home?: string; clock?: () => number }
+
 /** Started on a free port of the loopback, and closed when the test is done. */
-export async function testServer(options: { limits?: Partial<Limits>; db?: string; home?: string; clock?: () => number } = {}): Promise<TestServer> {
+export async function testServer(options: Options = {}): Promise<TestServer> {
   const at = options.db === undefined || options.home === undefined ? scratch() : { db: options.db, home: options.home }
+  const server = await start(at, options)
+  onTestFinished(() => server.served.close())
+  return server
+}
+
+/** One server for all tests of a file: call it in the body of a `describe`, and what it returns in the tests. */
+export function sharedServer(options: Options = {}): () => TestServer {
+  const folder = mkdtempSync(join(tmpdir(), 'counterfoil-test-'))
+  let server: TestServer
+  beforeAll(async () => { server = await start({ db: join(folder, 'audit.db'), home: join(folder, 'home') }, options) })
+  afterAll(async () => {
+    await server.served.close()
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  })
+  return () => server
+}
+
+async function start(at: { db: string; home: string }, options: Options): Promise<TestServer> {
   const reported: unknown[] = []
   const served = await serve({ trail: at.db, port: 0, host: '127.0.0.1', version: 'test', options: { home: at.home }, report: (problem) => reported.push(problem), ...(options.limits === undefined ? {} : { limits: options.limits }), ...(options.clock === undefined ? {} : { clock: options.clock }) })
   let closed = false
   const { close } = served
   const once: Served = { ...served, close: async () => { if (!closed) { closed = true; await close() } } }
-  onTestFinished(() => once.close())
   let count = 0
   const { people, keys } = served.parts
   return {
@@ -48,7 +70,7 @@ export async function testServer(options: { limits?: Partial<Limits>; db?: strin
         headers: { ...(key === undefined ? {} : { authorization: `Bearer ${key}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
       })
       const text = await response.text()
-      return { status: response.status, headers: response.headers, body: /json$/.test(response.headers.get('content-type') ?? '') && text !== '' ? JSON.parse(text) as Answer : text }
+      return { status: response.status, headers: response.headers, body: (response.headers.get('content-type') ?? '').endsWith('json') && text !== '' ? JSON.parse(text) : text }
     },
   }
 }

@@ -150,9 +150,9 @@ async function appendHanded(): Promise<void> {
     try {
       const { ledger } = await open()
       const done = await ledger.append(batch.flatMap(({ all }) => all))
+      progress(ledger) // who is answered may look at once
       let at = 0
       for (const { id, all } of batch) say({ kind: 'value', id, value: all.map(({ draft: { event_id } }): Handing[number] => ({ event_id, ...done[at++]! })) })
-      progress(ledger)
     } catch (error) {
       for (const { id } of batch) say({ kind: 'error', id, error: errorData(error) })
     }

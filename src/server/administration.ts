@@ -95,6 +95,7 @@ export class Administration {
 }
 
 /** What of a principal is on record. */
-function rightsOf({ name: _, email: __, ...rights }: Principal): object {
+function rightsOf(who: Principal): object {
+  const { name: _, email: __, ...rights } = who
   return rights
 }

@@ -51,7 +51,7 @@ export class Bodies {
     const parts: Uint8Array[] = []
     let length = 0
     const { incoming } = c.env ?? {}
-    const stream: AsyncIterable<Uint8Array> | null = incoming === undefined ? (c.req.raw.body as AsyncIterable<Uint8Array> | null) : incoming
+    const stream: AsyncIterable<Uint8Array> | null = incoming === undefined ? (c.req.raw.body as AsyncIterable<Uint8Array> | null) : incoming.iterator({ destroyOnReturn: false }) // a body that is too large gets its answer
     try {
       for await (const part of stream ?? []) {
         length += part.length

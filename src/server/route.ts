@@ -62,7 +62,7 @@ export function routesOf(app: App): readonly { method: string; path: string; per
 
 /** Declares a route. The handler may throw: errors become problems. */
 export function addRoute<P extends z.ZodType = z.ZodObject, Q extends z.ZodType = z.ZodObject, B extends z.ZodType = z.ZodUndefined>(app: App, parts: Parts, spec: RouteSpec<P, Q, B>, handle: (given: Given<z.output<P>, z.output<Q>, z.output<B>>) => Response | Promise<Response>): void {
-  describe(app, spec as unknown as RouteSpec<z.ZodType, z.ZodType, z.ZodType>)
+  describe(app, spec)
   DECLARED.set(app, [...routesOf(app), { method: spec.method, path: spec.path, permission: spec.permission, content: spec.content === true }])
   const name = `${spec.method.toUpperCase()} ${spec.path}`
   app.on(spec.method.toUpperCase(), honoPath(spec.path, spec.rest), async (c) => {

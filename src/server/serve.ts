@@ -1,8 +1,9 @@
 // The server on a port: HTTP with a bound on everything, and an end that answers what it has accepted.
 
 import { getRequestListener } from '@hono/node-server'
-import { createServer, type Server } from 'node:http'
+import { createServer, STATUS_CODES, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { type CounterfoilError, StoreError } from '../base/errors.ts'
 import type { LocalOptions } from '../ledger/handle.ts'
@@ -11,6 +12,7 @@ import { dataFolder, openDatabase } from './database.ts'
 import { KEYS_TABLE } from './keys.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
+import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
 
 export interface ServeOptions {
@@ -79,17 +81,28 @@ function listener(parts: Parts, limits: Limits): Server {
   const server = createServer(
     { maxHeaderSize: limits.headers, headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, keepAliveTimeout: 30_000, connectionsCheckingInterval: Math.min(1_000, limits.headersMs), noDelay: true, requireHostHeader: true },
     (request, response) => {
-      if ((request.url ?? '').length > limits.url) {
-        response.writeHead(414, { 'content-type': 'application/problem+json', connection: 'close' })
-        response.end(JSON.stringify({ type: 'urn:counterfoil:problem:url_too_long', title: 'URI too long', status: 414, code: 'url_too_long', detail: `server: expected a path and query of at most ${limits.url} characters`, next: 'send less in the query' }))
-        return
-      }
+      if ((request.url ?? '').length > limits.url) return void response.writeHead(414, { 'content-type': PROBLEM_TYPE, connection: 'close' }).end(says(414, 'url_too_long', `expected a path and query of at most ${limits.url} characters`))
       void handle(request, response)
     },
   )
+  server.on('clientError', refuse)
   server.maxConnections = limits.connections
   server.maxHeadersCount = 100
   return server
+}
+
+/** What is no HTTP, or too slow, or has too much in its headers, never becomes a request; its answer is written by hand. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const [status, code, expected] = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? ([408, 'too_slow', 'expected the request sooner'] as const)
+    : error.code === 'HPE_HEADER_OVERFLOW' ? ([431, 'headers_too_large', 'expected smaller headers'] as const)
+    : ([400, 'bad_http', 'expected HTTP/1.1 as RFC 9112 has it'] as const)
+  const body = says(status, code, expected)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+}
+
+function says(status: number, code: string, expected: string): string {
+  return JSON.stringify(problemOf(new HttpError(status, code, `server: ${expected}`, 'send it again as the docs have it')).problem)
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

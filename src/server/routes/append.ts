@@ -4,15 +4,20 @@
 import { z } from '@hono/zod-openapi'
 import { MisuseError, messageOf } from '../../base/errors.ts'
 import { uuidv7 } from '../../base/ids.ts'
+import { decodeDraft, type Draft } from '../../event/draft.ts'
+import { checkDraft } from '../../event/parse.ts'
+import { LEDGER_TYPES } from '../../event/vocabulary.ts'
 import type { Receipt, RefusedEvent } from '../../ledger/handle.ts'
 import type { Parts } from '../app.ts'
 import { mediaOf, parseJson } from '../body.ts'
 import { Drafter, uuidOf, type Prepared } from '../draft.ts'
 import { HttpError, type Fault } from '../problem.ts'
+import { mayWrite } from '../own-agents.ts'
 import type { Principal } from '../roles.ts'
 import { addRoute, type App, type Given } from '../route.ts'
 
 const JSON_TYPE = 'application/json'
+const DRAFTS_TYPE = 'application/vnd.counterfoil.drafts'
 const LINES_TYPE = 'application/x-ndjson'
 
 /** The most faults that one answer names. */
@@ -38,12 +43,58 @@ export function eventRoutes(app: App, parts: Parts): void {
     headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }),
     answers: { 200: { says: 'All of them are durable, or refused one by one.', schema: receiptsSchema } },
   }, (given) => parts.bodies.with(given.c, (body) => appendEvents(given, body)))
+
+  addRoute(app, parts, {
+    method: 'post', path: '/v1/drafts', permission: 'append', tag: 'append', summary: 'Put drafts on record, as the TypeScript client has them in its spool.',
+    bodies: { [DRAFTS_TYPE]: z.string().openapi({ format: 'binary', description: 'Each draft with its length before it, as 4 bytes, big-endian.' }) },
+    answers: { 200: { says: 'All of them are durable, or refused one by one.', schema: receiptsSchema } },
+  }, (given) => {
+    mediaOf(given.c, [DRAFTS_TYPE])
+    return parts.bodies.with(given.c, (body) => appendDrafts(given, body))
+  })
+}
+
+/** A body of drafts as a client's spool has them: each with its length before it. */
+async function appendDrafts({ who, tenant, parts }: Given<unknown, unknown, unknown>, body: Uint8Array): Promise<Response> {
+  const drafts = splitDrafts(body, parts.limits.events)
+  const told = drafts.map((bytes, at) => draftOf(bytes, at))
+  await mayWrite(parts, who, tenant, told)
+  return receipts(parts, tenant.name, await tenant.ledger.append(who.id, drafts, { patience: parts.limits.patience }))
+}
+
+function splitDrafts(body: Uint8Array, most: number): Uint8Array[] {
+  const drafts: Uint8Array[] = []
+  const view = new DataView(body.buffer, body.byteOffset, body.length)
+  for (let at = 0; at < body.length; ) {
+    if (drafts.length === most) throw tooMany(most)
+    const length = at + 4 > body.length ? Infinity : view.getUint32(at)
+    const end = at + 4 + length
+    if (end > body.length) throw new HttpError(400, 'bad_drafts', `server: nothing was stored: expected draft ${drafts.length} to be whole, and the body ends before it`, 'send drafts each with its length before it, as 4 bytes, big-endian')
+    drafts.push(body.subarray(at + 4, end))
+    at = end
+  }
+  return drafts
+}
+
+/** The draft in `bytes`, checked: what is malformed is said with its place. */
+function draftOf(bytes: Uint8Array, at: number): Draft {
+  try {
+    const draft = decodeDraft(bytes)
+    checkDraft(draft)
+    if (LEDGER_TYPES.has(draft.event_type)) throw new MisuseError('ledger_only', `server: expected an event that a recorder may hand in, got ${draft.event_type}`, 'only the ledger itself writes it')
+    return draft
+  } catch (error) {
+    const { code, next } = error instanceof MisuseError ? error : { code: 'bad_draft', next: 'send drafts as the client encodes them' }
+    const fault = { at, code, detail: messageOf(error), next: next === '' ? 'change it where the event is made' : next }
+    throw new HttpError(400, code, `server: nothing was stored: draft ${at}: ${fault.detail}`, fault.next, { errors: [fault] })
+  }
 }
 
 async function appendEvents({ who, tenant, c, parts }: Given<unknown, unknown, unknown>, body: Uint8Array): Promise<Response> {
   const events = mediaOf(c, [JSON_TYPE, LINES_TYPE]) === JSON_TYPE ? jsonEvents(body) : lineEvents(body, parts.limits.events)
   if (events.length > parts.limits.events) throw tooMany(parts.limits.events)
   const prepared = prepareAll(events, new Drafter(parts.clock(), idsFor(who, c.req.header('idempotency-key'), parts.clock())))
+  await mayWrite(parts, who, tenant, prepared)
   const drafts = prepared.flatMap((one) => one.drafts)
   const stamped = prepared.flatMap((one) => one.drafts.map(() => one.stamped))
   const answers = await tenant.ledger.append(who.id, drafts, { stamped, patience: parts.limits.patience })
@@ -102,13 +153,14 @@ function lineEvents(body: Uint8Array, most: number): unknown[] {
     try {
       events.push(JSON.parse(line))
     } catch {
-      events.push(new BadLine())
+      events.push(BAD_LINE)
     }
   }
   return events
 }
 
-class BadLine {}
+/** Stands for a line that is no JSON. */
+const BAD_LINE: unique symbol = Symbol('bad line')
 
 function tooMany(most: number): HttpError {
   return new HttpError(413, 'too_many_events', `server: expected at most ${most} events in one body, got more`, 'send them in several')
@@ -119,7 +171,7 @@ function prepareAll(events: readonly unknown[], drafter: Drafter): Prepared[] {
   const errors: Fault[] = []
   for (const [at, event] of events.entries()) {
     try {
-      if (event instanceof BadLine) throw new MisuseError('bad_json', 'server: expected a line of JSON', 'one event a line, and no line breaks in it')
+      if (event === BAD_LINE) throw new MisuseError('bad_json', 'server: expected a line of JSON', 'one event a line, and no line breaks in it')
       prepared.push(drafter.prepare(event))
     } catch (error) {
       if (!(error instanceof MisuseError)) throw error
