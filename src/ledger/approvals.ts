@@ -36,6 +36,9 @@ export interface ShownApproval extends ApprovalOnRecord { readonly tool_input: s
 /** A person who stepped in. */
 export interface Intervention { readonly event_id: string; readonly index: number; readonly session_id: string; readonly kind: string; readonly timestamp: string }
 
+/** An entry without its content. */
+export interface Notice { readonly event_id: string; readonly event_type: string; readonly index: number; readonly session_id: string; readonly facts: Entry['facts']; readonly outcome: string | null; readonly timestamp: string }
+
 export interface ApprovalSearch { readonly state?: ApprovalState; readonly session_id?: string; readonly agent_id?: string }
 
 const PAGE = 500
@@ -115,12 +118,18 @@ export class ApprovalReader {
   }
 
   /** What people did to sessions from entry `from` on, with the index to go on from. */
-  interventions(from: number, session_id?: string): Promise<{ items: Intervention[]; next: number }> {
+  async interventions(from: number, session_id?: string): Promise<{ items: Intervention[]; next: number }> {
+    const { items, next } = await this.notices(from, ['human_intervention'], session_id)
+    return { items: items.map(({ event_id, index, session_id, facts, timestamp }) => ({ event_id, index, session_id, kind: String(facts['kind']), timestamp })), next }
+  }
+
+  /** Events of these types from entry `from` on, facts only, with the index to go on from: as many as one page holds. */
+  notices(from: number, event_types: readonly string[], session_id?: string): Promise<{ items: Notice[]; next: number }> {
     return this.#store.read(async (view) => {
-      const page = await view.events({ event_types: ['human_intervention'], ...(session_id === undefined ? {} : { session_id }), from, limit: PAGE })
+      const page = await view.events({ event_types, ...(session_id === undefined ? {} : { session_id }), from, limit: PAGE })
       const items = page.map(({ index, entry }) => {
-        const { event_id, session_id, facts, timestamp } = parseEntry(entry).entry
-        return { event_id, index, session_id, kind: String(facts['kind']), timestamp }
+        const { event_id, event_type, session_id, facts, outcome, timestamp } = parseEntry(entry).entry
+        return { event_id, event_type, index, session_id, facts, outcome: outcome ?? null, timestamp }
       })
       return { items, next: (page.at(-1)?.index ?? from - 1) + 1 }
     })

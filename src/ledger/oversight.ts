@@ -22,8 +22,8 @@ const SIGNED_IN: ReadonlySet<unknown> = new Set(['api_key', 'oidc'])
 export function callRefusal(draft: Draft, live: LiveSession, now: number): Refused | undefined {
   if (live.stopped && draft.capture === 'before') return refused('session_stopped', `session ${live.session_id} was stopped by a person: ${String(draft.facts['tool_name'])} may not run`, 'ask who stopped it; begin a new session for what is still to be done')
   const link = draft.links?.['approval']
-  if (link === undefined) return undefined
   const no = (code: string, why: string): Refused => refused(code, why, 'ask for a new approval')
+  if (link === undefined) return draft.facts['approval'] === undefined ? undefined : no('approval_missing', 'the call names an approval by its number, and not by the event that gives it')
   const decision = live.known(link)
   if (decision?.event_type !== 'approval_decision' || decision.approval?.['decision'] !== 'approved') return no('approval_missing', `event ${link} is no approval on record in this session`)
   if (live.usedApprovals.has(decision.seq)) return no('approval_used', `the approval at seq ${decision.seq} was used already`)

@@ -61,6 +61,7 @@ export class LedgerService {
       case 'shownApproval': return this.#approvals().shown(a as string)
       case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
       case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
+      case 'notices': return this.#approvals().notices(a as number, b as string[], c as string | undefined)
       case 'stopping': return this.#approvals().stopping(a as string)
       case 'own': return this.#ledger.ownSession
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))

@@ -36,7 +36,7 @@ const LINGER_MS = 10
 const MAX_RETRY_MS = 10_000
 
 /** What is asked for now and then, of what other processes recorded: nothing of this one has to be on record for it. */
-const GLANCES: ReadonlySet<string> = new Set(['approval', 'interventions'])
+const GLANCES: ReadonlySet<string> = new Set(['approval', 'interventions', 'notices'])
 
 const port = parentPort!
 const start = workerData as Start

@@ -9,11 +9,13 @@ import type { Database } from './database.ts'
 import { Keys } from './keys.ts'
 import { Gate, LIMITS, type Limits } from './limits.ts'
 import { Metrics } from './metrics.ts'
+import { Oversight } from './oversight.ts'
 import type { People } from './people.ts'
 import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
 import type { App, Env } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
+import { approvalRoutes } from './routes/approvals.ts'
 import { healthRoutes } from './routes/health.ts'
 import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
@@ -37,6 +39,8 @@ export interface Parts {
   readonly version: string
   /** Who the header `Authorization` is; HttpError 401. */
   readonly signIn: (authorization: string | undefined) => Principal
+  /** Answers to requests for approval, and people's steps into sessions. */
+  readonly oversight: Oversight
   /** Who read what, by tenant. */
   readonly accesses: Accesses
   /** A principal asked for what they may not: resolves when that is on record, or was reported. */
@@ -76,14 +80,14 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
     return accesses.of(tenant).denied(who, permission, { route })
   }
   return {
-    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied,
+    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied, oversight: new Oversight({ people, tenants, clock, ending, report }),
     bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
     failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
   }
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, approvalRoutes, peopleRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
