@@ -49,7 +49,7 @@ export function sharedServer(options: Options = {}): () => TestServer {
 
 async function start(at: { db: string; home: string }, options: Options): Promise<TestServer> {
   const reported: unknown[] = []
-  const served = await serve({ trail: at.db, port: 0, host: '127.0.0.1', version: 'test', options: { home: at.home }, report: (problem) => reported.push(problem), ...(options.limits === undefined ? {} : { limits: options.limits }), ...(options.clock === undefined ? {} : { clock: options.clock }) })
+  const served = await serve({ trail: at.db, port: 0, host: '127.0.0.1', version: 'test', options: { home: at.home }, report: (problem) => reported.push(problem), ...(options.limits === undefined ? {} : { limits: options.limits }), ...(options.clock === undefined ? {} : { clock: options.clock }), ...(options.targets === undefined ? {} : { targets: options.targets }), ...(options.again === undefined ? {} : { again: options.again }) })
   let closed = false
   const { close } = served
   const once: Served = { ...served, close: async () => { if (!closed) { closed = true; await close() } } }

@@ -62,6 +62,7 @@ export class LedgerService {
       case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
       case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
       case 'notices': return this.#approvals().notices(a as number, b as string[], c as string | undefined)
+      case 'standing': return this.#ledger.read(async (view) => ({ next: (await view.head())?.size ?? 0 }))
       case 'stopping': return this.#approvals().stopping(a as string)
       case 'own': return this.#ledger.ownSession
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))

@@ -14,6 +14,7 @@ import { LIMITS, type Limits } from './limits.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
 import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
+import { WEBHOOKS_TABLE } from './webhooks.ts'
 
 export interface ServeOptions {
   /** The database of the trail; made where it is missing. */
@@ -27,6 +28,9 @@ export interface ServeOptions {
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly options?: LocalOptions
+  /** Networks beyond the public internet that webhooks may go to, and the seconds between attempts. */
+  readonly targets?: readonly string[]
+  readonly again?: readonly number[]
   /** Told of what nobody waits for, and of what failed on this side. */
   readonly report: (problem: unknown) => void
 }
@@ -41,10 +45,10 @@ export interface Served {
 }
 
 /** All tables of the server's database. */
-export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, WEBHOOKS_TABLE]
 
 /** Opens trail and people, and listens. StoreError `listen_failed` when the port cannot be had; what is wrong with the log rejects too. */
-export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, report }: ServeOptions): Promise<Served> {
+export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, targets = [], again, report }: ServeOptions): Promise<Served> {
   const limits = { ...LIMITS, ...given }
   const database = openDatabase(data, TABLES)
   const ending = new AbortController()
@@ -53,7 +57,7 @@ export async function serve({ trail, data = dataFolder(trail), port, host, versi
     const tenant = tenants.open(DEFAULT_TENANT)!
     await tenant.ledger.ready()
     const people = new People(database, clock)
-    const parts = makeParts({ database, people, tenants, clock, ending: ending.signal, version, limits, report })
+    const parts = makeParts({ database, people, tenants, clock, ending: ending.signal, version, limits, targets, ...(again === undefined ? {} : { again }), report })
     const firstKey = await parts.administration.firstAdmin(`admin-${formatTime(clock()).slice(0, 10)}`)
     const server = listener(parts, limits)
     await listen(server, port, host)
@@ -63,6 +67,7 @@ export async function serve({ trail, data = dataFolder(trail), port, host, versi
       close: async () => {
         ending.abort()
         await closed(server, limits.graceMs)
+        await parts.webhooks.settled()
         await parts.accesses.end()
         await tenants.close()
         database.close()

@@ -6,7 +6,7 @@ import { packageVersion } from '../package.ts'
 import { trailPath, type Context } from '../context.ts'
 import { grey, red, whole } from '../terminal.ts'
 
-interface Options { port: number; host: string; data?: string }
+interface Options { port: number; host: string; data?: string; webhooks?: string[] }
 
 export function serveCommand(program: Command, context: () => Context): void {
   program.command('serve')
@@ -14,6 +14,7 @@ export function serveCommand(program: Command, context: () => Context): void {
     .option('--port <number>', 'the port', parsePort, 4180)
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--data <dir>', "the folder of people and keys; default beside the trail, PATH.server")
+    .option('--webhooks <network...>', 'networks beyond the public internet that webhooks may go to, as 10.1.0.0/16')
     .addHelpText('after', `
 The first start makes an admin and prints their key, once. TLS is the work of a
 reverse proxy (docs operate).
@@ -21,12 +22,12 @@ reverse proxy (docs operate).
 Examples:
   $ counterfoil serve
   $ counterfoil serve --trail /var/lib/counterfoil/audit.db --port 4180`)
-    .action(async ({ port, host, data }: Options) => {
+    .action(async ({ port, host, data, webhooks }: Options) => {
       const ctx = context()
       const { serve } = await import('../../server/serve.ts')
       const trail = trailPath(ctx)
       const served = await serve({
-        trail, port, host, version: packageVersion(), ...(data === undefined ? {} : { data: resolve(ctx.cwd, data) }),
+        trail, port, host, version: packageVersion(), ...(data === undefined ? {} : { data: resolve(ctx.cwd, data) }), ...(webhooks === undefined ? {} : { targets: webhooks }),
         report: (problem) => ctx.screen.note(red('serve: '), String((problem as Error)?.message ?? problem)),
       })
       if (ctx.json) ctx.screen.json({ url: served.url, trail, ...(served.firstKey === undefined ? {} : { key: served.firstKey }) })
