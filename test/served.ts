@@ -25,7 +25,7 @@ export interface TestServer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of every form
 export type Answer = any
 
-type Options = { limits?: Partial<Limits>; db?: string; home?: string; clock?: () => number }
+type Options = { limits?: Partial<Limits>; db?: string; home?: string; clock?: () => number; targets?: readonly string[]; again?: readonly number[] }
 
 /** Started on a free port of the loopback, and closed when the test is done. */
 export async function testServer(options: Options = {}): Promise<TestServer> {
