@@ -1,6 +1,6 @@
 // The server's application: everything but the listening. What it works with comes in as its parts.
 
-import { OpenAPIHono } from '@hono/zod-openapi'
+import { OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi'
 import type { Clock } from '../base/clock.ts'
 import { Accesses } from './access.ts'
 import { Administration } from './administration.ts'
@@ -13,7 +13,7 @@ import { Oversight } from './oversight.ts'
 import type { People } from './people.ts'
 import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
-import type { App, Env } from './route.ts'
+import { App } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { approvalRoutes } from './routes/approvals.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -99,10 +99,10 @@ const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meR
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
-  const app: App = new OpenAPIHono<Env>()
-  app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
+  const app = new App()
+  app.registry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
   for (const add of ROUTES) add(app, parts)
-  const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Counterfoil', version: parts.version, license: { name: 'Apache-2.0' } }, security: [{ key: [] }] })
+  const document = new OpenApiGeneratorV31(app.registry.definitions).generateDocument({ openapi: '3.1.0', info: { title: 'Counterfoil', version: parts.version, license: { name: 'Apache-2.0' } }, security: [{ key: [] }] })
   const text = JSON.stringify(document)
   app.get('/openapi.json', (c) => c.body(text, 200, { 'content-type': 'application/json' }))
   app.notFound(() => problemResponse(new HttpError(404, 'no_route', 'server: there is nothing at this path', 'GET /openapi.json lists what there is')))

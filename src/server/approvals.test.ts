@@ -71,19 +71,19 @@ describe('approvals over HTTP', () => {
     const [anna, ada, adaToo, eve, owner] = [server.key('approver', { id: 'anna' }), server.key('approver', { id: 'ada', email: 'ada@example.org' }), server.key('approver', { id: 'ada-2', email: 'Ada@example.org' }), server.key('approver', { id: 'eve' }), server.key('developer', { id: 'owen', roles: ['developer', 'approver'], agents: ['agent-1'] })]
     const request = await agent.request({ quorum: 2 })
     const refused = async (key: string) => decide(server, key, request).then(({ status, body }) => [status, body.code])
-    expect(await refused(anna!)).toEqual([409, 'approval_own'])
-    expect(await refused(owner!)).toEqual([409, 'approval_own'])
-    expect((await decide(server, ada!, request)).status).toBe(200)
-    expect(await refused(ada!)).toEqual([409, 'approval_again'])
+    expect(await refused(anna)).toEqual([409, 'approval_own'])
+    expect(await refused(owner)).toEqual([409, 'approval_own'])
+    expect((await decide(server, ada, request)).status).toBe(200)
+    expect(await refused(ada)).toEqual([409, 'approval_again'])
     const { keys } = server.served.parts
     expect(await refused(keys.issue({ tenant: 'default', principal: 'ada' }).key)).toEqual([409, 'approval_again']) // another key
-    expect(await refused(adaToo!)).toEqual([409, 'approval_again']) // another name
+    expect(await refused(adaToo)).toEqual([409, 'approval_again']) // another name
     expect((await decide(server, agent.key, request)).status).toBe(403)
     expect((await server.ask(eve, 'GET', `/v1/approvals/${request}`)).body).toMatchObject({ state: 'open', approvals: 1, quorum: 2 })
-    const { body } = await decide(server, eve!, request)
+    const { body } = await decide(server, eve, request)
     expect(body.approval).toMatchObject({ state: 'approved', approvals: 2 })
     expect(body.approval.decisions.map(({ approver_id, counts }: { approver_id: string; counts: boolean }) => [approver_id, counts])).toEqual([['anna', false], ['owen', false], ['ada', true], ['ada', false], ['ada', false], ['ada-2', false], ['eve', true]])
-    expect(await refused(eve!)).toEqual([409, 'approval_late'])
+    expect(await refused(eve)).toEqual([409, 'approval_late'])
     expect(await agent.pay(request, body.event_id)).toBe('placed')
     expect(await verified(server)).toEqual([])
   })

@@ -25,16 +25,22 @@ export class Oversight {
   readonly #people: People
   readonly #clock: Clock
   readonly #ending: AbortSignal
+  readonly #each: () => void
   readonly #tenants = new Map<string, Watched>()
 
   constructor({ people, tenants, clock, ending, report }: { people: People; tenants: Tenants; clock: Clock; ending: AbortSignal; report: (problem: unknown) => void }) {
     this.#people = people
     this.#clock = clock
     this.#ending = ending
-    const timer = setInterval(() => {
+    this.#each = () => {
       for (const tenant of tenants.opened) this.sweep(tenant).catch(report)
-    }, SWEEP_MS).unref()
-    ending.addEventListener('abort', () => clearInterval(timer), { once: true })
+    }
+  }
+
+  /** Looks now and then for what nobody answered, until the server ends. For the process that listens. */
+  start(): void {
+    const timer = setInterval(this.#each, SWEEP_MS).unref()
+    this.#ending.addEventListener('abort', () => clearInterval(timer), { once: true })
   }
 
   /** Whether `who` sees a request: agents their own, developers those of their agents, approvers those that they may decide about. */

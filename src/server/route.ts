@@ -1,17 +1,26 @@
 // How a route is declared: method, path, the one permission that it asks for, what it takes and what it answers. From this come the check of rights, the
 // check of what was sent, the figures, and the OpenAPI document. A route without a permission cannot be written down.
 
-import { z, type OpenAPIHono } from '@hono/zod-openapi'
-import type { Context } from 'hono'
+import { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi'
+import { Hono, type Context } from 'hono'
 import type { IncomingMessage } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import type { Parts } from './app.ts'
 import { HttpError, problemResponse, problemSchema, PROBLEM_TYPE } from './problem.ts'
 import { allows, type Permission, type Principal } from './roles.ts'
+import { z } from './schema.ts'
 import type { Tenant } from './tenants.ts'
 
 export interface Env { Bindings: { incoming?: IncomingMessage }; Variables: object }
-export type App = OpenAPIHono<Env>
+
+/** A route as it was declared, for whoever checks all of them. */
+export interface Declared { readonly method: string; readonly path: string; readonly permission: Permission | 'public'; readonly content: boolean }
+
+/** The application: its handlers, and what the document says of them. */
+export class App extends Hono<Env> {
+  readonly registry: OpenAPIRegistry = new OpenAPIRegistry()
+  readonly declared: Declared[] = []
+}
 
 /** One answer of a route. `media` is JSON where a schema is given and nothing is said. */
 export interface Answer { readonly says: string; readonly schema?: z.ZodType; readonly media?: string; readonly headers?: readonly string[] }
@@ -53,17 +62,10 @@ export interface Given<P, Q, B> {
 }
 
 const nothing: z.ZodObject = z.object({})
-/** For the table tests: every route that was declared, by app. */
-const DECLARED = new WeakMap<App, { method: string; path: string; permission: Permission | 'public'; content: boolean }[]>()
-
-export function routesOf(app: App): readonly { method: string; path: string; permission: Permission | 'public'; content: boolean }[] {
-  return DECLARED.get(app) ?? []
-}
-
 /** Declares a route. The handler may throw: errors become problems. */
 export function addRoute<P extends z.ZodType = z.ZodObject, Q extends z.ZodType = z.ZodObject, B extends z.ZodType = z.ZodUndefined>(app: App, parts: Parts, spec: RouteSpec<P, Q, B>, handle: (given: Given<z.output<P>, z.output<Q>, z.output<B>>) => Response | Promise<Response>): void {
   describe(app, spec)
-  DECLARED.set(app, [...routesOf(app), { method: spec.method, path: spec.path, permission: spec.permission, content: spec.content === true }])
+  app.declared.push({ method: spec.method, path: spec.path, permission: spec.permission, content: spec.content === true })
   const name = `${spec.method.toUpperCase()} ${spec.path}`
   app.on(spec.method.toUpperCase(), honoPath(spec.path, spec.rest), async (c) => {
     const began = performance.now()
@@ -133,7 +135,7 @@ function describe(app: App, { method, path, permission, summary, tag, params, qu
   const media = bodies ?? (body === undefined ? undefined : { 'application/json': body })
   const own = Object.entries(answers).map(([status, { says, schema, media: type = 'application/json' }]) => [status, { description: says, ...(schema === undefined ? {} : { content: { [Number(status) >= 400 ? PROBLEM_TYPE : type]: { schema } } }) }])
   const common = Object.entries(PROBLEMS).filter(([status]) => !(status in answers) && (permission !== 'public' || status === '400' || status === '500' || status === '503')).map(([status, description]) => [status, { description, content: problem }])
-  app.openAPIRegistry.registerPath({
+  app.registry.registerPath({
     method, path, summary, tags: [tag],
     ...(permission === 'public' ? { security: [] } : { description: `Permission: \`${permission}\`.${content === true ? ' Can show content.' : ''}` }),
     request: {

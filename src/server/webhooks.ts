@@ -53,9 +53,13 @@ export class Webhooks {
     this.#targets = targets
     this.#report = report
     this.#again = again
-    const timer = setInterval(() => this.look(), LOOK_MS).unref()
     this.#ending = ending
-    ending.addEventListener('abort', () => clearInterval(timer), { once: true })
+  }
+
+  /** Tells until the server ends. For the process that listens. */
+  start(): void {
+    const timer = setInterval(() => void this.look(), LOOK_MS).unref()
+    this.#ending.addEventListener('abort', () => clearInterval(timer), { once: true })
   }
 
   list(tenant: string): WebhookView[] {
