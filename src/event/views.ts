@@ -227,10 +227,19 @@ export async function* streamRows(events: AsyncIterable<ViewEvent>): AsyncGenera
 
 /** As `streamRows`, each row with the events that it is made of. */
 export async function* streamRowsOf(events: AsyncIterable<ViewEvent>): AsyncGenerator<{ readonly row: TrailRow; readonly of: readonly ViewEvent[] }, void, undefined> {
-  for await (const joined of joinStream(events)) {
-    const { event, result, request, decisions } = joined
-    if (!NO_ROWS.has(event.event_type)) yield { row: rowOf(joined), of: [event, ...(result === undefined ? [] : [result]), ...(request === undefined ? [] : [request]), ...decisions] }
+  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield { row: rowOf(joined), of: eventsOf(joined) }
+}
+
+/** As `callViews`, each call with the events that it is made of. */
+export function* callViewsOf(events: Iterable<ViewEvent>): Generator<{ readonly call: LLMCall | ToolCall; readonly of: readonly ViewEvent[] }, void, undefined> {
+  for (const joined of join(events)) {
+    const call = callOf(joined)
+    if (call !== undefined) yield { call, of: eventsOf(joined) }
   }
+}
+
+function eventsOf({ event, result, request, decisions }: Joined): ViewEvent[] {
+  return [event, ...(result === undefined ? [] : [result]), ...(request === undefined ? [] : [request]), ...decisions]
 }
 
 function* join(events: Iterable<ViewEvent>): Generator<Joined, void, undefined> {

@@ -13,7 +13,7 @@ import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { callViews, personOf, streamRows, streamRowsOf, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
+import { callViewsOf, personOf, streamRows, streamRowsOf, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
 import { leafHash } from '../log/hash.ts'
 import type { EventFilter, Store, StoreView } from '../store/contract.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
@@ -28,6 +28,11 @@ export interface SessionSearch { readonly agent_id?: string; readonly user_id?: 
  * these sessions; the ledger's own is of no agent. `scan`: about how many entries one page looks at; what is left is behind its cursor.
  */
 export interface Sight { readonly content: 'none' | 'masked' | 'full'; readonly only?: { readonly agents: readonly string[]; readonly sessions: readonly string[] }; readonly scan?: number }
+
+/** Whether a session, or an event of it, is in this sight. */
+export function sees({ only }: Sight, { agent_id, session_id }: { readonly agent_id: string; readonly session_id: string }): boolean {
+  return only === undefined || (agent_id !== '' && only.agents.includes(agent_id)) || only.sessions.includes(session_id)
+}
 
 const EVERYTHING: Sight = { content: 'full' }
 
@@ -63,11 +68,11 @@ export class LogReader {
     return this.#store.read(async (view) => collect(streamRows(this.#session(view, session_id))))
   }
 
-  /** At most `size` classic rows of a session after the one of event `after`, and the entries that they are made of. */
-  rowPage(session_id: string, size: number, after?: string): Promise<Page<TrailRow> & { of: Place[] }> {
+  /** At most `size` classic rows of a session after the one of event `after`, and the entries that each is made of. */
+  rowPage(session_id: string, size: number, after?: string): Promise<Page<TrailRow> & { of: Place[][] }> {
     return this.#store.read(async (view) => {
       const items: TrailRow[] = []
-      const of: Place[] = []
+      const of: Place[][] = []
       let past = after === undefined
       for await (const { row, of: events } of streamRowsOf(this.#session(view, session_id))) {
         if (!past) {
@@ -76,7 +81,7 @@ export class LogReader {
         }
         if (items.length === size) return { items, next: items.at(-1)!.event_id, of }
         items.push(row)
-        of.push(...events.map(({ index, entry_hash, event_type }) => ({ index, entry_hash, event_type })))
+        of.push(placesOf(events))
       }
       if (!past) throw badCursor(after)
       return { items, next: null, of }
@@ -100,21 +105,27 @@ export class LogReader {
     })
   }
 
-  /** Model and tool calls that match, each with its result and approval. */
-  calls(search: EventSearch, size: number, cursor?: string): Promise<Page<LLMCall | ToolCall>> {
-    const types = search.event_types ?? (search.tool_name === undefined ? ['llm_call', 'tool_call', 'approval_request'] : ['tool_call', 'approval_request'])
+  /** Model and tool calls that match, each with its result and approval; `of` are the entries that each is made of. */
+  calls(search: EventSearch, size: number, cursor?: string): Promise<Page<LLMCall | ToolCall> & { of: Place[][] }> {
     this.#checkSearch(search)
+    const types = search.event_types ?? (search.tool_name === undefined ? ['llm_call', 'tool_call', 'approval_request'] : ['tool_call', 'approval_request'])
     return this.#store.read(async (view) => {
       const scope = await this.#sessionsOf(view, search)
-      return this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
+      const places = new Map<number, Place[]>()
+      const page = await this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
         const wanted = new Set(found.map(({ index }) => index))
         const calls: (LLMCall | ToolCall)[] = []
         for (const session_id of new Set(found.map(({ session_id }) => session_id))) {
           const events = await collect(this.#views(view, sessionEntries(view, session_id), (entry) => CALL_TYPES.has(entry.event_type)))
-          calls.push(...[...callViews(events)].filter(({ index }) => wanted.has(index)))
+          for (const { call, of } of callViewsOf(events)) {
+            if (!wanted.has(call.index)) continue
+            calls.push(call)
+            places.set(call.index, placesOf(of))
+          }
         }
         return calls.sort((a, b) => a.index - b.index)
       })
+      return { ...page, of: page.items.map(({ index }) => places.get(index)!) }
     })
   }
 
@@ -239,9 +250,8 @@ export class LogReader {
     throw new MisuseError('needs_content', 'trail: expected a search for text or a person to be made by who sees content', 'search by facts: session, agent, type, tool, outcome, time')
   }
 
-  #sees({ agent_id, session_id }: SessionState): boolean {
-    const { only } = this.#sight
-    return only === undefined || (agent_id !== '' && only.agents.includes(agent_id)) || only.sessions.includes(session_id)
+  #sees(state: SessionState): boolean {
+    return sees(this.#sight, state)
   }
 
   /** Those of `entries` whose session this reader may see. */
@@ -328,6 +338,10 @@ export class LogReader {
 }
 
 const CALL_TYPES = new Set(['session_start', 'config_change', 'llm_call', 'llm_result', 'tool_call', 'tool_result', 'approval_request', 'approval_decision', 'context'])
+
+function placesOf(events: readonly ViewEvent[]): Place[] {
+  return events.map(({ index, entry_hash, event_type }) => ({ index, entry_hash, event_type }))
+}
 
 function sessionCursor(cursor: string): { started_at: string; session_id: string } {
   try {

@@ -16,10 +16,17 @@ import type { Permission, Principal } from './roles.ts'
 import { App } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { approvalRoutes } from './routes/approvals.ts'
+import { erasureRoutes } from './routes/erasures.ts'
+import { readEventRoutes } from './routes/events.ts'
+import { evidenceRoutes } from './routes/evidence.ts'
 import { healthRoutes } from './routes/health.ts'
+import { logRoutes } from './routes/log.ts'
 import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import { verificationRoutes } from './routes/verifications.ts'
+import { streamRoutes } from './routes/stream.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 import { Targets } from './webhook-target.ts'
 import { Webhooks } from './webhooks.ts'
@@ -95,7 +102,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, approvalRoutes, peopleRoutes, webhookRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, approvalRoutes, peopleRoutes, webhookRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
