@@ -40,7 +40,7 @@ const STAGES: { readonly [name: string]: (folder: string) => Promise<Stage> } = 
 
 function recorderInto(accept: (draft: Uint8Array) => unknown): Stage {
   const sink = { accept: (_id: string, draft: Uint8Array) => void accept(draft), reach: () => Promise.reject(new Error('bench: nothing is durable here')), room: async () => {} }
-  const host = { sink, clock: Date.now, masks: defaultMasks, report: console.error, lost: () => {}, current: new AsyncLocalStorage<AgentSession>(), defaults: { agent_id: 'bench' }, policy: LOCAL_POLICY, approve: undefined, subjects: new Map(), ready: async () => {}, rows: async () => [] } satisfies SessionHost
+  const host = { sink, clock: Date.now, masks: defaultMasks, report: console.error, lost: () => {}, current: new AsyncLocalStorage<AgentSession>(), defaults: { agent_id: 'bench' }, policy: LOCAL_POLICY, approve: undefined, oversight: { approval: () => Promise.reject(new Error('bench: nobody is asked here')), matches: async () => [], watch: () => () => {} }, subjects: new Map(), ready: async () => {}, rows: async () => [] } satisfies SessionHost
   const session = AgentSession.begin(host, {})
   return { record: (pair) => recordPair(session, pair), close: async () => {} }
 }

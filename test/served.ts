@@ -25,7 +25,7 @@ export interface TestServer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of every form
 export type Answer = any
 
-type Options = { limits?: Partial<Limits>; db?: string; home?: string; clock?: () => number; /** the rules look at what comes in by themselves */ watch?: true }
+type Options = { limits?: Partial<Limits>; db?: string; home?: string; clock?: () => number; /** the rules look at what comes in by themselves */ watch?: true; targets?: readonly string[]; again?: readonly number[] }
 
 /** Started on a free port of the loopback, and closed when the test is done. */
 export async function testServer(options: Options = {}): Promise<TestServer> {
@@ -49,7 +49,7 @@ export function sharedServer(options: Options = {}): () => TestServer {
 
 async function start(at: { db: string; home: string }, options: Options): Promise<TestServer> {
   const reported: unknown[] = []
-  const served = await serve({ trail: at.db, port: 0, host: '127.0.0.1', version: 'test', options: { home: at.home }, watch: options.watch === true, report: (problem) => reported.push(problem), ...(options.limits === undefined ? {} : { limits: options.limits }), ...(options.clock === undefined ? {} : { clock: options.clock }) })
+  const served = await serve({ trail: at.db, port: 0, host: '127.0.0.1', version: 'test', options: { home: at.home }, watch: options.watch === true, report: (problem) => reported.push(problem), ...(options.limits === undefined ? {} : { limits: options.limits }), ...(options.clock === undefined ? {} : { clock: options.clock }), ...(options.targets === undefined ? {} : { targets: options.targets }), ...(options.again === undefined ? {} : { again: options.again }) })
   let closed = false
   const { close } = served
   const once: Served = { ...served, close: async () => { if (!closed) { closed = true; await close() } } }

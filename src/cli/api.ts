@@ -1,6 +1,8 @@
 // What the command line asks of a trail: types only. `open.ts` is the one place that joins them to the real thing, and tests
 // hand in a trail made of a list of events.
 
+import type { Decided } from '../event/deciding.ts'
+import type { ShownApproval } from '../ledger/approvals.ts'
 import type { Content, ViewEvent } from '../event/view.ts'
 import type { Outcome } from '../event/vocabulary.ts'
 import type { Policy } from '../log/policy.ts'
@@ -53,6 +55,12 @@ export interface CliTrail {
   copy(path: string): Promise<void>
   /** Brings the archive in `folder` up to this trail, or begins one. `from` is its size before. */
   archive(folder: string, options: { progress?: (done: number, total: number) => void }): Promise<Archived>
+  /** Requests for approval with what is asked, in the order of asking: those that wait, or `all`. */
+  approvals(which: 'open' | 'all'): AsyncIterable<ShownApproval>
+  /** Answers a request as this terminal's user. A StoreError where the answer does not count: late, own, or the same person again. */
+  decide(approval: ShownApproval, decided: Decided): Promise<{ readonly index: number; readonly by: string }>
+  /** Stops a session, with what came out of it, as this terminal's user. `index` is the first of the entries that say so. */
+  stop(session_id: string, note: string | undefined): Promise<{ readonly index: number; readonly sessions: readonly string[]; readonly rejected: number; readonly by: string }>
   close(): Promise<void>
 }
 

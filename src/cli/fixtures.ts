@@ -89,7 +89,7 @@ export function fakeTrail(events: readonly ViewEvent[] = EVENTS, more: Partial<C
     },
     newest: async (count) => events.slice(-count),
     verify: async () => VERDICT,
-    export: no('export'), prove: no('prove'), cosign: no('cosign'), sql: no('sql'), recordFindings: no('recordFindings'), erase: no('erase'), erasable: no('erasable'), backup: no('backup'), keys: no('keys'), renewKeys: no('renewKeys'), rotateKey: no('rotateKey'), reportKey: no('reportKey'), protectKeys: no('protectKeys'), copy: no('copy'), archive: no('archive'),
+    export: no('export'), prove: no('prove'), cosign: no('cosign'), sql: no('sql'), recordFindings: no('recordFindings'), erase: no('erase'), erasable: no('erasable'), backup: no('backup'), keys: no('keys'), renewKeys: no('renewKeys'), rotateKey: no('rotateKey'), reportKey: no('reportKey'), protectKeys: no('protectKeys'), copy: no('copy'), archive: no('archive'), approvals: no('approvals'), decide: no('decide'), stop: no('stop'),
     status: async () => ({ origin: VERDICT.origin, size: (events.at(-1)?.index ?? -1) + 1, keys: '/nowhere', spools: [], witnessed: null, setback: null }),
     close: async () => undefined,
     ...more,

@@ -7,11 +7,15 @@ import { sha256Hex } from '#crypto'
 import { writableFolder } from '../archive/folder.ts'
 import { writeArchive } from '../archive/write.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
+import { decisionDraft, stopDrafts, type Person } from '../event/deciding.ts'
+import type { Draft } from '../event/draft.ts'
 import { ownRefs } from '../event/entry.ts'
+import { defaultMasks } from '../event/mask.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { SessionSummary } from '../event/public.ts'
 import type { ViewEvent } from '../event/view.ts'
 import { classicRows } from '../event/views.ts'
+import { ApprovalReader, type ShownApproval } from '../ledger/approvals.ts'
 import { backUp } from '../ledger/backup.ts'
 import { exportBundle } from '../ledger/bundle.ts'
 import { cosign, cosignedAt } from '../ledger/cosign.ts'
@@ -156,9 +160,41 @@ function trailOver({ path, home, store, keyring, kept, passphrase, ledger }: Ope
       const { spools } = await statusOf(path, store, kept, home)
       return { ...done, waiting: spools.reduce((sum, { waiting }) => sum + (waiting ?? 0), 0) }
     },
+    approvals: (which) => approvalsOf(new ApprovalReader(store, keyring), which),
+    async decide(approval, decided) {
+      const person = terminalUser()
+      const [placed] = await handIn(writing(), [decisionDraft(approval, decided, person, Date.now(), defaultMasks)])
+      return { index: placed!.index, by: person.id }
+    },
+    async stop(session_id, note) {
+      const person = terminalUser()
+      const what = await new ApprovalReader(store, keyring).stopping(session_id)
+      const [placed] = await handIn(writing(), stopDrafts(what, note, person, Date.now(), defaultMasks))
+      return { index: placed!.index, sessions: what.sessions, rejected: what.open.length, by: person.id }
+    },
     copy: (to) => (ledger === undefined ? store.copyTo(to) : ledger.copyTo(to)),
     archive: (folder, options) => store.read(async (view) => writeArchive(await writableFolder(folder), await archiveSource(view, keyring?.vkey), options)),
     close: () => (ledger === undefined ? store.close() : ledger.close()),
+  }
+}
+
+/** Who sits at the terminal, as the machine knows them. */
+function terminalUser(): Person {
+  return { id: userInfo().username, assurance: 'terminal' }
+}
+
+/** Appends what a person did; throws where it is refused. */
+async function handIn(ledger: Ledger, drafts: readonly Draft[]): Promise<{ index: number }[]> {
+  return (await ledger.append(drafts.map((draft) => ({ draft, writer: 'local' })))).map((answer) => {
+    if ('refused' in answer) throw new StoreError(answer.refused.code, answer.refused.message, answer.refused.next)
+    return answer
+  })
+}
+
+async function* approvalsOf(reader: ApprovalReader, which: 'open' | 'all'): AsyncGenerator<ShownApproval> {
+  for await (const { approval_id } of pages((cursor) => reader.approvals(which === 'open' ? { state: 'open' } : {}, PAGE, cursor))) {
+    const shown = await reader.shown(approval_id)
+    if (shown !== undefined) yield shown
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, type OutputConfiguration } from 'commander'
 import { VerifyError } from '../base/errors.ts'
+import { approvalsCommand, stopCommand } from './commands/approvals.ts'
 import { archiveCommand } from './commands/archive.ts'
 import { backupCommand } from './commands/backup.ts'
 import { demoCommand } from './commands/demo.ts'
@@ -91,7 +92,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Keep:')
   for (const add of [backupCommand, restoreCommand, archiveCommand, eraseCommand, keysCommand]) add(program, context)
   program.commandsGroup('Serve:')
-  for (const add of [serveCommand, peopleCommand]) add(program, context)
+  for (const add of [serveCommand, peopleCommand, approvalsCommand, stopCommand]) add(program, context)
   program.addHelpText('after', `
 Exit code: 0 fine, 1 verify found tampering, 2 could not run, 3 whole but a
 required property is not proved.

@@ -68,6 +68,7 @@ export class RemoteLedger {
   readonly path: string
   /** The bound on what waits for the server, in bytes. */
   readonly backlog: number
+  readonly server: Server
   readonly #reader: Reader
   readonly #folder: string
   readonly #newSpool: () => SpoolWriter
@@ -104,6 +105,7 @@ export class RemoteLedger {
     this.backlog = options.backlog ?? BACKLOG_BYTES
     this.#patience = options.patience ?? PATIENCE_MS
     this.#reader = new Reader(server, options)
+    this.server = server
     this.#folder = folder
     this.#onClosed = onClosed
     const key = openSpoolKey(home)

@@ -1,6 +1,7 @@
 // What belongs together: a call with its result, an act with its approval. One pass over events in the order of the log, of any
 // number of sessions; what comes out keeps that order, so it waits behind a call whose result has not come yet.
 
+import { REFUSED_OUTCOME } from './approval.ts'
 import type { ViewEvent } from './view.ts'
 
 /** An event that stands for itself, with what was joined to it. */
@@ -112,7 +113,7 @@ export class CallJoiner {
     const request = this.#requests.get(String(event['request']))
     request?.decisions.push(event)
     // Nothing follows a refusal.
-    if (request !== undefined && event['decision'] !== 'approved') request.settled = true
+    if (request !== undefined && event['decision'] !== 'approved' && event.outcome !== REFUSED_OUTCOME) request.settled = true
     this.#wait(event, true)
   }
 

@@ -191,8 +191,11 @@ describe('calls', () => {
 
   test('wait for the quorum, and one refusal outweighs all', async () => {
     const two = { ...request, facts: { ...request.facts, quorum: 2 } }
+    const by = (seq: number, who: number): Entry => decision(seq, 'approved', { facts: { request: hash(501), decision: 'approved', approver: String(who).padStart(32, '0') } })
     expect(await calls([start, two, decision(2, 'approved')], people)).toMatchObject([{ approval_status: 'pending' }])
-    expect(await calls([start, two, decision(2, 'approved'), decision(3, 'approved')], people)).toMatchObject([{ approval_status: 'approved' }])
+    expect(await calls([start, two, by(2, 1), by(3, 2)], people)).toMatchObject([{ approval_status: 'approved' }])
+    expect(await calls([start, two, by(2, 1), by(3, 1)], people)).toMatchObject([{ approval_status: 'pending' }]) // one person
+    expect(await calls([start, two, by(2, 1), { ...by(3, 2), outcome: 'failure' }], people)).toMatchObject([{ approval_status: 'pending' }]) // refused
     expect(await calls([start, two, decision(2, 'approved'), decision(3, 'rejected')], people)).toMatchObject([{ approval_status: 'rejected' }])
     expect(await calls([start, entry(1, 'tool_call', { facts: { tool_name: 'refund', requires_approval: true } })])).toMatchObject([{ approval_status: 'pending', requires_approval: true }])
   })

@@ -4,6 +4,7 @@
 import { sha256 } from '#crypto'
 import { fromUtf8, toBase64, toHex } from '../base/bytes.ts'
 import { parseShallowJson } from '../base/shallow-json.ts'
+import { Settling } from './approval.ts'
 import type { Media } from './draft.ts'
 import type { Entry } from './entry.ts'
 import { CallJoiner, type Joined } from './join.ts'
@@ -287,8 +288,7 @@ function llmCall({ event, result }: Joined): LLMCall {
 function toolCall(joined: Joined): ToolCall {
   const { event, result, request, decisions } = joined
   const asked = request ?? (event.event_type === 'approval_request' ? event : undefined)
-  const status = approvalStatus(asked, decisions)
-  const deciding = decisions.find((one) => one['decision'] !== 'approved') ?? decisions.at(-1)
+  const { status, deciding } = approvalOf(asked, decisions)
   const refused = event.event_type === 'approval_request' && status === 'rejected' ? (deciding?.outcome ?? 'denied') : null
   return {
     ...envelopeOf(event),
@@ -306,11 +306,13 @@ function toolCall(joined: Joined): ToolCall {
   }
 }
 
-/** One refusal outweighs all; fewer approvals than the quorum are pending; no answer in time means no. */
-function approvalStatus(request: ViewEvent | undefined, decisions: readonly ViewEvent[]): ToolCall['approval_status'] {
-  if (request === undefined) return null
-  if (decisions.some((one) => one['decision'] !== 'approved')) return 'rejected'
-  return decisions.length >= Math.max(1, number(request['quorum']) ?? 1) ? 'approved' : 'pending'
+/** What the decisions that count come to, and the last of them. No answer in time means no. */
+function approvalOf(request: ViewEvent | undefined, decisions: readonly ViewEvent[]): { status: ToolCall['approval_status']; deciding: ViewEvent | undefined } {
+  const settling = new Settling(request?.['quorum'])
+  let deciding: ViewEvent | undefined
+  for (const event of decisions) if (settling.add({ seq: event.seq, decision: event['decision'], approver: event['approver'], outcome: event.outcome })) deciding = event
+  const { settled } = settling
+  return { status: request === undefined ? null : settled === undefined ? 'pending' : settled.decision === 'approved' ? 'approved' : 'rejected', deciding }
 }
 
 function errorOf(error: unknown): Content<string> | null {

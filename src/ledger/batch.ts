@@ -12,6 +12,7 @@ import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '.
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
 import { personsIn } from '../event/person.ts'
 import { encodeSession, firstPrev, stepOf } from '../event/session.ts'
+import { REFUSED_OUTCOME } from '../event/approval.ts'
 import { LEDGER_TYPES, type Facts } from '../event/vocabulary.ts'
 import { formatTreeHead } from '../log/checkpoint.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
@@ -24,6 +25,7 @@ import { sha256 } from '#crypto'
 import { BatchContent, commitmentTo, newPayloads, type NewPayload, type Placement } from './batch-content.ts'
 import { ledgerDraft } from './event.ts'
 import type { LiveSession } from './live-session.ts'
+import { callRefusal, decisionRefusal, keyedHashes } from './oversight.ts'
 import { openScope, type OpenScope } from './open-scope.ts'
 
 /**
@@ -141,6 +143,7 @@ export class Batch {
     if (approval !== undefined && entry.facts['approval'] === undefined) {
       return { refused: { code: 'approval_refused', message: `ledger: event ${draft.event_id} is on record at #${old.index}, as denied: it may not use the approval ${approval}`, next: 'ask for a new approval' } }
     }
+    if (draft.outcome !== entry.outcome && ((entry.event_type === 'tool_call' && entry.outcome === 'denied') || (entry.event_type === 'approval_decision' && entry.outcome === REFUSED_OUTCOME))) return refusedBefore(entry)
     if (entry.event_type === 'key_rotation') return { index: old.index, entry_hash: toBase64(leafHash(old.entry)), checkpoint: '' } // its facts are the ledger's own
     const oldHash = toBase64(leafHash(old.entry))
     const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
@@ -183,7 +186,9 @@ export class Batch {
       return
     }
     const state = this.#states.get(draft.session_id) ?? live.state?.state ?? 'open'
-    const resumes = draft.event_type === 'session_resume' || draft.event_type === 'finding' || draft.event_type === 'erasure' || draft.event_type === 'session_interrupted'
+    // what others say of a session that is laid down does not take it up
+    const fromOutside = draft.stream === undefined && (draft.event_type === 'approval_decision' || draft.event_type === 'human_intervention')
+    const resumes = fromOutside || draft.event_type === 'session_resume' || draft.event_type === 'finding' || draft.event_type === 'erasure' || draft.event_type === 'session_interrupted'
     if (state !== 'open' && !resumes) await this.#queue(ledgerDraft('session_resume', draft.session_id, this.#now, { reason: 'late_event' }), live)
     if (!resumes || draft.event_type === 'session_resume') this.#states.set(draft.session_id, stateAfter(draft.event_type))
     if (stateAfter(draft.event_type) === 'ended') this.#closed.add(draft.session_id)
@@ -292,9 +297,10 @@ export class Batch {
   /** The entries of everything that is queued, in order: each follows its session, so the next one sees it. */
   async #write(placements: readonly Placement[]): Promise<Written> {
     const written: Written = { rows: [], hashes: [], places: [], touched: new Map() }
-    for (const [i, { draft, writer, live, answer }] of this.#pending.entries()) {
+    for (const [i, pending] of this.#pending.entries()) {
+      const { draft, writer, live, answer } = pending
       const index = this.#tip.head.size + i
-      const refusal = draft.event_type === 'tool_call' ? this.#refusal(draft, live) : undefined
+      const refusal = draft.event_type === 'tool_call' || draft.event_type === 'approval_decision' ? await this.#refusal(pending) : undefined
       const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
       if (refusal !== undefined) delete facts['approval']
       if (draft.event_type === 'key_rotation') Object.assign(facts, await this.#rotation(written.hashes))
@@ -303,7 +309,7 @@ export class Batch {
       const seq = live.nextSeq
       const entry = entryOf(draft, facts, this.#slotsOf(draft, live, seq, commitments), {
         index, seq, writer, session_id: live.session_id, prev: live.state?.prev ?? firstPrev(this.#keyring.origin, live.session_id), recorded_at: this.#recordedAt,
-        step_number: this.#step(draft, live), outcome: refusal === undefined ? draft.outcome : 'denied',
+        step_number: this.#step(draft, live), outcome: refusal === undefined ? draft.outcome : draft.event_type === 'tool_call' ? 'denied' : REFUSED_OUTCOME,
       })
       const bytes = encodeEntry(entry)
       const hash = leafHash(bytes)
@@ -392,22 +398,15 @@ export class Batch {
     return out
   }
 
-  /** Why a tool call may not use the approval that it names: it is put on record as denied, without it. */
-  #refusal(draft: Draft, live: LiveSession): Refused | undefined {
-    const link = draft.links?.['approval']
-    if (link === undefined) return undefined
-    const no = (code: string, why: string): Refused => ({ refused: { code, message: `ledger: ${why}`, next: 'ask for a new approval' } })
-    const decision = live.known(link)
-    if (decision?.event_type !== 'approval_decision' || decision.approval?.['decision'] !== 'approved') return no('approval_missing', `event ${link} is no approval on record in this session`)
-    if (live.usedApprovals.has(decision.seq)) return no('approval_used', `the approval at seq ${decision.seq} was used already`)
-    const asked = live.requestOf(String(decision.approval['request']))
-    const input = draft.payloads['tool_input']
-    const same = input !== undefined && isSame(input) ? live.known(input.same)?.seq : undefined
-    if (asked === undefined || same !== asked.seq) return no('approval_other_input', 'the approval is for another input than the one of this call')
-    if (asked.approval?.['tool_name'] !== draft.facts['tool_name']) return no('approval_other_tool', `the approval is for ${String(asked.approval?.['tool_name'])}, not ${String(draft.facts['tool_name'])}`)
-    const expires = asked.approval?.['expires_at']
-    if (typeof expires === 'string' && Date.parse(expires) < this.#now) return no('approval_expired', `the approval expired at ${expires}`)
-    return undefined
+  /** Why an act or a decision does not count: it is on record all the same. */
+  async #refusal({ draft, writer, live }: Pending): Promise<Refused | undefined> {
+    if (draft.event_type === 'tool_call') return callRefusal(draft, live, this.#now)
+    if (draft.event_type !== 'approval_decision' || writer === 'ledger') return undefined
+    const persons = personsOf(draft)
+    const users = async (): Promise<ReadonlySet<string>> => (live.persons ??= await this.#readPersons(live)).get(0) ?? new Set()
+    const refusal = await decisionRefusal({ draft, writer, persons }, live, { view: this.#tx, keyring: this.#keyring, now: this.#now, users })
+    if (refusal === undefined) live.deciders.set(live.nextSeq, keyedHashes(this.#keyring, persons))
+    return refusal
   }
 
   async #endFacts(live: LiveSession): Promise<Record<string, FactValue>> {
@@ -465,6 +464,12 @@ export class Batch {
     if (known === undefined) throw new StoreError('reference_missing', `ledger: event ${event_id}, which a later one refers to, is not in session ${live.session_id}`, 'hand in a stream in order')
     return known.seq
   }
+}
+
+/** The answer to what was refused when it came first. */
+export function refusedBefore({ event_id, event_type, index }: Pick<Entry, 'event_id' | 'event_type' | 'index'>): Refused {
+  const what = event_type === 'tool_call' ? ['denied', 'call', 'as denied', 'ask for a new approval'] : ['decision_refused', 'decision', 'as one that does not count', 'counterfoil approvals says what became of the request']
+  return { refused: { code: what[0]!, message: `ledger: the ${what[1]!} ${event_id} is on record at #${index} ${what[2]!}`, next: what[3]! } }
 }
 
 /** What the ledger gives an entry. */

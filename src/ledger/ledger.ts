@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { randomRef, uuidv7 } from '../base/ids.ts'
+import { REFUSED_OUTCOME } from '../event/approval.ts'
 import { decodeDraft, type Draft } from '../event/draft.ts'
 import { LOG_FORMAT } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
@@ -35,7 +36,7 @@ import type { KeyChain } from '../verify/key-chain.ts'
 import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
 import { accessDraft, MAX_ACCESS_NOTES, type AccessNote } from './access.ts'
 import { Appender, readTip } from './append.ts'
-import type { AppendOptions, Handed, Placed, Refused } from './batch.ts'
+import { refusedBefore, type AppendOptions, type Handed, type Placed, type Refused } from './batch.ts'
 import { ledgerDraft } from './event.ts'
 import { rememberedBy } from './evidence.ts'
 import { keyChainOf, rotationDraft } from './keys.ts'
@@ -275,12 +276,10 @@ export class Ledger {
 
   /** The answer that an event on record got: where it stands, or, for a call that was put on record as denied, that it must not happen. */
   async answerOf(event_id: string): Promise<Placed | Refused | undefined> {
-    const denied = await this.read(async (view) => {
-      const row = (await view.findEvents([event_id]))[0]
-      const entry = row === undefined ? undefined : parseEntry(row.entry).entry
-      return entry?.event_type === 'tool_call' && entry.outcome === 'denied'
-    })
-    if (denied) return { refused: { code: 'denied', message: `ledger: the call ${event_id} is on record as denied`, next: 'ask for a new approval' } }
+    const [row] = await this.read((view) => view.findEvents([event_id]))
+    const entry = row === undefined ? undefined : parseEntry(row.entry).entry
+    if (entry?.event_type === 'tool_call' && entry.outcome === 'denied') return refusedBefore(entry)
+    if (entry?.event_type === 'approval_decision' && entry.outcome === REFUSED_OUTCOME) return refusedBefore(entry)
     return this.find(event_id)
   }
 

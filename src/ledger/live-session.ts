@@ -1,6 +1,7 @@
 // What a ledger keeps in memory of a session that is being written: enough to resolve "the payload of that earlier event" and
 // "the list as it was then" without reading. Everything here can be read again from the store, and is when another process moved the log.
 
+import { Settling } from '../event/approval.ts'
 import { isListChange, isSameRef, type Entry, type Ref } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { foldSession, type SessionState } from '../event/session.ts'
@@ -8,8 +9,11 @@ import { hashOfText, type Hash } from '../log/hash.ts'
 import { leafOf, ListRoots } from '../verify/list-root.ts'
 import type { OpenScope } from './open-scope.ts'
 
-/** An earlier event of the session, as later ones may refer to it: no more than that, since a session may have a hundred thousand. `approval` are the facts of a request or decision. */
+/** An earlier event of the session, as later ones may refer to it: no more than that, since a session may have a hundred thousand. `approval` are the facts of a decision. */
 export interface Known { readonly seq: number; readonly event_type: string; readonly step_number?: number; readonly approval?: Entry['facts'] }
+
+/** A request for approval, and what became of it. */
+export interface Asked { readonly seq: number; readonly writer: string; readonly facts: Entry['facts']; readonly settling: Settling }
 
 export class LiveSession {
   readonly session_id: string
@@ -22,12 +26,16 @@ export class LiveSession {
   /** Per scope the keyed hashes (hex) of the persons that it is of, as the store has them; undefined when they are not read. */
   persons: Map<number, Set<string>> | undefined
   readonly usedApprovals: Set<number> = new Set()
+  /** Who made the decision at a seq, as keyed hashes (hex), of those that had to be compared. */
+  readonly deciders: Map<number, ReadonlySet<string>> = new Map()
+  /** Whether a person stopped it: no act may follow. */
+  stopped = false
   /** SHA-256 of this session's segments that this process has sealed or read, by segment id. */
   readonly segmentHashes: Map<number, Uint8Array> = new Map()
   #events = 0
   #known = new Map<string, Known>()
   /** The requests for approval, by entry hash. */
-  #requests = new Map<string, Known>()
+  #requests = new Map<string, Asked>()
   #lists = new ListIndex(leafOf)
   #roots = new ListRoots(this.#lists)
 
@@ -54,10 +62,12 @@ export class LiveSession {
     if (entry.event_type === 'subject' && typeof entry.facts['subject'] === 'string' && identity !== undefined && 'c' in identity) this.subjects.set(entry.facts['subject'], identity.k ?? 0)
     const known: Known = {
       seq: entry.seq, event_type: entry.event_type,
-      ...(entry.step_number === undefined ? {} : { step_number: entry.step_number }), ...(entry.event_type.startsWith('approval_') ? { approval: entry.facts } : {}),
+      ...(entry.step_number === undefined ? {} : { step_number: entry.step_number }), ...(entry.event_type === 'approval_decision' ? { approval: entry.facts } : {}),
     }
     this.#known.set(entry.event_id, known)
-    if (entry.event_type === 'approval_request') this.#requests.set(entryHash, known)
+    if (entry.event_type === 'approval_request') this.#requests.set(entryHash, { seq: entry.seq, writer: entry.writer, facts: entry.facts, settling: new Settling(entry.facts['quorum']) })
+    if (entry.event_type === 'approval_decision') this.#requests.get(String(entry.facts['request']))?.settling.add({ seq: entry.seq, decision: entry.facts['decision'], approver: entry.facts['approver'], outcome: entry.outcome })
+    if (entry.event_type === 'human_intervention' && entry.facts['kind'] === 'stop') this.stopped = true
     if (entry.event_type === 'tool_call' && typeof entry.facts['approval'] === 'number') this.usedApprovals.add(entry.facts['approval'])
   }
 
@@ -75,7 +85,7 @@ export class LiveSession {
   }
 
   /** The approval_request with this entry hash. */
-  requestOf(entryHash: string): Known | undefined {
+  requestOf(entryHash: string): Asked | undefined {
     return this.#requests.get(entryHash)
   }
 

@@ -4,6 +4,7 @@ import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
 import type { TilePath } from '../log/tile.ts'
 import type { AccessNote } from './access.ts'
+import { ApprovalReader, type ApprovalSearch } from './approvals.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
@@ -55,6 +56,14 @@ export class LedgerService {
       case 'after': return packAbsent(await reader.after(a as number, b as number), this.#mark)
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
       case 'access': return this.#ledger.access(a as readonly AccessNote[])
+      case 'approval': return this.#approvals().approval(a as string)
+      case 'approvals': return this.#approvals().approvals(a as ApprovalSearch, b as number, c as string | undefined)
+      case 'shownApproval': return this.#approvals().shown(a as string)
+      case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
+      case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
+      case 'notices': return this.#approvals().notices(a as number, b as string[], c as string | undefined)
+      case 'standing': return this.#ledger.read(async (view) => ({ next: (await view.head())?.size ?? 0 }))
+      case 'stopping': return this.#approvals().stopping(a as string)
       case 'own': return this.#ledger.ownSession
       case 'sessionsOf': return reader.sessionsOf(a as string[])
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
@@ -74,6 +83,10 @@ export class LedgerService {
       case 'flush': return undefined
       default: throw new MisuseError('no_method', `ledger: no method ${method}`, 'this is a fault in counterfoil, or two versions of it in one process: install one')
     }
+  }
+
+  #approvals(): ApprovalReader {
+    return new ApprovalReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring)
   }
 
   /** The cosigned checkpoint that covers entry `index`, or all that is on record now. */

@@ -1,18 +1,19 @@
 // A session as an author holds it: records events, runs tools, asks for approval, nests child sessions, ends once.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { MisuseError } from '../base/errors.ts'
+import { MisuseError, StoreError } from '../base/errors.ts'
 import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
 import { identityOf } from '../event/person.ts'
 import { foreignLabel, isLabel, label, quote } from '../event/label.ts'
 import { MODEL_CALLS, type Subject, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall, type Piece } from '../event/model-call.ts'
 import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
-import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type RecordedApproval } from './approval.ts'
+import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type Others, type RecordedApproval } from './approval.ts'
 import { isA, jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
 import { JsonMemory } from './json-memory.ts'
 import type { Policy } from './policy.ts'
-import type { Level, Receipt } from './sink.ts'
+import { SessionStopped, type Oversight } from './oversight.ts'
+import { isRefusal, type Level, type Receipt } from './sink.ts'
 import { currentSubject, personsOf, runAbout, together } from './subject.ts'
 import { makeTool } from './tool.ts'
 import { Stream, type About, type Recorded, type StreamHost, type Value } from './stream.ts'
@@ -29,7 +30,9 @@ export interface SessionHost extends StreamHost {
   readonly current: AsyncLocalStorage<AgentSession>
   readonly defaults: Partial<AgentFacts>
   readonly policy: Policy
-  readonly approve: Approver | undefined
+  readonly approve: Approver | Others | undefined
+  /** What people do from outside this process. */
+  readonly oversight: Oversight
   /** By tool name, whose an input is, of the tools that say it: what a model asks of them is theirs before the tool runs. */
   readonly subjects: Map<string, (input: never) => unknown>
   /** Resolves when the ledger is open; rejects when it cannot be. */
@@ -58,6 +61,12 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   readonly #said = new JsonMemory()
   #ended: Promise<Receipt> | undefined
   #suspended = false
+  /** Aborted when a person stops the session, and when it is laid down; tools are told of the first only. */
+  readonly #halt = new AbortController()
+  readonly #laid = new AbortController()
+  #unwatch: (() => void) | undefined
+  /** Of a session that was taken up: the requests for approval that were found again. */
+  #found: Set<string> | undefined
   /** The newest texts of reasoning, each with whose it is. */
   #reasoning: { readonly text: string; readonly of: string }[] = []
   /** Open calls by the provider's id, so that a result told by hand finds its call. */
@@ -108,6 +117,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       payloads, subject: subject ?? null, persons: facts.user_id === undefined ? undefined : [facts.user_id],
     })
     session.#root = parent === undefined ? session.session_id : parent.#root
+    if (parent !== undefined) parent.#children.add(session)
+    session.#parent = parent
     return session
   }
 
@@ -115,11 +126,46 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   static resume(host: SessionHost, session_id: string, known: { user_id?: string; root_session_id?: string; about?: About } = {}, reason = 'resumed'): AgentSession {
     const session = new AgentSession(host, session_id, known.user_id, known.about)
     session.#root = known.root_session_id ?? session_id
+    session.#found = new Set()
     session.#stream.emit('session_resume', { facts: { reason } })
     return session
   }
 
   #root = ''
+  #parent: AgentSession | undefined
+  /** The sessions begun in it that have not ended: a stop is theirs too. */
+  #children = new Set<AgentSession>()
+
+  /** Aborted when a person stops the session; its reason is a SessionStopped. */
+  get signal(): AbortSignal {
+    this.#watch()
+    return this.#halt.signal
+  }
+
+  /** Throws when a person stopped the session: nothing is to happen any more. */
+  checkNotStopped(): void {
+    this.#watch()
+    this.#halt.signal.throwIfAborted()
+  }
+
+  /** From the first act on somebody may want to stop it. */
+  #watch(): void {
+    if (this.#unwatch !== undefined || this.#ended !== undefined || this.#suspended || this.#halt.signal.aborted) return
+    this.#unwatch = () => {}
+    this.#unwatch = this.#host.oversight.watch(this.session_id, () => this.#stop())
+  }
+
+  #stop(): void {
+    this.#left()
+    if (!this.#halt.signal.aborted) this.#halt.abort(new SessionStopped(this.session_id))
+    for (const child of this.#children) child.#stop()
+  }
+
+  /** Nobody here waits for what people do to it any more. */
+  #left(): void {
+    this.#unwatch?.()
+    this.#unwatch = undefined
+  }
 
   /** Whether it is recorded where `host` records: several trails on one file are one log. */
   isOf(host: SessionHost): boolean {
@@ -317,6 +363,15 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
 
   /** Waits until an event is as safe as an act of `risk` demands, an `approved` one always in the log; throws when the act must not happen. */
   async guard(recorded: Recorded, risk: Risk, approved = false): Promise<void> {
+    try {
+      await this.#guard(recorded, risk, approved)
+    } catch (error) {
+      if (isRefusal(error) && (error as { code?: unknown }).code === 'session_stopped') this.#stop()
+      throw error
+    }
+  }
+
+  async #guard(recorded: Recorded, risk: Risk, approved: boolean): Promise<void> {
     const { policy } = this.#host
     // That an approval is used once, only the ledger can say.
     const failure = approved ? 'block' : policy.failure[risk]
@@ -340,14 +395,16 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   }
 
   /** Puts an action before a person. Resolves with the answer, whatever it is; the request and the answer are durable then. */
-  async approval(action: Action, approver?: Approver): Promise<Approval> {
+  async approval(action: Action, approver?: Approver | Others): Promise<Approval> {
     return (await this.ask(action, approver)).approval
   }
 
   /** As `approval`, with the events that it left on record; for tools. */
-  ask(action: Action, approver: Approver | undefined, call_id?: string): Promise<RecordedApproval> {
+  async ask(action: Action, approver: Approver | Others | undefined, call_id?: string): Promise<RecordedApproval> {
     this.#open('approval_request')
+    this.checkNotStopped()
     return askApproval(action, {
+      oversight: this.#host.oversight, masks: this.#host.masks, signal: AbortSignal.any([this.#halt.signal, this.#laid.signal]), patience: this.#host.policy.patience, found: this.#found,
       stream: this.#stream, approver: approver ?? this.#host.approve, user_id: this.user_id, reasoning: this.#reasoningOf(action.subject), clock: this.#host.clock,
       call_id: call_id === undefined ? undefined : foreignLabel(call_id).label, parent_event_id: this.#asked, subject: action.subject,
     })
@@ -433,7 +490,9 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   intervene(kind: 'stop' | 'override' | 'edit' | 'takeover', note: { actor: string; note?: string }): Recorded {
     this.#open('human_intervention')
     if (typeof note?.actor !== 'string') throw new MisuseError('no_actor', 'session: expected intervene() to name an actor, got none', 'say who stepped in')
-    return this.#stream.emit('human_intervention', { facts: { kind, actor: randomRef() }, payloads: { identity: { m: 'json', content: identityOf([note.actor], 'operator'), subject: null }, note: note.note === undefined ? undefined : textPiece(note.note) }, capture: 'after' })
+    const recorded = this.#stream.emit('human_intervention', { facts: { kind, actor: randomRef() }, payloads: { identity: { m: 'json', content: identityOf([note.actor], 'operator'), subject: null }, note: note.note === undefined ? undefined : textPiece(note.note) }, capture: 'after' })
+    if (kind === 'stop') this.#stop()
+    return recorded
   }
 
   /** Lays the session down; `trail.resume(session_id)` takes it up, here or elsewhere. */
@@ -441,6 +500,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     this.#open('session_suspend')
     const recorded = this.#stream.emit('session_suspend', { facts: { reason }, capture: 'after' })
     this.#suspended = true
+    this.#left()
+    this.#laid.abort(new StoreError('session_suspended', `session: ${this.session_id} was laid down while somebody was asked`, 'take it up with trail.resume(session_id) and ask again: the request is found again'))
     this.#said.clear()
     return recorded.durable()
   }
@@ -448,6 +509,8 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   /** Ends the session, once, with the outcome `timeout` as a `session_timeout`; later calls give the first receipt. Resolves when the end, and with it all before, is durable. */
   async end(end: SessionEnd = {}): Promise<Receipt> {
     if (this.#ended === undefined) checkEnd(end)
+    this.#left()
+    if (this.#parent !== undefined) this.#parent.#children.delete(this)
     return (this.#ended ??= this.#end(end.outcome === 'timeout' ? 'session_timeout' : 'session_end', end))
   }
 
@@ -529,11 +592,6 @@ const FACTS: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_
 function checkFacts(facts: SessionFacts): void {
   if (typeof facts !== 'object' || facts === null) throw new MisuseError('bad_session', `session: expected an object of facts, got ${facts === null ? 'null' : typeof facts}`, 'trail.start({ user_id, user_message })')
   for (const name of Object.keys(facts)) if (!FACTS.has(name)) throw new MisuseError('unknown_fact', `session: expected a fact of a session, got ${JSON.stringify(name)}`, `it has ${[...FACTS].join(', ')}; put anything else into tags or an event`)
-}
-
-/** A ledger's answer that the event itself may not be: it holds back the act whatever the policy. */
-function isRefusal(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && (error as { refused?: unknown }).refused === true
 }
 
 function whole(value: number | undefined): number | undefined {

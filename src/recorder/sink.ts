@@ -20,3 +20,8 @@ export interface Sink {
   /** While much waits for the log: resolves when it is less, when the log failed, or after `patience` milliseconds. Undefined when there is room. */
   room(patience: number): Promise<void> | undefined
 }
+
+/** A ledger's answer that the event itself may not be, or does not count: it holds back the act whatever the policy. */
+export function isRefusal(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && (error as { refused?: unknown }).refused === true
+}

@@ -2,11 +2,12 @@
 
 import { performance } from 'node:perf_hooks'
 import { MisuseError } from '../base/errors.ts'
+import { MAX_QUORUM } from '../event/approval.ts'
 import type { JsonSchema, ObjectSchema } from '../event/public.ts'
 import { quote } from '../event/label.ts'
 import type { Subject } from '../event/model-call.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
-import { ApprovalDenied, type Approval, type Approver, type RecordedApproval } from './approval.ts'
+import { ApprovalDenied, type Approval, type Approver, type Others, type RecordedApproval } from './approval.ts'
 import { errorText, isA, jsonPiece, messageOf } from './content.ts'
 import type { AgentSession } from './session.ts'
 import { currentSubject, personsOf } from './subject.ts'
@@ -16,16 +17,16 @@ export interface StandardSchema<Out> { readonly '~standard': { readonly version:
 
 /**
  * `subject` says of whom a call is: of its input, as it was recorded, gives whose the input, the output, errors, approvals and all recorded meanwhile are.
- * `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without.
+ * `approval`: who is asked before the tool runs, `true` for the trail's `approve`, `'others'` for people who decide elsewhere, `quorum` of them. `when` says which inputs it is needed for; all without.
  */
-export interface ToolPolicy<In = unknown> { readonly risk?: Risk; readonly subject?: (input: In) => Subject | undefined; readonly approval?: Approver<In> | boolean; readonly when?: (input: In) => boolean }
+export interface ToolPolicy<In = unknown> { readonly risk?: Risk; readonly subject?: (input: In) => Subject | undefined; readonly approval?: Approver<In> | Others | boolean; readonly when?: (input: In) => boolean; readonly quorum?: number }
 
 export interface ToolDefinition<In> extends ToolPolicy<In> { readonly name: string; readonly description?: string; readonly input?: StandardSchema<In>; readonly input_schema?: JsonSchema }
 
 /** What is said of an SDK's tool. `name` is for a tool that does not know its own, as the AI SDK's, which is named by its key in `tools`. */
 export interface RunnablePolicy extends ToolPolicy { readonly name?: string }
 
-/** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
+/** What a tool's function is given beside its input and its session. `signal` is aborted when a person stops the session. */
 export interface CallContext { readonly call_id: string; readonly signal: AbortSignal; readonly approval?: Approval }
 
 /** The same with the session. */
@@ -180,6 +181,7 @@ class ToolAct {
   /** Resolves when the act may happen; rejects, with that on record, when it must not. */
   async begin(): Promise<void> {
     const { name, risk = 'low' } = this.#policy
+    this.#checkNotStopped()
     if (!this.#plain && (this.#copy === undefined || asksFirst(this.#policy))) {
       this.#unfit = { error: new InvalidInput(`tool ${name}: the input is not JSON, so what would run is not what was recorded`) }
     }
@@ -191,6 +193,7 @@ class ToolAct {
     if (this.#unfit === undefined && asksFirst(this.#policy)) await this.#ask(risk)
     const room = this.#session.room()
     if (room !== undefined) await room // else the intent is on record in this tick
+    this.#checkNotStopped()
     const intent = this.#session.beginTool(name, this.#text, { risk, subject: this.#subject, call_id: this.#call_id, approval: this.#recorded })
     this.#event_id = intent.event_id
     try {
@@ -202,6 +205,14 @@ class ToolAct {
     this.#began = performance.now()
   }
 
+  #checkNotStopped(): void {
+    try {
+      this.#session.checkNotStopped()
+    } catch (error) {
+      throw heldBack(error)
+    }
+  }
+
   /** What the function gets. Throws when the input is none. */
   taken(): unknown {
     if (this.#unfit !== undefined) throw this.#unfit.error
@@ -209,7 +220,7 @@ class ToolAct {
   }
 
   get context(): ToolContext {
-    return { call_id: this.#call_id ?? this.#event_id, session: this.#session, signal: new AbortController().signal, ...(this.#recorded === undefined ? {} : { approval: this.#recorded.approval }) }
+    return { call_id: this.#call_id ?? this.#event_id, session: this.#session, signal: this.#session.signal, ...(this.#recorded === undefined ? {} : { approval: this.#recorded.approval }) }
   }
 
   /** Runs a part of the act: what is recorded meanwhile belongs to it. */
@@ -223,7 +234,7 @@ class ToolAct {
 
   /** Whoever looks at the input (a question, an approver) gets a copy of its own: what they change in it is neither recorded nor run. */
   async #ask(risk: Risk): Promise<void> {
-    const { name, approval, when } = this.#policy
+    const { name, approval, when, quorum } = this.#policy
     let input: unknown
     try {
       input = await validated(this.#policy, JSON.parse(this.#text))
@@ -232,7 +243,10 @@ class ToolAct {
       return
     }
     if (when !== undefined && !asks(name, when(input))) return
-    const recorded = await this.#session.ask({ tool_name: name, tool_input: JSON.parse(this.#text) as unknown, risk, ...(this.#subject === undefined ? {} : { subject: this.#subject }) }, typeof approval === 'function' ? approval : undefined, this.#call_id)
+    const recorded = await this.#session.ask({ tool_name: name, tool_input: JSON.parse(this.#text) as unknown, risk, ...(quorum === undefined ? {} : { quorum }), ...(this.#subject === undefined ? {} : { subject: this.#subject }) }, typeof approval === 'boolean' ? undefined : approval, this.#call_id).catch((error: unknown) => {
+      throw heldBack(error) // nobody said no: the agent must not go on as if somebody had
+    })
+    this.#checkNotStopped()
     if (recorded.approval.decision !== 'approved') throw new ApprovalDenied(recorded.approval, name)
     this.#recorded = recorded
   }
@@ -308,16 +322,17 @@ function withoutMeta(schema: JsonSchema): JsonSchema {
   return rest
 }
 
-const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'subject', 'approval', 'when', 'copies'])
+const TOOL_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'input', 'input_schema', 'risk', 'subject', 'approval', 'when', 'quorum', 'copies'])
 
-function checkDefinition(definition: { readonly name?: string | undefined; readonly risk?: Risk; readonly subject?: unknown; readonly approval?: unknown; readonly when?: unknown }): void {
+function checkDefinition(definition: { readonly name?: string | undefined; readonly risk?: Risk; readonly subject?: unknown; readonly approval?: unknown; readonly when?: unknown; readonly quorum?: unknown }): void {
   // a misspelt `approval` would be an act that nobody was asked about
-  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, subject, approval, when')
-  const { name, risk, approval, when, subject } = definition
+  for (const name of Object.keys(definition)) if (!TOOL_FIELDS.has(name)) throw new MisuseError('unknown_field', `tool: expected a field of a tool, got ${JSON.stringify(name)}`, 'it has name, description, input, input_schema, risk, subject, approval, when, quorum')
+  const { name, risk, approval, when, subject, quorum } = definition
   if (typeof name !== 'string' || name === '') throw new MisuseError('bad_tool', `tool: expected a name, got ${JSON.stringify(name)}`, 'give it the name that the model knows it by')
   if (risk !== undefined && !RISKS.includes(risk)) throw new MisuseError('bad_risk', `tool: expected risk to be one of ${RISKS.join(', ')}, got ${JSON.stringify(risk)}`, 'name one of them, or leave risk out for low')
-  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, got ${quote(approval)}`, "approval: true asks the trail's approve; a function asks whom it asks")
+  if (approval !== undefined && typeof approval !== 'boolean' && typeof approval !== 'function' && approval !== 'others') throw new MisuseError('bad_approval', `tool: expected approval to be true, false or a function, or 'others', got ${quote(approval)}`, "approval: true asks the trail's approve; a function asks whom it asks; 'others' waits for people who decide elsewhere")
   if (subject !== undefined && typeof subject !== 'function') throw new MisuseError('bad_subject', `tool: expected subject to be a function of the input, got ${quote(subject)}`, "subject: ({ customer_id }) => customer_id")
+  if (quorum !== undefined && !(Number.isSafeInteger(quorum) && (quorum as number) >= 1 && (quorum as number) <= MAX_QUORUM)) throw new MisuseError('bad_quorum', `tool: expected quorum to be 1 to ${MAX_QUORUM} people, got ${quote(quorum)}`, "quorum: 2 beside approval: 'others'")
   if (when === undefined) return
   if (typeof when !== 'function') throw new MisuseError('bad_approval', `tool: expected when to be a function, got ${quote(when)}`, 'when: (input) => input.amount > 50; leave it out to ask about every input')
   if (!asksFirst({ approval } as ToolPolicy)) throw new MisuseError('bad_approval', 'tool: expected an approval beside when, got none', "add approval: true, or a function that asks a person")

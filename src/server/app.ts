@@ -10,12 +10,14 @@ import { Keys } from './keys.ts'
 import { Monitor } from './monitor.ts'
 import { Gate, LIMITS, type Limits } from './limits.ts'
 import { Metrics } from './metrics.ts'
+import { Oversight } from './oversight.ts'
 import type { People } from './people.ts'
 import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
 import { App } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { findingRoutes } from './routes/findings.ts'
+import { approvalRoutes } from './routes/approvals.ts'
 import { erasureRoutes } from './routes/erasures.ts'
 import { readEventRoutes } from './routes/events.ts'
 import { evidenceRoutes } from './routes/evidence.ts'
@@ -24,10 +26,13 @@ import { logRoutes } from './routes/log.ts'
 import { meRoutes } from './routes/me.ts'
 import { otlpRoutes } from './routes/otlp.ts'
 import { peopleRoutes } from './routes/people.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { verificationRoutes } from './routes/verifications.ts'
 import { streamRoutes } from './routes/stream.ts'
 import type { Tenant, Tenants } from './tenants.ts'
+import { Targets } from './webhook-target.ts'
+import { Webhooks } from './webhooks.ts'
 
 /** What the routes work with. */
 export interface Parts {
@@ -49,6 +54,9 @@ export interface Parts {
   readonly version: string
   /** Who the header `Authorization` is; HttpError 401. */
   readonly signIn: (authorization: string | undefined) => Principal
+  /** Answers to requests for approval, and people's steps into sessions. */
+  readonly oversight: Oversight
+  readonly webhooks: Webhooks
   /** Who read what, by tenant. */
   readonly accesses: Accesses
   /** A principal asked for what they may not: resolves when that is on record, or was reported. */
@@ -65,10 +73,13 @@ export interface MakeParts {
   readonly ending: AbortSignal
   readonly version: string
   readonly limits?: Partial<Limits>
+  /** Networks beyond the public internet that webhooks may go to, and the seconds between attempts. */
+  readonly targets?: readonly string[]
+  readonly again?: readonly number[]
   readonly report: (problem: unknown) => void
 }
 
-export function makeParts({ database, people, tenants, clock, ending, version, report, ...given }: MakeParts): Parts {
+export function makeParts({ database, people, tenants, clock, ending, version, report, targets, again, ...given }: MakeParts): Parts {
   const limits = { ...LIMITS, ...given.limits }
   const keys = new Keys(database, clock)
   const metrics = new Metrics()
@@ -89,13 +100,14 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
   }
   return {
     database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied, monitor: new Monitor({ database, ending, report }),
+    oversight: new Oversight({ people, tenants, clock, ending, report }), webhooks: new Webhooks({ database, tenants, clock, ending, report, targets: new Targets(targets), ...(again === undefined ? {} : { again }) }),
     bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
     failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
   }
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes, otlpRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, approvalRoutes, peopleRoutes, webhookRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes, otlpRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

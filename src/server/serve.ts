@@ -16,6 +16,7 @@ import { People, PEOPLE_TABLE } from './people.ts'
 import { OTLP_TABLE } from './routes/otlp.ts'
 import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
+import { WEBHOOKS_TABLE } from './webhooks.ts'
 
 export interface OpenOptions {
   /** The database of the trail; made where it is missing. */
@@ -26,6 +27,9 @@ export interface OpenOptions {
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly options?: LocalOptions
+  /** Networks beyond the public internet that webhooks may go to, and the seconds between attempts. */
+  readonly targets?: readonly string[]
+  readonly again?: readonly number[]
   /** Told of what nobody waits for, and of what failed on this side. */
   readonly report: (problem: unknown) => void
 }
@@ -50,13 +54,13 @@ export interface Served {
 }
 
 /** All tables of the server's database. */
-export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE, OTLP_TABLE]
+export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE, OTLP_TABLE, WEBHOOKS_TABLE]
 
 /** A server's trail and people, opened, listening nowhere: for commands, and for `serve`. */
 export interface OpenServer { readonly parts: Parts; readonly ending: AbortController; close(): Promise<void> }
 
 /** Opens the trail, which is made where it is missing, and who may do what with it. Rejects with what is wrong with the log. */
-export async function openServer({ trail, data = dataFolder(trail), version, clock = Date.now, limits, options = {}, report }: OpenOptions): Promise<OpenServer> {
+export async function openServer({ trail, data = dataFolder(trail), version, clock = Date.now, limits, options = {}, targets = [], again, report }: OpenOptions): Promise<OpenServer> {
   const database = openDatabase(data, TABLES)
   const ending = new AbortController()
   const tenants = new Tenants(database, clock, { folder: data, trail, options, report: (_tenant: string, problem: CounterfoilError) => report(problem) })
@@ -69,7 +73,7 @@ export async function openServer({ trail, data = dataFolder(trail), version, clo
   }
   try {
     await tenants.open(DEFAULT_TENANT)!.ledger.ready()
-    return { parts: makeParts({ database, people: new People(database, clock), tenants, clock, ending: ending.signal, version, ...(limits === undefined ? {} : { limits }), report }), ending, close }
+    return { parts: makeParts({ database, people: new People(database, clock), tenants, clock, ending: ending.signal, version, ...(limits === undefined ? {} : { limits }), targets, ...(again === undefined ? {} : { again }), report }), ending, close }
   } catch (error) {
     await close().catch(report)
     throw error
@@ -83,6 +87,8 @@ export async function serve({ port, host, admin, watch = true, ...options }: Ser
   try {
     await listen(server, port, host) // before the first key: who cannot listen gives none out
     const firstKey = await parts.administration.firstAdmin(admin ?? `admin-${formatTime(parts.clock()).slice(0, 10)}`)
+    parts.oversight.start()
+    parts.webhooks.start()
     const { address, family, port: taken } = server.address() as AddressInfo
     if (watch) parts.monitor.start(parts.tenants)
     return {
@@ -90,6 +96,7 @@ export async function serve({ port, host, admin, watch = true, ...options }: Ser
       close: async () => {
         ending.abort()
         await closed(server, parts.limits.graceMs)
+        await parts.webhooks.settled()
         await parts.accesses.end()
         await parts.monitor.rest()
         await close()

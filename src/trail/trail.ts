@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 import { isUuid } from '../base/ids.ts'
 import { openRemote, RemoteLedger } from '../client/remote-ledger.ts'
+import { RemoteOversight } from '../client/remote-oversight.ts'
 import { serverAt } from '../client/server.ts'
 import { checkMasks, defaultMasks, type Mask } from '../event/mask.ts'
 import { MODEL_CALLS, type ModelCallSink, type Subject } from '../event/model-call.ts'
@@ -28,6 +29,7 @@ import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
 import { why } from '../why/why.ts'
 import { bundleOrder } from './export-order.ts'
+import { LocalOversight } from './local-oversight.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
 import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
 
@@ -95,7 +97,8 @@ function checkOptions(options: TrailOptions): void {
   if (options.insecure !== undefined && typeof options.insecure !== 'boolean') throw new MisuseError('bad_option', `trail: expected insecure to be true or false, got ${quote(options.insecure)}`, 'leave it out: https asks for nothing')
   if (options.content !== undefined && !['none', 'masked', 'full'].includes(options.content)) throw new MisuseError('bad_option', `trail: expected content to be none, masked or full, got ${quote(options.content)}`, 'leave it out: with a purpose it is full')
   if (!(options.signer instanceof URL)) expectType('signer', options.signer, 'string')
-  for (const name of ['approve', 'report'] as const) expectType(name, options[name], 'function')
+  expectType('report', options.report, 'function')
+  if (options.approve !== 'others') expectType('approve', options.approve, 'function')
   if (options.mask !== undefined && !Array.isArray(options.mask)) throw new MisuseError('bad_option', `trail: expected mask to be an array of masks, got ${quote(options.mask)}`, '[] masks nothing')
   checkMasks(options.mask ?? [])
   checkPolicy('wait', options.wait, ['accepted', 'spooled', 'durable', 'witnessed'])
@@ -129,6 +132,7 @@ class OpenTrail implements AsyncDisposable {
   readonly path: string
   readonly #ledger: LocalLedger | RemoteLedger
   readonly #host: SessionHost
+  readonly #oversight: LocalOversight | RemoteOversight
   readonly #report: (problem: CounterfoilError) => void
   readonly #reported = new Set<string>()
   #lost = 0
@@ -158,7 +162,7 @@ class OpenTrail implements AsyncDisposable {
       sink: ledger, clock: Date.now, masks: (options.mask ?? defaultMasks).map(copyOfMask), report: this.#report, lost: () => { this.#lost++ }, current,
       defaults: { ...(agent_id === undefined ? {} : { agent_id }), ...(agent_version === undefined ? {} : { agent_version }), ...(model_id === undefined ? {} : { model_id }), ...(system_prompt === undefined ? {} : { system_prompt }) },
       policy: { wait: { ...policy.wait, ...options.wait }, failure: { ...policy.failure, ...options.failure }, patience: options.patience ?? policy.patience },
-      approve: options.approve, subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
+      approve: options.approve, oversight: (this.#oversight = ledger instanceof RemoteLedger ? new RemoteOversight(ledger.server) : new LocalOversight(ledger)), subjects: new Map(), ready: () => ledger.ready(), rows: (session_id) => ledger.call<TrailRow[]>('rows', session_id),
     }
   }
 
@@ -331,6 +335,7 @@ class OpenTrail implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#oversight.close()
     const { lost } = this.status()
     if (lost > 0) this.#report(new StoreError('events_lost', `trail: ${lost} ${lost === 1 ? 'event is' : 'events are'} not on record: they could not be accepted`, 'the log names them as a gap where something came after them; what was wrong is in status() and was reported'))
     try {

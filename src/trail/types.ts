@@ -6,7 +6,7 @@ import type { Disclose, ExportedBundle } from '../ledger/bundle.ts'
 import type { ModelCallSource, Subject } from '../event/model-call.ts'
 import type { AuditEvent, EventInputs, EventType, Json, LLMCall, Place, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import type { Outcome, Risk } from '../event/vocabulary.ts'
-import type { Action, Approval, Approver } from '../recorder/approval.ts'
+import type { Action, Approval, Approver, Others } from '../recorder/approval.ts'
 import type { Failure } from '../recorder/policy.ts'
 import type { AgentFacts, SessionEnd, SessionFacts } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
@@ -49,8 +49,8 @@ export interface TrailOptions extends Partial<AgentFacts> {
   readonly content?: 'none' | 'masked' | 'full'
   /** With a server: true allows http to another machine, where the network itself is trusted. Default `$COUNTERFOIL_INSECURE` = 1. */
   readonly insecure?: boolean
-  /** Who is asked when a tool or `approval()` names nobody. */
-  readonly approve?: Approver
+  /** Who is asked when a tool or `approval()` names nobody; `'others'`: people who decide elsewhere (`counterfoil approvals`, a server), and whose answers are waited for. */
+  readonly approve?: Approver | Others
   /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
   readonly report?: (problem: CounterfoilError) => void
 }
@@ -149,6 +149,8 @@ export interface Trail extends Recorder, AsyncDisposable {
 
 export interface Session extends Recorder, AsyncDisposable {
   readonly session_id: string
+  /** Aborted within a second when a person stops the session, from wherever. */
+  readonly signal: AbortSignal
   readonly user_id: string | undefined
   /** Makes it the current session of this async context while `fn` runs. */
   run<R>(fn: () => R): R

@@ -3,6 +3,7 @@
 
 import { fromBase64, toBase64 } from '../base/bytes.ts'
 import { messageOf } from '../base/errors.ts'
+import { Settling } from '../event/approval.ts'
 import { isListChange, isSameRef, type Entry } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
 import { encodeEntry } from '../event/parse.ts'
@@ -42,7 +43,7 @@ export class SessionCheck {
   #lastTrack: StreamTrack | undefined
   readonly #usedApprovals = new Set<number>()
   readonly #decisions = new Map<number, Entry>()
-  readonly #requests = new Map<string, Entry>()
+  readonly #requests = new Map<string, { readonly entry: Entry; readonly settling: Settling }>()
 
   constructor(origin: string, session_id: string, bad: Bad) {
     this.#origin = origin
@@ -137,25 +138,28 @@ export class SessionCheck {
     }
   }
 
-  /** An approval binds one call: the decision names a request on record, the call re-uses that request's input, once. */
+  /** An approval binds one call: the decision names a request on record, the call names the decision that met its quorum and re-uses its input, once. */
   #checkApproval(entry: Entry, hash: string): void {
     const { event_type } = entry
     if (event_type !== 'tool_call' && event_type !== 'approval_request' && event_type !== 'approval_decision') return
     const { index, seq, facts, payloads, recorded_at } = entry
-    if (event_type === 'approval_request') this.#requests.set(hash, entry)
+    if (event_type === 'approval_request') this.#requests.set(hash, { entry, settling: new Settling(facts['quorum']) })
     if (event_type === 'approval_decision') {
       this.#decisions.set(seq, entry)
-      if (!this.#requests.has(textOf(facts['request']))) this.#bad('unchanged', 'approval', `the decision #${index} answers no request on record`, index)
+      const asked = this.#requests.get(textOf(facts['request']))
+      asked?.settling.add({ seq, decision: facts['decision'], approver: facts['approver'], outcome: entry.outcome })
+      if (asked === undefined) this.#bad('unchanged', 'approval', `the decision #${index} answers no request on record`, index)
     }
     const approval = facts['approval']
     if (event_type !== 'tool_call' || typeof approval !== 'number') return
     const decision = this.#decisions.get(approval)
-    const request = decision === undefined ? undefined : this.#requests.get(textOf(decision.facts['request']))
+    const { entry: request, settling } = (decision === undefined ? undefined : this.#requests.get(textOf(decision.facts['request']))) ?? {}
     const input = payloads['tool_input']
     const expires = request?.facts['expires_at']
     const inTime = typeof expires !== 'string' || recorded_at <= expires
     const bound = request !== undefined && inTime && input !== undefined && 'same' in input && input.same === request.seq && request.facts['tool_name'] === facts['tool_name']
-    if (decision?.facts['decision'] !== 'approved' || !bound) this.#bad('unchanged', 'approval', `the call #${index} uses an approval that is not for it`, index)
+    const { settled } = settling ?? {}
+    if (settled?.decision !== 'approved' || settled.seq !== approval || !bound) this.#bad('unchanged', 'approval', `the call #${index} uses an approval that is not for it`, index)
     else if (this.#usedApprovals.has(approval)) this.#bad('unchanged', 'approval', `the call #${index} uses an approval a second time`, index)
     this.#usedApprovals.add(approval)
   }

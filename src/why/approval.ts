@@ -1,5 +1,6 @@
 // The approval of an act: what was put before whom, who decided, and whether the act is the one that was approved.
 
+import { Settling } from '../event/approval.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
 import { absentOf, textOf } from './message.ts'
 import type { Approval, Decision } from './result.ts'
@@ -49,11 +50,10 @@ function claimed(session: Session, event: ViewEvent): ViewEvent[] {
 
 // One refusal outweighs all: it is stated first, also where somebody else approved. Fewer approvals than the quorum are pending.
 function statusOf(event: ViewEvent, decisions: readonly ViewEvent[], request: ViewEvent | undefined): Approval['status'] {
-  for (const status of ['rejected', 'expired'] as const) if (decisions.some(({ decision }) => decision === status)) return status
-  const approved = new Set(decisions.filter(({ decision }) => decision === 'approved').map(({ approver, event_id }) => approver ?? event_id)).size
-  const quorum = typeof request?.quorum === 'number' ? request.quorum : 1
-  if (approved >= quorum) return 'approved'
-  return event.event_type === 'tool_call' && approved === 0 ? 'required_missing' : 'pending'
+  const settling = new Settling(request?.quorum)
+  for (const { seq, decision, approver, outcome } of decisions) settling.add({ seq, decision, approver, outcome })
+  if (settling.settled !== undefined) return settling.settled.decision
+  return event.event_type === 'tool_call' && settling.counted.length === 0 ? 'required_missing' : 'pending'
 }
 
 function decisionOf(session: Session, event: ViewEvent): Decision {

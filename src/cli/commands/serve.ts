@@ -9,7 +9,7 @@ import { grey, red, whole } from '../terminal.ts'
 
 export const DEFAULT_PORT = 4180
 
-interface Options { port: number; host: string; data?: string }
+interface Options { port: number; host: string; data?: string; webhooks?: string[] }
 
 export function serveCommand(program: Command, context: () => Context): void {
   program.command('serve')
@@ -17,6 +17,7 @@ export function serveCommand(program: Command, context: () => Context): void {
     .option('--port <number>', 'the port', parsePort, DEFAULT_PORT)
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--data <dir>', "the folder of people and keys; default beside the trail, PATH.server")
+    .option('--webhooks <network...>', 'networks beyond the public internet that webhooks may go to, as 10.1.0.0/16')
     .addHelpText('after', `
 The first start makes an admin and prints their key, once. TLS is the work of a
 reverse proxy (docs operate).
@@ -24,12 +25,12 @@ reverse proxy (docs operate).
 Examples:
   $ counterfoil serve
   $ counterfoil serve --trail /var/lib/counterfoil/audit.db --port 4180`)
-    .action(async ({ port, host, data }: Options) => {
+    .action(async ({ port, host, data, webhooks }: Options) => {
       const ctx = context()
       const { serve } = await import('../../server/serve.ts')
       const trail = trailPath(ctx)
       const served = await serve({
-        trail, port, host, version: packageVersion(), ...(data === undefined ? {} : { data: resolve(ctx.cwd, data) }),
+        trail, port, host, version: packageVersion(), ...(data === undefined ? {} : { data: resolve(ctx.cwd, data) }), ...(webhooks === undefined ? {} : { targets: webhooks }),
         report: (problem) => ctx.screen.note(red('serve: '), String((problem as Error)?.message ?? problem)),
       })
       if (ctx.json) ctx.screen.json({ url: served.url, trail, ...(served.firstKey === undefined ? {} : { key: served.firstKey }) })

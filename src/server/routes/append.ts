@@ -11,6 +11,7 @@ import type { Receipt, RefusedEvent } from '../../ledger/handle.ts'
 import type { Parts } from '../app.ts'
 import { mediaOf, parseJson } from '../body.ts'
 import { Drafter, uuidOf, type Prepared } from '../draft.ts'
+import { checkClaims } from '../oversight.ts'
 import { HttpError, type Fault } from '../problem.ts'
 import { mayWrite } from '../own-agents.ts'
 import type { Principal } from '../roles.ts'
@@ -58,6 +59,7 @@ export function eventRoutes(app: App, parts: Parts): void {
 async function appendDrafts({ who, tenant, parts }: Given<unknown, unknown, unknown>, body: Uint8Array): Promise<Response> {
   const drafts = splitDrafts(body, parts.limits.events)
   const told = drafts.map((bytes, at) => draftOf(bytes, at))
+  checkClaims(told)
   await mayWrite(parts, who, tenant, told)
   return receipts(parts, tenant.name, await tenant.ledger.append(who.id, drafts, { patience: parts.limits.patience }))
 }

@@ -21,6 +21,26 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _met_by(quorum: object, answers: list[Entry]) -> int | None:
+    """The seq of the decision `approved` that ends a request well; None when it is not ended so."""
+    people: set[object] = set()
+    for answer in answers:
+        decision, approver = answer.facts.get("decision"), answer.facts.get("approver")
+        if answer.value.get("outcome") == "failure":
+            continue
+        if decision in ("rejected", "expired"):
+            return None
+        if decision != "approved":
+            continue
+        if not is_int(quorum, 2):
+            return answer.seq
+        if isinstance(approver, str):
+            people.add(approver)
+            if len(people) == quorum:
+                return answer.seq
+    return None
+
+
 def _mended(entry: Entry, prev: str) -> str:
     return encode_base64(leaf_hash(canonical({**entry.value, "prev": prev}).encode()))
 
@@ -45,6 +65,7 @@ class Session:
     slotted: int = 0
     decisions: dict[int, Entry] = field(default_factory=dict)
     requests: dict[str, Entry] = field(default_factory=dict)
+    answers: dict[str, list[Entry]] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
     streams: dict[str, set[int]] = field(default_factory=dict)
 
@@ -123,6 +144,7 @@ class Sessions:
             session.requests[hash_] = entry
         if entry.event_type == "approval_decision":
             session.decisions[entry.seq] = entry
+            session.answers.setdefault(_text(entry.facts.get("request")), []).append(entry)
             if _text(entry.facts.get("request")) not in session.requests:
                 self.report.bad("approval", index, "a decision without its request")
         approval = entry.facts.get("approval")
@@ -140,6 +162,8 @@ class Sessions:
         request = session.requests.get(_text(decision.facts.get("request")))
         if request is None:
             return "a decision without its request"
+        if approval != _met_by(request.facts.get("quorum"), session.answers[_text(decision.facts.get("request"))]):
+            return "not the decision that met the quorum"
         tool = call.facts.get("tool_name")
         if isinstance(tool, (list, dict)) or request.facts.get("tool_name") != tool:
             return "an approval of another tool"
