@@ -195,6 +195,11 @@ describe('a request', () => {
     expect(server.reported).toEqual([])
   })
 
+  test('by another method than the path has is told which it has', async () => {
+    const { status, headers, body } = await shared().ask(undefined, 'PUT', '/v1/events')
+    expect([status, headers.get('allow'), body.code]).toEqual([405, 'POST', 'bad_method'])
+  })
+
   test('for a tenant outside of the folder of tenants makes none', async () => {
     const server = shared()
     const key = server.key('admin')
