@@ -25,6 +25,8 @@ export interface ViewOptions {
   readonly want?: (entry: Entry) => boolean
   /** How many events are made at a time, with one call of `ReadPayloads` each: 1 when entries trickle in. Default 256. */
   readonly batch?: number
+  /** What each payload's value is shown as; default itself. Without it hashes of prompts are given too, with it they are null. */
+  readonly mask?: (value: unknown) => unknown
 }
 
 /**
@@ -32,9 +34,9 @@ export interface ViewOptions {
  * shared between the events of neighbouring batches. A VerifyError when an entry refers to what is not there.
  */
 export async function* viewEvents(entries: AsyncIterable<StoredEntry> | Iterable<StoredEntry>, read: ReadPayloads, options: ViewOptions = {}): AsyncGenerator<ViewEvent, void, undefined> {
-  const { want, batch = 256 } = options
+  const { want, batch = 256, mask } = options
   const sessions = new Map<string, SessionReader>()
-  const values = new Values(read)
+  const values = new Values(read, mask)
   let pending: Pending[] = []
   for await (const stored of entries) {
     const { session_id } = stored.entry
@@ -96,11 +98,13 @@ class SessionReader {
 /** Payload values by where they stand. Holds those of the last batch, in which most of a long list was already. */
 class Values {
   readonly #read: ReadPayloads
+  readonly #mask: ViewOptions['mask']
   #values = new Map<RefPlace, Content<unknown>>()
   #hashes = new Map<RefPlace, string | null>()
 
-  constructor(read: ReadPayloads) {
+  constructor(read: ReadPayloads, mask: ViewOptions['mask']) {
     this.#read = read
+    this.#mask = mask
   }
 
   async load(pending: readonly Pending[]): Promise<void> {
@@ -116,11 +120,15 @@ class Values {
     const found = missing.length === 0 ? [] : await this.#read(missing)
     for (const [i, place] of missing.entries()) {
       const bytes = found[i] ?? new Absent('missing')
-      if (needed.has(place)) values.set(place, bytes instanceof Absent ? bytes : decode(bytes, place.ref.m))
-      if (prompts.has(place)) hashes.set(place, bytes instanceof Absent ? null : toHex(sha256(bytes)))
+      if (needed.has(place)) values.set(place, bytes instanceof Absent ? bytes : this.#shown(decode(bytes, place.ref.m)))
+      if (prompts.has(place)) hashes.set(place, bytes instanceof Absent || this.#mask !== undefined ? null : toHex(sha256(bytes)))
     }
     this.#values = values
     this.#hashes = hashes
+  }
+
+  #shown(value: unknown): unknown {
+    return this.#mask === undefined ? value : this.#mask(value)
   }
 
   value(place: RefPlace): Content<unknown> {
@@ -214,6 +222,23 @@ export function* classicRows(events: Iterable<ViewEvent>): Generator<TrailRow, v
 /** As `classicRows`, of a stream. */
 export async function* streamRows(events: AsyncIterable<ViewEvent>): AsyncGenerator<TrailRow, void, undefined> {
   for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
+}
+
+/** As `streamRows`, each row with the events that it is made of. */
+export async function* streamRowsOf(events: AsyncIterable<ViewEvent>): AsyncGenerator<{ readonly row: TrailRow; readonly of: readonly ViewEvent[] }, void, undefined> {
+  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield { row: rowOf(joined), of: eventsOf(joined) }
+}
+
+/** As `callViews`, each call with the events that it is made of. */
+export function* callViewsOf(events: Iterable<ViewEvent>): Generator<{ readonly call: LLMCall | ToolCall; readonly of: readonly ViewEvent[] }, void, undefined> {
+  for (const joined of join(events)) {
+    const call = callOf(joined)
+    if (call !== undefined) yield { call, of: eventsOf(joined) }
+  }
+}
+
+function eventsOf({ event, result, request, decisions }: Joined): ViewEvent[] {
+  return [event, ...(result === undefined ? [] : [result]), ...(request === undefined ? [] : [request]), ...decisions]
 }
 
 function* join(events: Iterable<ViewEvent>): Generator<Joined, void, undefined> {

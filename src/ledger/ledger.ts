@@ -14,12 +14,13 @@ import { parseEntry } from '../event/parse.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
-import { leafHash } from '../log/hash.ts'
+import { HASH_BYTES, leafHash } from '../log/hash.ts'
 import { proveInclusion } from '../log/inclusion.ts'
 import { parseNote, parseVerifierKey } from '../log/note.ts'
 import { formatProof } from '../log/proof.ts'
 import { fullTileSource, PartialTiles, tileHashReader } from '../log/reader.ts'
 import type { Signer } from '../log/signer.ts'
+import { encodeBundle, TILE_WIDTH, tileWidth, type TilePath } from '../log/tile.ts'
 import type { Head, ScopeRow, Store, StoreView } from '../store/contract.ts'
 import { listSpools, removeSpool } from '../spool/folder.ts'
 import { ownerState, thisOwner, type Owner } from '../spool/owner.ts'
@@ -32,6 +33,7 @@ import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import type { Evidence } from '../verify/evidence.ts'
 import type { KeyChain } from '../verify/key-chain.ts'
 import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
+import { accessDraft, MAX_ACCESS_NOTES, type AccessNote } from './access.ts'
 import { Appender, readTip } from './append.ts'
 import type { AppendOptions, Handed, Placed, Refused } from './batch.ts'
 import { ledgerDraft } from './event.ts'
@@ -187,6 +189,23 @@ export class Ledger {
     return answers
   }
 
+  /** Puts on record who reads, or was refused; resolves with each entry's event_id and place when all are durable. */
+  async access(notes: readonly AccessNote[]): Promise<(Placed & { readonly event_id: string })[]> {
+    if (notes.length > MAX_ACCESS_NOTES) throw new MisuseError('too_many', `ledger: expected at most ${MAX_ACCESS_NOTES} accesses at a time, got ${notes.length}`, 'put them on record in parts')
+    const drafts = notes.map((note) => accessDraft(note.query === undefined ? note : { ...note, query: this.#keyed(note.query) }, this.ownSession, this.#clock()))
+    const placed = await this.append(drafts.map((draft) => ({ draft, writer: 'ledger' })))
+    return placed.map((one, i) => {
+      if ('refused' in one) throw new StoreError('access_refused', `ledger: an access could not be put on record: ${one.refused.message}`, one.refused.next)
+      return { ...one, event_id: drafts[i]!.event_id }
+    })
+  }
+
+  /** Persons that were searched for are named by a keyed hash: no erasure reaches the ledger's own session, and their name must not outlive it there. */
+  #keyed(query: NonNullable<AccessNote['query']>): NonNullable<AccessNote['query']> {
+    const hash = (person: unknown): unknown => (typeof person === 'string' ? { keyed: toBase64(this.#keyring.fingerprint('subject', utf8(person))) } : person)
+    return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, name === 'user_id' || name === 'subject' ? hash(value) : value]))
+  }
+
   /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable, `reached` of each batch. Resolves with the offset reached. */
   async drain(spool: SpoolFile, answered: (event_id: string, answer: Placed | Refused) => void = () => {}, reached: (offset: number) => void = () => {}): Promise<number> {
     const key = this.#options.spools?.key
@@ -273,6 +292,21 @@ export class Ledger {
   /** A C2SP tlog-proof that the event is in the log: its index, the inclusion proof and the newest checkpoint. Undefined when it is not on record. */
   async prove(event_id: string): Promise<string | undefined> {
     return this.read((view) => proofOf(view, event_id, this.#partials))
+  }
+
+  /** A tile of the tree, or a bundle of entries, of the width asked for: what it holds never changes. Undefined where the log does not reach so far. */
+  async tile({ level, index, width }: TilePath): Promise<Uint8Array | undefined> {
+    return this.read(async (view) => {
+      const size = (await view.head())?.size ?? 0
+      if (tileWidth(level === 'entries' ? 0 : level, index, size) < width) return undefined
+      if (level === 'entries') {
+        const rows = await view.entries(index * TILE_WIDTH, index * TILE_WIDTH + width)
+        if (rows.length !== width) throw new VerifyError('entries_missing', `ledger: expected ${width} entries from #${index * TILE_WIDTH}, got ${rows.length}`, 'run counterfoil verify')
+        return encodeBundle(rows.map(({ entry }) => entry))
+      }
+      const [bytes] = await storeTiles(view, size, this.#partials).readTiles([{ level, index, width }])
+      return bytes!.slice(0, width * HASH_BYTES)
+    })
   }
 
   async session(session_id: string): Promise<SessionState | undefined> {

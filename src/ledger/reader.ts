@@ -7,12 +7,13 @@ import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Entry } from '../event/entry.ts'
 import { ownRefs } from '../event/entry.ts'
 import type { RefPlace } from '../event/list.ts'
+import { maskValue } from '../event/masked.ts'
 import { parseEntry } from '../event/parse.ts'
 import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { callViews, personOf, streamRows, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
+import { callViewsOf, personOf, streamRows, streamRowsOf, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
 import { leafHash } from '../log/hash.ts'
 import type { EventFilter, Store, StoreView } from '../store/contract.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
@@ -22,6 +23,22 @@ import { ContentReader } from './content.ts'
 /** Filters of events; times are time strings. `text` looks into payloads, decrypting as it goes. */
 export interface EventSearch { readonly session_id?: string; readonly event_types?: readonly string[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly text?: string }
 export interface SessionSearch { readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly open?: boolean; readonly text?: string }
+/**
+ * What a reader is given to see. `content`: payloads as they are, masked, or as an Absent `withheld`. `only`: nothing but sessions of these agents, and
+ * these sessions; the ledger's own is of no agent. `scan`: about how many entries one page looks at; what is left is behind its cursor.
+ */
+export interface Sight { readonly content: 'none' | 'masked' | 'full'; readonly only?: { readonly agents: readonly string[]; readonly sessions: readonly string[] }; readonly scan?: number }
+
+/** Whether a session, or an event of it, is in this sight. */
+export function sees({ only }: Sight, { agent_id, session_id }: { readonly agent_id: string; readonly session_id: string }): boolean {
+  return only === undefined || (agent_id !== '' && only.agents.includes(agent_id)) || only.sessions.includes(session_id)
+}
+
+const EVERYTHING: Sight = { content: 'full' }
+
+/** An entry that was read. */
+export interface Place { readonly index: number; readonly entry_hash: string; readonly event_type: string }
+
 export interface Page<T> { readonly items: T[]; readonly next: string | null }
 
 const READ_AT_ONCE = 1_000
@@ -32,54 +49,95 @@ export class LogReader {
   readonly #store: Pick<Store, 'read'>
   readonly #keyring: Keyring | undefined
 
+  readonly #sight: Sight
+
   /** Without a keyring every payload is an Absent with reason `no_key`. */
-  constructor(store: Pick<Store, 'read'>, keyring: Keyring | undefined) {
+  constructor(store: Pick<Store, 'read'>, keyring: Keyring | undefined, sight: Sight = EVERYTHING) {
     this.#store = store
     this.#keyring = keyring
+    this.#sight = sight
   }
 
   /** All events of a session, oldest first; empty when there is none of that id. */
   session(session_id: string): Promise<ViewEvent[]> {
-    return this.#store.read(async (view) => collect(this.#views(view, sessionEntries(view, session_id))))
+    return this.#store.read(async (view) => collect(this.#session(view, session_id)))
   }
 
   /** The classic rows of a session. */
   rows(session_id: string): Promise<TrailRow[]> {
-    return this.#store.read(async (view) => collect(streamRows(this.#views(view, sessionEntries(view, session_id)))))
+    return this.#store.read(async (view) => collect(streamRows(this.#session(view, session_id))))
+  }
+
+  /** At most `size` classic rows of a session after the one of event `after`, and the entries that each is made of. */
+  rowPage(session_id: string, size: number, after?: string): Promise<Page<TrailRow> & { of: Place[][] }> {
+    return this.#store.read(async (view) => {
+      const items: TrailRow[] = []
+      const of: Place[][] = []
+      let past = after === undefined
+      for await (const { row, of: events } of streamRowsOf(this.#session(view, session_id))) {
+        if (!past) {
+          past = row.event_id === after
+          continue
+        }
+        if (items.length === size) return { items, next: items.at(-1)!.event_id, of }
+        items.push(row)
+        of.push(placesOf(events))
+      }
+      if (!past) throw badCursor(after)
+      return { items, next: null, of }
+    })
+  }
+
+  /** The event of an id: of two writers' the first that this reader may see. */
+  event(event_id: string): Promise<ViewEvent | undefined> {
+    return this.#store.read(async (view) => {
+      const found = await this.#seen(view, (await view.findEvents([event_id])).map(({ entry }) => parseEntry(entry).entry))
+      return (await this.#withContext(view, found.slice(0, 1)))[0]
+    })
   }
 
   /** Events that match, ascending by index; `cursor` is the index to go on from. */
   events(search: EventSearch, size: number, cursor?: string): Promise<Page<ViewEvent>> {
+    this.#checkSearch(search)
     return this.#store.read(async (view) => {
       const scope = await this.#sessionsOf(view, search)
       return this.#pages(view, search, scope, size, cursor, (found) => this.#withContext(view, found))
     })
   }
 
-  /** Model and tool calls that match, each with its result and approval. */
-  calls(search: EventSearch, size: number, cursor?: string): Promise<Page<LLMCall | ToolCall>> {
+  /** Model and tool calls that match, each with its result and approval; `of` are the entries that each is made of. */
+  calls(search: EventSearch, size: number, cursor?: string): Promise<Page<LLMCall | ToolCall> & { of: Place[][] }> {
+    this.#checkSearch(search)
     const types = search.event_types ?? (search.tool_name === undefined ? ['llm_call', 'tool_call', 'approval_request'] : ['tool_call', 'approval_request'])
     return this.#store.read(async (view) => {
       const scope = await this.#sessionsOf(view, search)
-      return this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
+      const places = new Map<number, Place[]>()
+      const page = await this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
         const wanted = new Set(found.map(({ index }) => index))
         const calls: (LLMCall | ToolCall)[] = []
         for (const session_id of new Set(found.map(({ session_id }) => session_id))) {
           const events = await collect(this.#views(view, sessionEntries(view, session_id), (entry) => CALL_TYPES.has(entry.event_type)))
-          calls.push(...[...callViews(events)].filter(({ index }) => wanted.has(index)))
+          for (const { call, of } of callViewsOf(events)) {
+            if (!wanted.has(call.index)) continue
+            calls.push(call)
+            places.set(call.index, placesOf(of))
+          }
         }
         return calls.sort((a, b) => a.index - b.index)
       })
+      return { ...page, of: page.items.map(({ index }) => places.get(index)!) }
     })
   }
 
   /** Sessions that match, newest first. The ledger's own is not one of them. */
   sessions(search: SessionSearch, size: number, cursor?: string): Promise<Page<SessionSummary>> {
+    this.#checkSearch(search)
     return this.#store.read(async (view) => {
       const own = search.user_id === undefined ? undefined : await this.#personsSessions(view, search.user_id)
       const of = search.subject === undefined ? undefined : await this.#personsSessions(view, search.subject, 'any')
       const items: SessionSummary[] = []
       let before = cursor === undefined ? undefined : sessionCursor(cursor)
+      let left = this.#sight.scan ?? Infinity
       for (;;) {
         const page = await view.listSessions({
           limit: 200, ...(search.agent_id === undefined ? {} : { agent_id: search.agent_id }), ...(search.outcome === undefined ? {} : { outcome: search.outcome }),
@@ -87,8 +145,11 @@ export class LogReader {
         })
         for (const row of page) {
           const state = decodeSession(row.row)
+          const here = before
+          if (left <= 0) return { items, next: JSON.stringify(here) }
           before = { started_at: state.started_at, session_id: state.session_id }
-          if (state.agent_id === '' || (own !== undefined && !own.has(state.session_id)) || (of !== undefined && !of.has(state.session_id)) || (search.open !== undefined && (state.state !== 'ended') !== search.open)) continue
+          left -= search.text === undefined ? 1 : state.events
+          if (state.agent_id === '' || !this.#sees(state) || (own !== undefined && !own.has(state.session_id)) || (of !== undefined && !of.has(state.session_id)) || (search.open !== undefined && (state.state !== 'ended') !== search.open)) continue
           if (search.text !== undefined && !(await this.#mentions(view, state, search.text))) continue
           items.push(await this.#summary(view, state))
           if (items.length === size) return { items, next: JSON.stringify(before) }
@@ -103,8 +164,8 @@ export class LogReader {
     return this.#store.read(async (view) => {
       const size = (await view.head())?.size ?? 0
       const rows = session_id === undefined ? await view.entries(Math.max(0, size - count), size) : []
-      if (session_id === undefined) return this.#withContext(view, rows.map(({ entry }) => parseEntry(entry).entry))
-      const events = await collect(this.#views(view, sessionEntries(view, session_id)))
+      if (session_id === undefined) return this.#withContext(view, await this.#seen(view, rows.map(({ entry }) => parseEntry(entry).entry)))
+      const events = await collect(this.#session(view, session_id))
       return events.slice(-count)
     })
   }
@@ -113,7 +174,7 @@ export class LogReader {
   at(index: number): Promise<ViewEvent | undefined> {
     return this.#store.read(async (view) => {
       const row = (await view.entries(index, index + 1))[0]
-      return row === undefined ? undefined : (await this.#withContext(view, [parseEntry(row.entry).entry]))[0]
+      return row === undefined ? undefined : (await this.#withContext(view, await this.#seen(view, [parseEntry(row.entry).entry])))[0]
     })
   }
 
@@ -123,7 +184,8 @@ export class LogReader {
       const row = (await view.sessions([session_id]))[0]
       if (row === undefined) return undefined
       const state = decodeSession(row.row)
-      const about = await this.#about(view, session_id)
+      if (!this.#sees(state)) return undefined
+      const about = this.#sight.content === 'full' ? await this.#about(view, session_id) : undefined
       return { ...(await this.#summary(view, state)), root_session_id: state.root_session_id ?? session_id, ...(about === undefined ? {} : { about }) }
     })
   }
@@ -139,6 +201,14 @@ export class LogReader {
     return bytes === undefined || bytes instanceof Absent || own!.ref.masked !== undefined ? { ref } : { ref, subject: personsIn(new TextDecoder().decode(bytes)) }
   }
 
+  /** Events from `index` on, at most `size` of what is there; `next` is where to go on, `size` that of the log. What is not for this reader is left out. */
+  after(index: number, size: number): Promise<{ items: ViewEvent[]; next: number }> {
+    return this.#store.read(async (view) => {
+      const entries = (await view.entries(index, index + size)).map(({ entry }) => parseEntry(entry).entry)
+      return { items: await this.#withContext(view, await this.#seen(view, entries)), next: entries.at(-1) === undefined ? index : entries.at(-1)!.index + 1 }
+    })
+  }
+
   /** The session state as stored; undefined when there is no such session. */
   async state(session_id: string): Promise<SessionState | undefined> {
     const row = (await this.#store.read((view) => view.sessions([session_id])))[0]
@@ -150,15 +220,17 @@ export class LogReader {
     const items: T[] = []
     let from = cursor === undefined ? 0 : Number(cursor)
     if (!Number.isSafeInteger(from) || from < 0) throw badCursor(cursor)
+    let left = this.#sight.scan ?? Infinity
     const filter: Omit<EventFilter, 'from' | 'limit'> = {
       ...(search.session_id === undefined ? {} : { session_id: search.session_id }), ...(search.event_types === undefined ? {} : { event_types: search.event_types }), ...(search.tool_name === undefined ? {} : { tool_name: search.tool_name }),
       ...(search.since === undefined ? {} : { since: search.since }), ...(search.until === undefined ? {} : { until: search.until }),
     }
     for (;;) {
-      const limit = Math.min(READ_AT_ONCE, Math.max(size - items.length, 16))
+      const limit = Math.min(READ_AT_ONCE, Math.max(size - items.length, 16), left)
       await turn()
       const rows = await view.events({ ...filter, from, limit })
-      const found = rows.map(({ entry }) => parseEntry(entry).entry).filter((entry) => sessions === undefined || sessions.has(entry.session_id))
+      const matching = rows.map(({ entry }) => parseEntry(entry).entry).filter((entry) => sessions === undefined || sessions.has(entry.session_id))
+      const found = await this.#seen(view, matching)
       for (const item of await make(found)) {
         if (search.outcome !== undefined && (item as { outcome?: unknown }).outcome !== search.outcome) continue
         if (search.text !== undefined && !mentions(item, search.text)) continue
@@ -167,7 +239,33 @@ export class LogReader {
       }
       if (rows.length < limit) return { items, next: null }
       from = rows.at(-1)!.index + 1
+      left -= rows.length
+      if (left <= 0) return { items, next: String(from) }
     }
+  }
+
+  /** What looks into content is asked by who sees content: its answer says what is there, whatever it shows. */
+  #checkSearch({ text, user_id, subject }: Pick<SessionSearch, 'text' | 'user_id' | 'subject'>): void {
+    if (this.#sight.content === 'full' || (text ?? user_id ?? subject) === undefined) return
+    throw new MisuseError('needs_content', 'trail: expected a search for text or a person to be made by who sees content', 'search by facts: session, agent, type, tool, outcome, time')
+  }
+
+  #sees(state: SessionState): boolean {
+    return sees(this.#sight, state)
+  }
+
+  /** Those of `entries` whose session this reader may see. */
+  async #seen(view: StoreView, entries: Entry[]): Promise<Entry[]> {
+    if (this.#sight.only === undefined || entries.length === 0) return entries
+    const rows = await view.sessions([...new Set(entries.map(({ session_id }) => session_id))])
+    const seen = new Set(rows.map(({ row }) => decodeSession(row)).filter((state) => this.#sees(state)).map(({ session_id }) => session_id))
+    return entries.filter(({ session_id }) => seen.has(session_id))
+  }
+
+  /** All of a session that this reader may see. */
+  async *#session(view: StoreView, session_id: string): AsyncGenerator<ViewEvent> {
+    const row = (await view.sessions([session_id]))[0]
+    if (row !== undefined && this.#sees(decodeSession(row.row))) yield* this.#views(view, sessionEntries(view, session_id))
   }
 
   /** Views of some entries, whose sessions are read for what is constant in them. */
@@ -181,8 +279,10 @@ export class LogReader {
   }
 
   #views(view: StoreView, entries: AsyncIterable<StoredEntry>, want?: (entry: Entry) => boolean): AsyncGenerator<ViewEvent> {
+    const options = { ...(want === undefined ? {} : { want }), ...(this.#sight.content === 'masked' ? { mask: maskValue } : {}) }
+    if (this.#sight.content === 'none') return viewEvents(entries, (places) => places.map(() => new Absent('withheld')), options)
     const payloads = new PayloadValues(view, this.#keyring)
-    return viewEvents(payloads.following(entries), (places) => payloads.read(places), want === undefined ? {} : { want })
+    return viewEvents(payloads.following(entries), (places) => payloads.read(places), options)
   }
 
   async #summary(view: StoreView, state: SessionState): Promise<SessionSummary> {
@@ -191,10 +291,13 @@ export class LogReader {
     const entry = rows[0] === undefined ? undefined : parseEntry(rows[0].entry).entry
     const at = entry === undefined ? -1 : [...ownRefs(entry)].findIndex(({ slot }) => slot === 'identity')
     if (entry === undefined || at === -1) return summaryOf(state, null)
+    if (this.#sight.content === 'none') return summaryOf(state, new Absent('withheld'))
     const payloads = new PayloadValues(view, this.#keyring)
     const { ref, slot, position } = [...ownRefs(entry)][at]!
     const [bytes] = await payloads.readOf(entry, [{ ref, slot, position, index: entry.index, seq: entry.seq, ordinal: at }])
-    return summaryOf(state, bytes instanceof Absent ? bytes : personOf(JSON.parse(new TextDecoder().decode(bytes)) as never))
+    if (bytes instanceof Absent) return summaryOf(state, bytes)
+    const user_id = personOf(JSON.parse(new TextDecoder().decode(bytes)) as never)
+    return summaryOf(state, this.#sight.content === 'masked' ? (maskValue(user_id) as string | null) : user_id)
   }
 
   async #mentions(view: StoreView, state: SessionState, text: string): Promise<boolean> {
@@ -235,6 +338,10 @@ export class LogReader {
 }
 
 const CALL_TYPES = new Set(['session_start', 'config_change', 'llm_call', 'llm_result', 'tool_call', 'tool_result', 'approval_request', 'approval_decision', 'context'])
+
+function placesOf(events: readonly ViewEvent[]): Place[] {
+  return events.map(({ index, entry_hash, event_type }) => ({ index, entry_hash, event_type }))
+}
 
 function sessionCursor(cursor: string): { started_at: string; session_id: string } {
   try {

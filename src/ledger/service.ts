@@ -2,18 +2,24 @@
 
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
+import type { TilePath } from '../log/tile.ts'
+import type { AccessNote } from './access.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
-import { LogReader, type EventSearch, type SessionSearch } from './reader.ts'
+import { LogReader, type EventSearch, type SessionSearch, type Sight } from './reader.ts'
 import { verifyStore, type VerifiedStore } from './verification.ts'
 import type { Witnessing } from './witnessing.ts'
+
+/** What is read in somebody's sight. */
+const SEEING: ReadonlySet<string> = new Set(['session', 'summary', 'rows', 'rowPage', 'event', 'events', 'calls', 'sessions', 'after', 'at'])
 
 export class LedgerService {
   readonly #ledger: Ledger
   readonly #mark: string
   readonly #witnessing: Witnessing | undefined
   readonly #policy: Policy | undefined
+  readonly #progress = new Map<string, { readonly done: number; readonly total: number }>()
   readonly #where: Pick<VerifiedStore, 'path' | 'home' | 'passphrase'>
 
   /** `where` is for a verification in threads of its own. */
@@ -27,7 +33,14 @@ export class LedgerService {
 
   async call(method: string, args: readonly unknown[]): Promise<unknown> {
     const [a, b, c] = args
-    const reader = new LogReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring)
+    if (method === 'see') return this.#call(a as Sight, b as string, c as readonly unknown[])
+    return this.#call(undefined, method, args)
+  }
+
+  /** With `sight` only what reads: a method that is not asked about what may be seen is none for who may not see everything. */
+  async #call(sight: Sight | undefined, method: string, [a, b, c]: readonly unknown[]): Promise<unknown> {
+    const reader = new LogReader({ read: (fn) => this.#ledger.read(fn) }, this.#ledger.keyring, sight)
+    if (sight !== undefined && !SEEING.has(method)) throw new MisuseError('no_method', `ledger: ${method} does not ask what may be seen`, `it is asked by ${[...SEEING].join(', ')}`)
     switch (method) {
       case 'session': return packAbsent(await reader.session(a as string), this.#mark)
       case 'summary': return packAbsent(await reader.summary(a as string), this.#mark)
@@ -37,10 +50,17 @@ export class LedgerService {
       case 'calls': return packAbsent(await reader.calls(a as EventSearch, b as number, c as string | undefined), this.#mark)
       case 'sessions': return packAbsent(await reader.sessions(a as SessionSearch, b as number, c as string | undefined), this.#mark)
       case 'newest': return packAbsent(await reader.newest(a as number, b as string | undefined), this.#mark)
+      case 'rowPage': return reader.rowPage(a as string, b as number, c as string | undefined)
+      case 'event': return packAbsent(await reader.event(a as string), this.#mark)
+      case 'after': return packAbsent(await reader.after(a as number, b as number), this.#mark)
       case 'at': return packAbsent(await reader.at(a as number), this.#mark)
+      case 'access': return this.#ledger.access(a as readonly AccessNote[])
       case 'own': return this.#ledger.ownSession
       case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
-      case 'verify': return this.#verify()
+      case 'log': return { origin: this.#ledger.origin, vkey: this.#ledger.keyring.vkey, checkpoint: await this.#ledger.read(async (view) => (await view.head())?.checkpoint) }
+      case 'tile': return this.#ledger.tile(a as TilePath)
+      case 'verify': return this.#verify(a as { since?: string; job?: string } | undefined)
+      case 'progress': return this.#progress.get(a as string)
       case 'erase': return this.#ledger.erase(a as EraseOrder)
       case 'erasable': return this.#ledger.erasable(a as EraseOrder).then(({ rows, ...rest }) => ({ ...rest, scopes: rows.length }))
       case 'renewKek': return this.#ledger.renewKek()
@@ -61,11 +81,18 @@ export class LedgerService {
     return this.#witnessing.reach(index)
   }
 
-  async #verify(): Promise<unknown> {
+  /** With a `job` its progress can be asked for meanwhile. */
+  async #verify({ since, job }: { since?: string; job?: string } = {}): Promise<unknown> {
     const { keyring } = this.#ledger
-    // of a large log other threads do the work, and this one goes on appending
-    const verdict = await verifyStore({ ...this.#where, store: { read: (fn) => this.#ledger.read(fn) }, keyring, kept: keyring }, { policy: this.#policy })
-    if (verdict.whole) keyring.writeProved(verdict.checkpoint)
-    return verdict
+    const progress = job === undefined ? undefined : (done: number, total: number) => void this.#progress.set(job, { done, total })
+    try {
+      // of a large log other threads do the work, and this one goes on appending
+      const verdict = await verifyStore({ ...this.#where, store: { read: (fn) => this.#ledger.read(fn) }, keyring, kept: keyring }, { policy: this.#policy, progress, since })
+      // from a checkpoint that somebody named, nothing was proved here of what is before it
+      if (verdict.whole && (since === undefined || since === 'proved')) keyring.writeProved(verdict.checkpoint)
+      return verdict
+    } finally {
+      if (job !== undefined) this.#progress.delete(job)
+    }
   }
 }

@@ -306,7 +306,12 @@ async function call(id: number, method: string, args: readonly unknown[]): Promi
       return
     }
     if (method === 'flush' && failed !== undefined) say({ kind: 'error', id, error: failed })
-    else say({ kind: 'value', id, value: await service.call(method, args) })
+    else {
+      const size = ledger.head?.size
+      const value = await service.call(method, args)
+      if (ledger.head?.size !== size) progress(ledger)
+      say({ kind: 'value', id, value })
+    }
   } catch (error) {
     say({ kind: 'error', id, error: errorData(error) })
   }

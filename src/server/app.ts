@@ -2,10 +2,10 @@
 
 import { OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi'
 import type { Clock } from '../base/clock.ts'
+import { Accesses } from './access.ts'
 import { Administration } from './administration.ts'
 import { Bodies } from './body.ts'
 import type { Database } from './database.ts'
-import { journal } from './journal.ts'
 import { Keys } from './keys.ts'
 import { Gate, LIMITS, type Limits } from './limits.ts'
 import { Metrics } from './metrics.ts'
@@ -14,9 +14,16 @@ import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
 import { App, methodsAt } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
+import { erasureRoutes } from './routes/erasures.ts'
+import { readEventRoutes } from './routes/events.ts'
+import { evidenceRoutes } from './routes/evidence.ts'
 import { healthRoutes } from './routes/health.ts'
+import { logRoutes } from './routes/log.ts'
 import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import { verificationRoutes } from './routes/verifications.ts'
+import { streamRoutes } from './routes/stream.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 
 /** What the routes work with. */
@@ -37,8 +44,10 @@ export interface Parts {
   readonly version: string
   /** Who the header `Authorization` is; HttpError 401. */
   readonly signIn: (authorization: string | undefined) => Principal
-  /** A principal asked for what they may not: it goes on record. */
-  readonly denied: (who: Principal, tenant: Tenant, route: string, permission: Permission) => void
+  /** Who read what, by tenant. */
+  readonly accesses: Accesses
+  /** A principal asked for what they may not: resolves when that is on record, or was reported. */
+  readonly denied: (who: Principal, tenant: Tenant, route: string, permission: Permission) => Promise<void>
   /** A route failed on this side. */
   readonly failed: (route: string, error: unknown) => void
 }
@@ -68,19 +77,20 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
     }
     return key.roles === undefined ? who : { ...who, roles: who.roles.filter((role) => key.roles!.includes(role)) }
   }
-  const denied = (who: Principal, tenant: Tenant, route: string, permission: Permission): void => {
+  const accesses = new Accesses(clock, report)
+  const denied = (who: Principal, tenant: Tenant, route: string, permission: Permission): Promise<void> => {
     metrics.denied('not_allowed')
-    journal(tenant, clock, 'policy_decision', { policy: 'access', decision: 'deny' }, { reason: { principal: who.id, roles: who.roles, route, permission } }).catch(report)
+    return accesses.of(tenant).denied(who, permission, { route })
   }
   return {
-    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, denied,
+    database, people, keys, administration: new Administration({ people, keys, tenants, clock }), tenants, clock, limits, metrics, ending, version, signIn, accesses, denied,
     bodies: new Bodies(limits), gate: new Gate('requests', limits.requests, limits.ownRequests), streams: new Gate('streams', limits.streams, limits.ownStreams),
     failed: (route, error) => report(Object.assign(error instanceof Error ? error : new Error(String(error)), { route })),
   }
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

@@ -40,9 +40,9 @@ export interface Principal {
   readonly kind: 'agent' | 'person'
   readonly name: string
   readonly roles: readonly Role[]
-  /** Of an agent: the agent_ids that it may write as. Of a developer: those whose sessions are theirs to read. Without it: all. */
+  /** Of an agent: the agent_ids that it may write as; without it all. Of a developer: those whose sessions are theirs to read; without it none. */
   readonly agents?: readonly string[]
-  /** The sessions that an auditor may see. Without it: all. */
+  /** The sessions that an auditor may see, `*` for all of them; without it none. */
   readonly sessions?: readonly string[]
   readonly expires_at?: string
   readonly email?: string

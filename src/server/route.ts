@@ -72,7 +72,7 @@ export function addRoute<P extends z.ZodType = z.ZodObject, Q extends z.ZodType 
     let leave: (() => void) | undefined
     let response: Response
     try {
-      const { who, tenant } = spec.permission === 'public' ? nobody() : admit(parts, c, spec.permission, name)
+      const { who, tenant } = spec.permission === 'public' ? nobody() : await admit(parts, c, spec.permission, name)
       if (spec.permission !== 'public' && spec.stream !== true) leave = parts.gate.enter(`${who.tenant}/${who.id}`)
       const params = check(spec.params ?? nothing, c.req.param(), 'path')
       const query = check(spec.query ?? nothing, queryOf(c), 'query')
@@ -90,12 +90,12 @@ export function addRoute<P extends z.ZodType = z.ZodObject, Q extends z.ZodType 
 }
 
 /** Who sends a request, and their tenant. HttpError 401 or 403. */
-function admit(parts: Parts, c: Context<Env>, permission: Permission, route: string): { who: Principal; tenant: Tenant } {
+async function admit(parts: Parts, c: Context<Env>, permission: Permission, route: string): Promise<{ who: Principal; tenant: Tenant }> {
   const who = parts.signIn(c.req.header('authorization'))
   const tenant = parts.tenants.open(who.tenant)
   if (tenant === undefined) throw new HttpError(401, 'no_key', 'server: the tenant of this key is not here', 'ask an admin for a key')
   if (!allows(who.roles, permission)) {
-    parts.denied(who, tenant, route, permission)
+    await parts.denied(who, tenant, route, permission)
     throw new HttpError(403, 'not_allowed', `server: this asks for the permission ${permission}, which ${who.roles.join(', ')} does not have`, 'ask an admin whose role has it')
   }
   return { who, tenant }

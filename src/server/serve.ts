@@ -85,6 +85,7 @@ export async function serve({ port, host, admin, ...options }: ServeOptions): Pr
       close: async () => {
         ending.abort()
         await closed(server, parts.limits.graceMs)
+        await parts.accesses.end()
         await close()
       },
     }

@@ -15,7 +15,7 @@ const rolesSchema = z.array(z.enum(ROLES)).min(1).max(ROLES.length)
 
 const personSchema = z.strictObject({
   id: idSchema, kind: z.enum(['agent', 'person']), name: z.string().min(1).max(200), roles: rolesSchema,
-  agents: z.array(idSchema).max(1_000).optional(), sessions: z.array(z.uuid()).max(10_000).optional(), expires_at: timeSchema.optional(), email: z.string().min(3).max(254).optional(),
+  agents: z.array(idSchema).max(1_000).optional(), sessions: z.array(z.union([z.uuid(), z.literal('*')])).max(10_000).optional(), expires_at: timeSchema.optional(), email: z.string().min(3).max(254).optional(),
 }).openapi('PrincipalInput')
 
 const keySchema = z.object({
