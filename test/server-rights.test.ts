@@ -3,7 +3,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeApp } from '../src/server/app.ts'
 import { ROLES, type Role } from '../src/server/roles.ts'
-import { routesOf } from '../src/server/route.ts'
 import type { Answer } from './served.ts'
 import { SECRET, trailServer, type Told, type TrailServer } from './server-trail.ts'
 
@@ -88,7 +87,7 @@ describe('every route', () => {
     const server = await trailServer()
     const app = makeApp(server.served.parts)
     const keys = new Map(ROLES.map((role) => [role, server.key(role, { id: `the-${role}`, agents: ['refund-bot'], sessions: [server.refund.session_id] })]))
-    const routes = routesOf(app)
+    const routes = app.declared
     expect(routes.map(({ method, path }) => `${method.toUpperCase()} ${path}`).filter((route) => TABLE[route] === undefined), 'routes without a row').toEqual([])
     const expected: [string, string][] = []
     for (const { method, path, permission } of routes) {
@@ -120,7 +119,7 @@ describe('every route', () => {
     const unseen = new Map<Role, readonly string[]>([['agent', ['none', 'masked', 'full']], ['approver', ['none', 'masked', 'full']], ['admin', ['none', 'masked', 'full']], ['developer', ['none', 'masked', 'full']], ['security', ['none', 'masked']], ['compliance', ['none', 'masked']], ['auditor', ['none', 'masked']]])
     for (const [role, levels] of unseen) {
       const key = server.key(role, { agents: ['refund-bot'], sessions: [server.refund.session_id] })
-      for (const { method, path, content } of routesOf(app)) {
+      for (const { method, path, content } of app.declared) {
         if (!content || method !== 'get') continue
         for (const level of levels) {
           for (const more of ['', '&disclose=all', '&text=SECRET']) {
@@ -147,7 +146,7 @@ describe('a tenant', () => {
     expect(marks).toHaveLength(15)
     for (const role of ROLES) {
       const key = server.key(role, { id: `the-${role}`, agents: ['*', 'other-bot', 'refund-bot'], sessions: ['*', other.session_id] })
-      for (const { method, path, permission } of routesOf(app)) {
+      for (const { method, path, permission } of app.declared) {
         if (permission === 'public') continue
         if (!(TABLE[`${method.toUpperCase()} ${path}`] ?? '').split(' ').includes(role)) continue // denied, as above
         for (const query of path === '/v1/stream' ? ['?from=0'] : method === 'get' ? ['', '?content=full', `?content=full&session_id=${other.session_id}`, '?content=full&agent_id=other-bot', `?content=full&user_id=${SECRET}-other-bot`, '?disclose=all'] : ['']) {
