@@ -13,8 +13,19 @@ interface Told { readonly session_id: string; readonly event_type: string; reado
 const KEPT = 50_000
 const agents = new WeakMap<Parts, Map<string, string>>()
 
-/** HttpError 403 unless every event may be written by `who`. Costs nothing for principals that are not bound to agents. */
+/** The ledger's own session of each log: what the ledger and the server say of themselves. */
+const ledgers = new WeakMap<Tenant, Promise<string>>()
+
+/** HttpError 403 unless every event may be written by `who`. Costs next to nothing for principals that are not bound to agents. */
 export async function mayWrite(parts: Parts, who: Principal, tenant: Tenant, events: readonly Told[]): Promise<void> {
+  let reserved = ledgers.get(tenant)
+  if (reserved === undefined) {
+    reserved = tenant.ledger.call<string>('own')
+    ledgers.set(tenant, reserved)
+    reserved.catch(() => ledgers.delete(tenant))
+  }
+  const closed = await reserved
+  if (events.some(({ session_id }) => session_id === closed)) throw await denied(parts, who, tenant, "to the ledger's own session")
   if (who.agents === undefined) return
   const own = new Set(who.agents)
   let known = agents.get(parts)

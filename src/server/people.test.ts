@@ -102,11 +102,13 @@ describe('a principal', () => {
     expect(await changes(server)).toHaveLength(before.length)
   })
 
-  test('that is an admin does not take the role from themselves', async () => {
+  test('that is an admin does not change their own rights', async () => {
     const server = shared()
     const admin = server.key('admin', { id: 'only' })
-    expect(await server.ask(admin, 'DELETE', '/v1/people/only')).toMatchObject({ status: 409, body: { code: 'last_admin' } })
-    expect(await server.ask(admin, 'POST', '/v1/people', { id: 'only', kind: 'person', name: 'x', roles: ['auditor'] })).toMatchObject({ status: 409, body: { code: 'last_admin' } })
+    expect(await server.ask(admin, 'DELETE', '/v1/people/only')).toMatchObject({ status: 409, body: { code: 'own_rights' } })
+    expect(await server.ask(admin, 'POST', '/v1/people', { id: 'only', kind: 'person', name: 'x', roles: ['auditor'] })).toMatchObject({ status: 409, body: { code: 'own_rights' } })
+    expect(await server.ask(admin, 'POST', '/v1/people', { id: 'only', kind: 'person', name: 'x', roles: ['admin', 'security'] })).toMatchObject({ status: 409, body: { code: 'own_rights' } })
+    expect((await server.ask(admin, 'GET', '/v1/me')).body.roles).toEqual(['admin'])
   })
 
   test('is listed in pages, and each change is on record: by whom, and the rights before and after, without names', async () => {

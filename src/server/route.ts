@@ -133,13 +133,16 @@ function honoPath(path: string, rest: string | undefined): string {
   return path.replaceAll(/\{([a-z_]+)\}/g, (_, name: string) => (name === rest ? `:${name}{.+}` : `:${name}`))
 }
 
-const PROBLEMS: { readonly [status: number]: string } = { 400: 'What was sent does not fit.', 401: 'No key, or one that is not in force.', 403: 'The key may not.', 413: 'Larger than the limit.', 415: 'Of a media type or in an encoding that is not known.', 429: 'Too many requests at once.', 500: 'A defect, or evidence that the record was changed.', 503: 'Not now: send it again after `Retry-After`.' }
+const PROBLEMS: { readonly [status: number]: string } = { 400: 'What was sent does not fit.', 401: 'No key, or one that is not in force.', 403: 'The key may not.', 413: 'Larger than the limit.', 415: 'Of a media type or in an encoding that is not known.', 408: 'Sent too slowly.', 414: 'Path and query are longer than the limit.', 431: 'The headers are larger than the limit.', 429: 'Too many requests at once.', 500: 'A defect, or evidence that the record was changed.', 503: 'Not now: send it again after `Retry-After`.' }
+
+/** Answers that need a key. */
+const PRIVATE: ReadonlySet<string> = new Set(['401', '403', '429'])
 
 function describe(app: App, { method, path, permission, summary, tag, params, query, headers, body, bodies, answers, content }: RouteSpec<z.ZodType, z.ZodType, z.ZodType>): void {
   const problem = { [PROBLEM_TYPE]: { schema: problemSchema } }
   const media = bodies ?? (body === undefined ? undefined : { 'application/json': body })
   const own = Object.entries(answers).map(([status, { says, schema, media: type = 'application/json' }]) => [status, { description: says, ...(schema === undefined ? {} : { content: { [Number(status) >= 400 ? PROBLEM_TYPE : type]: { schema } } }) }])
-  const common = Object.entries(PROBLEMS).filter(([status]) => !(status in answers) && (status === '415' || status === '413' ? media !== undefined : permission !== 'public' || status === '400' || status === '500' || status === '503')).map(([status, description]) => [status, { description, content: problem }])
+  const common = Object.entries(PROBLEMS).filter(([status]) => !(status in answers) && (status === '415' || status === '413' ? media !== undefined : permission !== 'public' || !PRIVATE.has(status))).map(([status, description]) => [status, { description, content: problem }])
   app.registry.registerPath({
     method, path, summary, tags: [tag],
     ...(permission === 'public' ? { security: [] } : { description: `Permission: \`${permission}\`.${content === true ? ' Can show content.' : ''}` }),

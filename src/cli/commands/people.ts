@@ -94,7 +94,7 @@ function principalOf(id: string, { tenant, role = [], agent, session, name = id,
   }
 }
 
-async function withServer(ctx: Context, { data, tenant }: Where, run: (server: OpenServer, ctx: Context) => Promise<unknown> | unknown): Promise<void> {
+async function withServer(ctx: Context, { data, tenant }: Where, run: (server: OpenServer, ctx: Context) => unknown): Promise<void> {
   const trail = trailPath(ctx)
   if (!existsSync(trail)) throw new MisuseError('no_trail', `cli: there is no trail at ${trail}`, 'check the path, or begin one: counterfoil serve')
   const { openServer } = await import('../../server/serve.ts')
