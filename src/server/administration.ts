@@ -27,7 +27,7 @@ export class Administration {
   async put(by: string, who: Principal): Promise<Principal> {
     this.#people.check(who)
     const before = this.#people.get(who.tenant, who.id)
-    if (before?.id === by && !who.roles.includes('admin')) throw new HttpError(409, 'last_admin', 'server: expected an admin not to take the role admin from themselves', 'another admin can')
+    if (before?.id === by) throw new HttpError(409, 'own_rights', 'server: expected another admin to change your rights', 'nobody gives rights to themselves, or takes the last ones away')
     await this.#note(who.tenant, 'people', by, before === undefined ? undefined : rightsOf(before), rightsOf(who))
     this.#people.put(who)
     return who
@@ -37,7 +37,7 @@ export class Administration {
   async remove(by: string, tenant: string, id: string): Promise<void> {
     const before = this.#people.get(tenant, id)
     if (before === undefined) throw notFound('principal')
-    if (id === by) throw new HttpError(409, 'last_admin', 'server: expected an admin not to remove themselves', 'another admin can')
+    if (id === by) throw new HttpError(409, 'own_rights', 'server: expected another admin to remove you', 'nobody takes the last rights away')
     this.#people.remove(tenant, id)
     await this.#note(tenant, 'people', by, rightsOf(before), undefined)
   }

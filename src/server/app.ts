@@ -14,7 +14,7 @@ import { Oversight } from './oversight.ts'
 import type { People } from './people.ts'
 import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
-import { App } from './route.ts'
+import { App, methodsAt } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { approvalRoutes } from './routes/approvals.ts'
@@ -117,7 +117,11 @@ export function makeApp(parts: Parts): App {
   const document = new OpenApiGeneratorV31(app.registry.definitions).generateDocument({ openapi: '3.1.0', info: { title: 'Counterfoil', version: parts.version, license: { name: 'Apache-2.0' } }, security: [{ key: [] }] })
   const text = JSON.stringify(document)
   app.get('/openapi.json', (c) => c.body(text, 200, { 'content-type': 'application/json' }))
-  app.notFound(() => problemResponse(new HttpError(404, 'no_route', 'server: there is nothing at this path', 'GET /openapi.json lists what there is')))
+  app.notFound((c) => {
+    const allow = methodsAt(app, c.req.path)
+    if (allow.length > 0) return problemResponse(new HttpError(405, 'bad_method', `server: expected ${allow.join(' or ')} at this path`, 'GET /openapi.json lists what there is', { headers: { allow: allow.join(', ') } }))
+    return problemResponse(new HttpError(404, 'no_route', 'server: there is nothing at this path', 'GET /openapi.json lists what there is'))
+  })
   app.onError((error) => {
     parts.failed('-', error)
     return problemResponse(error)

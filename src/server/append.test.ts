@@ -147,6 +147,17 @@ describe('a key that is bound to agents', () => {
   })
 })
 
+describe('the ledger\'s own session', () => {
+  test('is nobody\'s to write to: what the server says of itself cannot be forged', async () => {
+    const server = shared()
+    const session_id = await server.served.parts.tenants.open('default')!.ledger.call<string>('own')
+    const key = server.key('agent')
+    const forged = { event_type: 'config_change', session_id, what: 'people', after: { by: 'ada', id: 'mallory', roles: ['security'] } }
+    expect(await server.ask(key, 'POST', '/v1/events', [{ event_type: 'reasoning', session_id: newId(), text: 'x' }, forged])).toMatchObject({ status: 403, body: { code: 'not_own_agent' } })
+    expect((await session(server, session_id)).some(({ writer }) => writer !== 'ledger' && writer !== 'server')).toBe(false)
+  })
+})
+
 describe('the server', () => {
   test('that ends answers what it has accepted, and takes no more', async () => {
     const server = await testServer()

@@ -6,7 +6,8 @@ import type { Content } from './sight.ts'
 
 export interface FeedPage { readonly items: readonly ViewEvent[]; readonly next: number }
 
-const PAGE = 100
+/** Events of one page. */
+export const MAX_FEED_PAGE = 100
 /** How long a page is there for others that ask for it. Not for long: what is erased must not be shown out of memory. */
 const SHARED_MS = 500
 
@@ -30,12 +31,12 @@ export class Feed {
     return this.#growths
   }
 
-  /** Events from `from` on; none when the log ends there. */
-  page(content: Content, from: number): Promise<FeedPage> {
-    const key = `${content}/${from}`
+  /** At most `size` events from `from` on; none when the log ends there. */
+  page(content: Content, from: number, size: number): Promise<FeedPage> {
+    const key = `${content}/${from}/${size}`
     let page = this.#pages.get(key)
     if (page === undefined) {
-      const read = this.#ledger.call<FeedPage>('see', { content }, 'after', [from, PAGE])
+      const read = this.#ledger.call<FeedPage>('see', { content }, 'after', [from, size])
       page = read
       this.#pages.set(key, read)
       const forget = (): void => { if (this.#pages.get(key) === read) this.#pages.delete(key) }

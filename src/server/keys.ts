@@ -60,7 +60,11 @@ export class Keys {
     if (key.revoked_at !== undefined || (key.expires_at !== undefined && Date.parse(key.expires_at) <= now)) return undefined
     if (now - (this.#used.get(key.id) ?? -Infinity) > USED_MS) {
       this.#used.set(key.id, now)
-      this.#database.prepare('UPDATE keys SET used_at = ? WHERE id = ?').run(formatTime(now), key.id)
+      try {
+        this.#database.prepare('UPDATE keys SET used_at = ? WHERE id = ?').run(formatTime(now), key.id)
+      } catch {
+        // when it was used is a convenience: a disk that is full must not keep readers out
+      }
     }
     return key
   }

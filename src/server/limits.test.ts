@@ -3,7 +3,7 @@
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { sharedServer, type TestServer } from '../../test/served.ts'
+import { sharedServer, testServer, type TestServer } from '../../test/served.ts'
 import { uuidv7 } from '../base/ids.ts'
 
 const shared = sharedServer({ limits: { body: 64 * 1024, unpacked: 256 * 1024, events: 50, headersMs: 1_000, requestMs: 2_000, ownRequests: 4, url: 2_000 } })
@@ -34,7 +34,7 @@ async function storesNothing(server: TestServer, attack: () => Promise<void>): P
   const before = await size(server)
   await attack()
   expect(await size(server)).toBe(before)
-  expect(server.served.parts.bodies.held).toBe(0)
+  await expect.poll(() => server.served.parts.bodies.held).toBe(0)
 }
 
 describe('a body', () => {
@@ -190,9 +190,36 @@ describe('a request', () => {
   test.each(['/v1/../../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/v1/..%2f..%2fetc%2fpasswd', '//etc/passwd', '/v1/people/..%2f..%2fx', '/v1/keys/%00', '/v1/%ff', '/v1/people/%'])('for %s finds nothing', async (path) => {
     const server = shared()
     const answer = await raw(server.url, [`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.key('admin')}\r\nConnection: close\r\n\r\n`])
-    expect(['400', '404']).toContain(statusOf(answer))
+    expect(['400', '404', '405']).toContain(statusOf(answer))
     expect(answer).not.toContain('root:')
     expect(server.reported).toEqual([])
+  })
+
+  test('of a connection too many is not heard, until one of the others ends', async () => {
+    const server = await testServer({ limits: { connections: 2 } })
+    const sockets = [1, 2].map(() => connect(Number(new URL(server.url).port), '127.0.0.1'))
+    await Promise.all(sockets.map((socket) => new Promise((resolve) => { socket.once('connect', resolve) })))
+    expect(await raw(server.url, ['GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'])).toBe('')
+    for (const socket of sockets) socket.destroy()
+    await expect.poll(() => raw(server.url, ['GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'])).toContain('200 OK')
+  })
+
+  test('that fails inside names no path of the machine, and is told to who runs it', async () => {
+    const server = await testServer()
+    const key = server.key('agent')
+    await server.served.parts.tenants.close()
+    const { status, body } = await server.ask(key, 'POST', '/v1/events', event())
+    expect([status, status < 500]).toEqual([200, true]) // it opens the log again
+    server.served.parts.database.close()
+    const broken = await server.ask(key, 'GET', '/v1/me')
+    expect([broken.status, broken.body.code]).toEqual([500, 'internal'])
+    expect(JSON.stringify([body, broken.body])).not.toContain(server.db.slice(0, 20))
+    expect(server.reported).toHaveLength(1)
+  })
+
+  test('by another method than the path has is told which it has', async () => {
+    const { status, headers, body } = await shared().ask(undefined, 'PUT', '/v1/drafts')
+    expect([status, headers.get('allow'), body.code]).toEqual([405, 'POST', 'bad_method'])
   })
 
   test('for a tenant outside of the folder of tenants makes none', async () => {

@@ -41,12 +41,13 @@ export function notFound(what: string): HttpError {
 /** The problem that `error` is, and the headers that go with it. */
 export function problemOf(error: unknown): { problem: Problem; headers: { readonly [name: string]: string } } {
   const { status, headers } = placeOf(error)
-  const known = error instanceof CounterfoilError || error instanceof MisuseError
-  const code = known ? error.code : 'internal'
+  const code = error instanceof CounterfoilError || error instanceof MisuseError ? error.code : 'internal'
+  // what a store says of itself names paths of this machine: that is for who runs it
+  const inside = status >= 500 && !(error instanceof HttpError)
   const problem = {
     type: `urn:counterfoil:problem:${code}`, title: TITLES[status] ?? 'Failed', status, code,
-    detail: known ? messageOf(error) : 'server: this request failed for a reason that is in the log of the server',
-    next: known && error.next !== '' ? error.next : 'send the same request again later; if it stays so, tell whoever runs the server',
+    detail: inside ? `server: ${status === 503 ? 'the log does not take or give this now' : 'this failed on the side of the server'} (${code}); its own log says more` : messageOf(error),
+    next: inside || (error as { next: string }).next === '' ? 'send the same request again later; if it stays so, tell whoever runs the server' : (error as { next: string }).next,
     ...(error instanceof HttpError && error.errors !== undefined ? { errors: error.errors } : {}),
   }
   return { problem, headers }

@@ -57,7 +57,7 @@ export interface Served {
 export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE, MONITOR_TABLE, OTLP_TABLE, WEBHOOKS_TABLE]
 
 /** A server's trail and people, opened, listening nowhere: for commands, and for `serve`. */
-export interface OpenServer { readonly parts: Parts; readonly ending: AbortController; close(): Promise<void> }
+export interface OpenServer { readonly parts: Parts; readonly ending: AbortController; readonly close: () => Promise<void> }
 
 /** Opens the trail, which is made where it is missing, and who may do what with it. Rejects with what is wrong with the log. */
 export async function openServer({ trail, data = dataFolder(trail), version, clock = Date.now, limits, options = {}, targets = [], again, report }: OpenOptions): Promise<OpenServer> {
@@ -68,7 +68,7 @@ export async function openServer({ trail, data = dataFolder(trail), version, clo
     try {
       await tenants.close()
     } finally {
-      database.close()
+      if (database.isOpen) database.close()
     }
   }
   try {

@@ -47,8 +47,8 @@ Examples:
 
   verb(people.command('add').argument('<id>', 'a label; it stands in the log as who wrote').description('add a principal and print a key; or give one that is there other rights'))
     .addOption(new Option('--role <role...>', 'what they may do').choices(ROLES).makeOptionMandatory())
-    .option('--agent <agent_id...>', 'agent, developer: the agents that are theirs; default all')
-    .option('--session <session_id...>', 'auditor: the sessions in scope; default all')
+    .option('--agent <agent_id...>', 'the agents that an agent may write as, default all; whose sessions a developer sees, default none')
+    .option('--session <session_id...>', "the sessions that an auditor sees, '*' for all; default none")
     .option('--name <name>', 'who that is')
     .option('--email <address>', 'where they are told of approvals')
     .option('--expires <when>', 'until when: a date, or how long: 90d', parseExpiry)
@@ -94,7 +94,7 @@ function principalOf(id: string, { tenant, role = [], agent, session, name = id,
   }
 }
 
-async function withServer(ctx: Context, { data, tenant }: Where, run: (server: OpenServer, ctx: Context) => Promise<unknown> | unknown): Promise<void> {
+async function withServer(ctx: Context, { data, tenant }: Where, run: (server: OpenServer, ctx: Context) => unknown): Promise<void> {
   const trail = trailPath(ctx)
   if (!existsSync(trail)) throw new MisuseError('no_trail', `cli: there is no trail at ${trail}`, 'check the path, or begin one: counterfoil serve')
   const { openServer } = await import('../../server/serve.ts')

@@ -37,7 +37,7 @@ export function peopleRoutes(app: App, parts: Parts): void {
 
   addRoute(app, parts, {
     method: 'post', path: '/v1/people', permission: 'people', tag: 'people', summary: 'Add a principal, or give one that is there other rights.', body: personSchema,
-    answers: { 200: { says: 'The principal as it is now.', schema: principalSchema }, 409: { says: 'The id is somebody else\'s, or was.' } },
+    answers: { 200: { says: 'The principal as it is now.', schema: principalSchema }, 409: { says: 'The id is somebody else\'s or was, or is one\'s own.' } },
   }, async ({ who, body }) => Response.json(await administration.put(who.id, { ...given(body), tenant: who.tenant } as Principal), unkept))
 
   addRoute(app, parts, {

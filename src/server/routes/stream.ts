@@ -1,12 +1,12 @@
 // Events as they come, as server-sent events: the id of each is its index, and a client that was cut off goes on after the last that it has. Nothing is
 // held for a client that does not read: it is asked for as it is taken, and who takes nothing for too long is cut off.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import { sees } from '../../ledger/reader.ts'
 import type { Parts } from '../app.ts'
-import { Feed } from '../feed.ts'
+import { Feed, MAX_FEED_PAGE } from '../feed.ts'
 import { HttpError, problemOf } from '../problem.ts'
 import { addRoute, type App, type Given } from '../route.ts'
 import { eventSearch, streamQuery, type StreamQuery } from '../search.ts'
@@ -20,8 +20,9 @@ const BEAT_MS = 15_000
 const STALLED_MS = 60_000
 /** Rights are looked at not more often than this. */
 const RIGHTS_MS = 1_000
-/** What is made for one taking; a single event may be longer. */
+/** What is made for one taking, about: the next is of fewer events where it was more. */
 const CHUNK_BYTES: number = 256 * 1024
+const FIRST_PAGE = 8
 
 export interface StreamTimes { readonly beatMs: number; readonly stalledMs: number; readonly rightsMs: number }
 
@@ -63,7 +64,10 @@ class Listening {
   readonly #over = new AbortController()
   readonly #watch: NodeJS.Timeout
   #sight: Viewer['sight']
+  /** The index to go on from, and how far the client knows that it is. */
   #next: number
+  #known: number
+  #size: number
   #begun = false
   /** When it was taken from last; undefined while something is made to be taken. */
   #idleSince: number | undefined = performance.now()
@@ -75,6 +79,8 @@ class Listening {
     this.#feed = feed
     this.#matches = matches
     this.#next = next
+    this.#known = next
+    this.#size = viewer.content === 'none' ? MAX_FEED_PAGE : FIRST_PAGE
     this.#leave = leave
     this.#times = times
     this.#sight = viewer.sight
@@ -108,35 +114,35 @@ class Listening {
   /** What comes next: events, or a sign of life after a while without any; undefined when it is over. Throws when the key may not listen any more. */
   async #more(): Promise<string | undefined> {
     const until = performance.now() + this.#times.beatMs
-    const from = this.#next
     for (;;) {
       if (this.#over.signal.aborted) return undefined
       this.#checkRights()
       const { growths } = this.#feed // before the page: what comes while it is read is not slept through
-      const { items, next } = await this.#feed.page(this.#viewer.content, this.#next)
+      const { items, next } = await this.#feed.page(this.#viewer.content, this.#next, this.#size)
       const found = items.filter((event) => sees(this.#sight, event) && this.#matches(event))
       if (found.length > 0) return this.#told(found, next)
       this.#next = next
       const left = until - performance.now()
       // an id alone moves a client on past what is not for it
-      if (left <= 0) return this.#next > from ? `id: ${this.#next - 1}\n\n` : ': still here\n\n'
+      if (left <= 0) return this.#beat()
       if (items.length === 0) await this.#feed.grown(growths, left, this.#over.signal)
     }
   }
 
-  /** As many of the events as go into one chunk, on record before they are out. */
+  #beat(): string {
+    if (this.#next === this.#known) return ': still here\n\n'
+    this.#known = this.#next
+    return `id: ${this.#next - 1}\n\n`
+  }
+
+  /** Events as they go out, on record before they do. */
   async #told(found: readonly ViewEvent[], next: number): Promise<string | undefined> {
-    let text = ''
-    let count = 0
-    for (const event of found) {
-      const one = `id: ${event.index}\ndata: ${JSON.stringify(event, (_name, value: unknown) => (value instanceof Uint8Array ? { base64: toBase64(value) } : value))}\n\n`
-      if (count > 0 && text.length + one.length > CHUNK_BYTES) break
-      text += one
-      count++
-    }
-    await this.#viewer.shown('stream', { stream: queryOf(this.#given.query) }, found.slice(0, count))
+    const text = found.map((event) => `id: ${event.index}\ndata: ${JSON.stringify(event, (_name, value: unknown) => (value instanceof Uint8Array ? { base64: toBase64(value) } : value))}\n\n`).join('')
+    this.#size = text.length > CHUNK_BYTES ? Math.max(1, Math.floor(this.#size / 2)) : Math.min(MAX_FEED_PAGE, this.#size * 2)
+    await this.#viewer.shown('stream', { stream: queryOf(this.#given.query) }, found)
     if (this.#over.signal.aborted) return undefined
-    this.#next = count === found.length ? next : found[count - 1]!.index + 1
+    this.#next = next
+    this.#known = found.at(-1)!.index + 1
     return text
   }
 
