@@ -1,11 +1,10 @@
 // The live stream: what comes, what it takes to go on, who is cut off, and that content is on record before it is out.
 
 import { getRequestListener } from '@hono/node-server'
-import { OpenAPIHono } from '@hono/zod-openapi'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Env } from '../src/server/route.ts'
+import { App } from '../src/server/route.ts'
 import { streamRoutes, type StreamTimes } from '../src/server/routes/stream.ts'
 import type { Answer } from './served.ts'
 import { SECRET, trailServer, type TrailServer } from './server-trail.ts'
@@ -71,7 +70,7 @@ async function listen(server: TrailServer, key: string, path = '/v1/stream', hea
 
 /** The same routes in times that a test can wait for, on a port of their own. */
 async function quickServer(server: TrailServer, times: StreamTimes = quick): Promise<TrailServer> {
-  const app = new OpenAPIHono<Env>()
+  const app = new App()
   streamRoutes(app, server.served.parts, times)
   const http = createServer(getRequestListener((request, env) => app.fetch(request, env), { overrideGlobalObjects: false }))
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
