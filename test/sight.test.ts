@@ -121,6 +121,18 @@ describe('a reader of some sessions', () => {
     expect(pages).toBeGreaterThanOrEqual(3)
   })
 
+  it('gets no cursor with the id of a session that is not for them', async () => {
+    for (const sight of [{ ...own, scan: 1 }, { content: 'none', only: { agents: [], sessions: [] }, scan: 1 }] as const) {
+      for (let cursor: string | undefined, pages = 0; pages < 5; pages++) {
+        const page: Page = await see<Page>(sight, 'sessions', {}, 1, cursor)
+        expect(page.next ?? '').not.toContain(ids['billing-bot']!.session_id)
+        if (page.next === null) break
+        cursor = page.next
+      }
+    }
+    expect((await see<Page>({ content: 'none', scan: 1 }, 'sessions', {}, 10)).next).not.toBeNull() // who sees all goes on from where it stopped
+  })
+
   it('asks nothing else of the ledger', async () => {
     for (const method of ['state', 'find', 'export', 'erase', 'access', 'newest', 'prove', 'copy', 'see']) await expect(see(own, method, 'x'), method).rejects.toMatchObject({ code: 'no_method' })
   })
