@@ -31,7 +31,6 @@ beforeAll(async () => {
   for (const one of Object.values(ids)) one.events.push(...(await trail.events({ session_id: one.session_id }).all()).map(({ event_id }) => event_id))
   ledger = openLedger(where.db, { home: where.home })
   await trail.close()
-  expect(Object.keys(ids)).toHaveLength(2)
 })
 afterAll(async () => {
   await ledger.close()
