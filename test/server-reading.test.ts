@@ -98,7 +98,7 @@ describe('who reads content', () => {
     const { ledger } = server.served.parts.tenants.open('default')!
     const call = ledger.call.bind(ledger)
     // the ledger's disk is full for this one thing
-    ledger.call = ((method: string, ...args: unknown[]) => (method === 'access' ? Promise.reject(Object.assign(new Error('disk'), { code: 'full' })) : call(method, ...args))) as typeof ledger.call
+    ledger.call = ((method: string, ...args: unknown[]) => (method === 'access' ? Promise.reject(Object.assign(new Error('disk'), { code: 'full' })) : call(method, ...args)))
     for (const path of [`/v1/events/${server.refund.call}?content=full`, `/v1/sessions?content=full`, `/v1/calls?content=full`, `/v1/sessions/${server.refund.session_id}/rows?content=full`, `/v1/sessions/${server.refund.session_id}?content=full`, `/v1/why?content=full`]) {
       const { status, body } = await server.ask(key, 'GET', path, undefined, because)
       expect(status, path).toBeGreaterThanOrEqual(500)
@@ -118,7 +118,7 @@ describe('who reads content', () => {
     expect(found.body.items).toHaveLength(2)
     const none = await server.ask(key, 'GET', '/v1/sessions?user_id=nobody&content=full', undefined, because)
     expect(none.body).toEqual({ items: [], next: null })
-    expect(await accesses(server)).toMatchObject([{ action: 'search', query: { text: 'order 1182' } }, { action: 'search', query: { list: 'sessions', user_id: 'nobody' } }])
+    expect(await accesses(server)).toMatchObject([{ action: 'search', query: { text: 'order 1182' } }, { action: 'search', query: { list: 'sessions', user_id: { keyed: expect.any(String) } } }])
   })
 })
 

@@ -72,7 +72,7 @@ async function ask(app: ReturnType<typeof makeApp>, key: string | undefined, met
     return { status: response.status, code: undefined, text: '' }
   }
   const text = await response.text()
-  const json = /json/.test(response.headers.get('content-type') ?? '') && text !== '' ? (JSON.parse(text) as Answer) : undefined
+  const json = /json/.test(response.headers.get('content-type') ?? '') && text !== '' ? JSON.parse(text) : undefined
   return { status: response.status, code: json?.code, text }
 }
 

@@ -1,10 +1,10 @@
 // The live stream: what comes, what it takes to go on, who is cut off, and that content is on record before it is out.
 
 import { getRequestListener } from '@hono/node-server'
-import { App } from '../src/server/route.ts'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { App } from '../src/server/route.ts'
 import { streamRoutes, type StreamTimes } from '../src/server/routes/stream.ts'
 import type { Answer } from './served.ts'
 import { SECRET, trailServer, type TrailServer } from './server-trail.ts'
@@ -26,7 +26,7 @@ class Client {
 
   /** The next block; undefined at the end. */
   async next(): Promise<Message | undefined> {
-    for (let at = -1; (at = this.#text.indexOf('\n\n')) === -1; ) {
+    while (!this.#text.includes('\n\n')) {
       const { done, value } = await this.#reader.read()
       if (done) return undefined
       this.#text += this.#decoder.decode(value, { stream: true })
@@ -36,7 +36,7 @@ class Client {
     this.#text = this.#text.slice(at + 2)
     const field = (name: string): string | undefined => text.split('\n').find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
     const [id, event, data] = [field('id'), field('event'), field('data')]
-    return { text, ...(id === undefined ? {} : { id }), ...(event === undefined ? {} : { event }), ...(data === undefined ? {} : { data: JSON.parse(data) as Answer }) }
+    return { text, ...(id === undefined ? {} : { id }), ...(event === undefined ? {} : { event }), ...(data === undefined ? {} : { data: JSON.parse(data) }) }
   }
 
   /** The next `count` events, past beats. */
@@ -72,7 +72,8 @@ async function listen(server: TrailServer, key: string, path = '/v1/stream', hea
 async function quickServer(server: TrailServer, times: StreamTimes = quick): Promise<TrailServer> {
   const app = new App()
   streamRoutes(app, server.served.parts, times)
-  const http = createServer(getRequestListener((request, env) => app.fetch(request, env), { overrideGlobalObjects: false }))
+  const handle = getRequestListener((request, env) => app.fetch(request, env), { overrideGlobalObjects: false })
+  const http = createServer((request, response) => void handle(request, response))
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => { http.closeAllConnections(); http.close() })
   return { ...server, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` }

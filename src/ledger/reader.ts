@@ -137,7 +137,8 @@ export class LogReader {
       const of = search.subject === undefined ? undefined : await this.#personsSessions(view, search.subject, 'any')
       const items: SessionSummary[] = []
       let before = cursor === undefined ? undefined : sessionCursor(cursor)
-      let left = this.#sight.scan ?? Infinity
+      // a cursor names the session where it stopped, which may be none of this reader's: they are led on to their own
+      let left = this.#sight.only === undefined ? (this.#sight.scan ?? Infinity) : Infinity
       for (;;) {
         const page = await view.listSessions({
           limit: 200, ...(search.agent_id === undefined ? {} : { agent_id: search.agent_id }), ...(search.outcome === undefined ? {} : { outcome: search.outcome }),

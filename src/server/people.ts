@@ -79,7 +79,7 @@ export function checkPrincipal({ id, kind, name, roles, agents, sessions }: Prin
   if (name === '' || name.length > 200) throw new MisuseError('bad_name', 'server: expected a name of 1 to 200 characters', 'give one')
   if (roles.length === 0 || !roles.every((role) => (ROLES as readonly string[]).includes(role))) throw new MisuseError('bad_role', `server: expected roles out of ${ROLES.join(', ')}, got ${quote(roles.join(', '))}`, 'name at least one')
   if (kind === 'agent' && roles.some((role) => role !== 'agent')) throw new MisuseError('bad_role', `server: expected an agent to have the role agent and no other, got ${roles.join(', ')}`, 'people have the other roles: who approves must not be who asks')
-  if ((agents?.length ?? 0) > 1_000 || (sessions?.length ?? 0) > 10_000) throw new MisuseError('bad_scope', 'server: expected at most 1000 agents and 10000 sessions', 'leave the list out for all of them')
+  if ((agents?.length ?? 0) > 1_000 || (sessions?.length ?? 0) > 10_000) throw new MisuseError('bad_scope', 'server: expected at most 1000 agents and 10000 sessions', 'name fewer; an auditor may be given * for all sessions')
 }
 
 /** What SQLite gives back, as rows. */

@@ -22,11 +22,11 @@ export function evidenceRoutes(app: App, parts: Parts): void {
     answers: { 200: { says: 'The bundle.', schema: z.looseObject({ format: z.string() }).openapi('Bundle') }, ...missing },
   }, async (given) => {
     const { params: { session_id }, tenant } = given
-    const disclose = discloseOf(given.query['disclose'] as string)
-    const viewer = await viewerOf(given, 'GET /v1/sessions/{session_id}/bundle', { content: disclose === 'none' ? 'none' : 'full', purpose: given.query['purpose'] as string | undefined })
+    const disclose = discloseOf(given.query.disclose)
+    const viewer = await viewerOf(given, 'GET /v1/sessions/{session_id}/bundle', { content: disclose === 'none' ? 'none' : 'full', purpose: given.query.purpose })
     if ((await viewer.see('summary', session_id)) === undefined) throw await viewer.missing('session', { session_id })
     const { json } = await tenant.ledger.call<ExportedBundle>('export', { session_id, disclose })
-    await viewer.shown('export', { session_id, disclose: given.query['disclose'] }, viewer.content === 'none' ? [] : disclosedIn(json))
+    await viewer.shown('export', { session_id, disclose: given.query.disclose }, viewer.content === 'none' ? [] : disclosedIn(json))
     const kept = viewer.content === 'none' ? 'private, no-cache' : 'no-store'
     return new Response(json, { headers: { 'content-type': 'application/json', 'cache-control': kept, vary: 'authorization', 'content-disposition': `attachment; filename="session-${session_id}.bundle.json"` } })
   })
