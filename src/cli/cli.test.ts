@@ -28,7 +28,7 @@ function expectNarrow(text: string, columns = 80): void {
 }
 
 describe('screens at 80 columns', () => {
-  for (const args of [[], ...['demo', 'init', 'doctor', 'docs', 'sessions', 'show', 'tail', 'why', 'sql', 'verify', 'export', 'open', 'prove', 'backup', 'restore', 'archive', 'erase', 'keys'].map((verb) => [verb])]) {
+  for (const args of [[], ...['demo', 'init', 'doctor', 'docs', 'sessions', 'show', 'tail', 'why', 'sql', 'verify', 'export', 'open', 'prove', 'backup', 'restore', 'archive', 'erase', 'keys', 'serve', 'people'].map((verb) => [verb])]) {
     test(`help ${args.join('')}`, async () => {
       const { out, code } = await counterfoil([...args, '--help'])
       expect(code).toBe(0)

@@ -12,6 +12,7 @@ import { exportCommand } from './commands/export.ts'
 import { initCommand } from './commands/init.ts'
 import { keysCommand } from './commands/keys.ts'
 import { openCommand } from './commands/open.ts'
+import { peopleCommand } from './commands/people.ts'
 import { proveCommand } from './commands/prove.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -89,7 +90,7 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   program.commandsGroup('Keep:')
   for (const add of [backupCommand, restoreCommand, archiveCommand, eraseCommand, keysCommand]) add(program, context)
   program.commandsGroup('Serve:')
-  for (const add of [serveCommand]) add(program, context)
+  for (const add of [serveCommand, peopleCommand]) add(program, context)
   program.addHelpText('after', `
 Exit code: 0 fine, 1 verify found tampering, 2 could not run, 3 whole but a
 required property is not proved.

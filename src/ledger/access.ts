@@ -7,7 +7,7 @@ import { isLabel } from '../event/label.ts'
 import { MisuseError } from '../base/errors.ts'
 import type { Draft, DraftPayload } from '../event/draft.ts'
 
-/** What is put on record. `identity` and `query` become JSON payloads; `after` is the event_id of the entry that stood before the reading. */
+/** What is put on record. `identity` and `query` become JSON payloads, with a `user_id` or `subject` in the query as a keyed hash; `after` is the event_id of the entry that stood before the reading. */
 export interface AccessNote {
   readonly action: string
   readonly identity: { readonly subject: string; readonly [name: string]: unknown }

@@ -192,12 +192,18 @@ export class Ledger {
   /** Puts on record who reads, or was refused; resolves with each entry's event_id and place when all are durable. */
   async access(notes: readonly AccessNote[]): Promise<(Placed & { readonly event_id: string })[]> {
     if (notes.length > MAX_ACCESS_NOTES) throw new MisuseError('too_many', `ledger: expected at most ${MAX_ACCESS_NOTES} accesses at a time, got ${notes.length}`, 'put them on record in parts')
-    const drafts = notes.map((note) => accessDraft(note, this.ownSession, this.#clock()))
+    const drafts = notes.map((note) => accessDraft(note.query === undefined ? note : { ...note, query: this.#keyed(note.query) }, this.ownSession, this.#clock()))
     const placed = await this.append(drafts.map((draft) => ({ draft, writer: 'ledger' })))
     return placed.map((one, i) => {
       if ('refused' in one) throw new StoreError('access_refused', `ledger: an access could not be put on record: ${one.refused.message}`, one.refused.next)
       return { ...one, event_id: drafts[i]!.event_id }
     })
+  }
+
+  /** Persons that were searched for are named by a keyed hash: no erasure reaches the ledger's own session, and their name must not outlive it there. */
+  #keyed(query: NonNullable<AccessNote['query']>): NonNullable<AccessNote['query']> {
+    const hash = (person: unknown): unknown => (typeof person === 'string' ? { keyed: toBase64(this.#keyring.fingerprint('subject', utf8(person))) } : person)
+    return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, name === 'user_id' || name === 'subject' ? hash(value) : value]))
   }
 
   /** Reads what a spool holds beyond what is on record, into the log. `answered` hears of each event once it is durable, `reached` of each batch. Resolves with the offset reached. */

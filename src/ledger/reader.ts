@@ -29,6 +29,11 @@ export interface SessionSearch { readonly agent_id?: string; readonly user_id?: 
  */
 export interface Sight { readonly content: 'none' | 'masked' | 'full'; readonly only?: { readonly agents: readonly string[]; readonly sessions: readonly string[] }; readonly scan?: number }
 
+/** Whether a session, or an event of it, is in this sight. */
+export function sees({ only }: Sight, { agent_id, session_id }: { readonly agent_id: string; readonly session_id: string }): boolean {
+  return only === undefined || (agent_id !== '' && only.agents.includes(agent_id)) || only.sessions.includes(session_id)
+}
+
 const EVERYTHING: Sight = { content: 'full' }
 
 /** An entry that was read. */
@@ -245,9 +250,8 @@ export class LogReader {
     throw new MisuseError('needs_content', 'trail: expected a search for text or a person to be made by who sees content', 'search by facts: session, agent, type, tool, outcome, time')
   }
 
-  #sees({ agent_id, session_id }: SessionState): boolean {
-    const { only } = this.#sight
-    return only === undefined || (agent_id !== '' && only.agents.includes(agent_id)) || only.sessions.includes(session_id)
+  #sees(state: SessionState): boolean {
+    return sees(this.#sight, state)
   }
 
   /** Those of `entries` whose session this reader may see. */

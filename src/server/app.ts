@@ -1,6 +1,6 @@
 // The server's application: everything but the listening. What it works with comes in as its parts.
 
-import { OpenAPIHono } from '@hono/zod-openapi'
+import { OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi'
 import type { Clock } from '../base/clock.ts'
 import { Accesses } from './access.ts'
 import { Administration } from './administration.ts'
@@ -12,7 +12,7 @@ import { Metrics } from './metrics.ts'
 import type { People } from './people.ts'
 import { HttpError, problemResponse } from './problem.ts'
 import type { Permission, Principal } from './roles.ts'
-import type { App, Env } from './route.ts'
+import { App, methodsAt } from './route.ts'
 import { eventRoutes } from './routes/append.ts'
 import { erasureRoutes } from './routes/erasures.ts'
 import { readEventRoutes } from './routes/events.ts'
@@ -23,6 +23,7 @@ import { meRoutes } from './routes/me.ts'
 import { peopleRoutes } from './routes/people.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { verificationRoutes } from './routes/verifications.ts'
+import { streamRoutes } from './routes/stream.ts'
 import type { Tenant, Tenants } from './tenants.ts'
 
 /** What the routes work with. */
@@ -89,17 +90,21 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, peopleRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {
-  const app: App = new OpenAPIHono<Env>()
-  app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
+  const app = new App()
+  app.registry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
   for (const add of ROUTES) add(app, parts)
-  const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Counterfoil', version: parts.version, license: { name: 'Apache-2.0' } }, security: [{ key: [] }] })
+  const document = new OpenApiGeneratorV31(app.registry.definitions).generateDocument({ openapi: '3.1.0', info: { title: 'Counterfoil', version: parts.version, license: { name: 'Apache-2.0' } }, security: [{ key: [] }] })
   const text = JSON.stringify(document)
   app.get('/openapi.json', (c) => c.body(text, 200, { 'content-type': 'application/json' }))
-  app.notFound(() => problemResponse(new HttpError(404, 'no_route', 'server: there is nothing at this path', 'GET /openapi.json lists what there is')))
+  app.notFound((c) => {
+    const allow = methodsAt(app, c.req.path)
+    if (allow.length > 0) return problemResponse(new HttpError(405, 'bad_method', `server: expected ${allow.join(' or ')} at this path`, 'GET /openapi.json lists what there is', { headers: { allow: allow.join(', ') } }))
+    return problemResponse(new HttpError(404, 'no_route', 'server: there is nothing at this path', 'GET /openapi.json lists what there is'))
+  })
   app.onError((error) => {
     parts.failed('-', error)
     return problemResponse(error)

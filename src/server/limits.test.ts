@@ -147,7 +147,7 @@ describe('events', () => {
   ])('that are %s are refused with 400', async (_what, body) => {
     const server = shared()
     await storesNothing(server, async () => {
-      const { status, body: problem } = await server.ask(server.key('agent'), 'POST', '/v1/events', body === null ? 'null' : (body as object))
+      const { status, body: problem } = await server.ask(server.key('agent'), 'POST', '/v1/events', body === null ? 'null' : body)
       expect(status).toBe(400)
       expect(problem.next).not.toBe('')
     })
@@ -190,9 +190,14 @@ describe('a request', () => {
   test.each(['/v1/../../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/v1/..%2f..%2fetc%2fpasswd', '//etc/passwd', '/v1/people/..%2f..%2fx', '/v1/keys/%00', '/v1/%ff', '/v1/people/%'])('for %s finds nothing', async (path) => {
     const server = shared()
     const answer = await raw(server.url, [`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.key('admin')}\r\nConnection: close\r\n\r\n`])
-    expect(['400', '404']).toContain(statusOf(answer))
+    expect(['400', '404', '405']).toContain(statusOf(answer))
     expect(answer).not.toContain('root:')
     expect(server.reported).toEqual([])
+  })
+
+  test('by another method than the path has is told which it has', async () => {
+    const { status, headers, body } = await shared().ask(undefined, 'PUT', '/v1/drafts')
+    expect([status, headers.get('allow'), body.code]).toEqual([405, 'POST', 'bad_method'])
   })
 
   test('for a tenant outside of the folder of tenants makes none', async () => {

@@ -22,7 +22,7 @@ export async function mayWrite(parts: Parts, who: Principal, tenant: Tenant, eve
   const looked = new Map<string, boolean>()
   for (const { session_id, event_type, agent_id, facts } of events) {
     const says = agent_id ?? facts?.['agent_id']
-    if (event_type === 'session_start' && !own.has(String(says))) throw denied(parts, who, tenant, `as agent ${JSON.stringify(String(says).slice(0, 128))}`)
+    if (event_type === 'session_start' && !own.has(String(says))) throw await denied(parts, who, tenant, `as agent ${JSON.stringify(String(says).slice(0, 128))}`)
     const key = `${tenant.name}/${session_id}`
     const agent = known.get(key)
     let may = agent === undefined ? looked.get(session_id) : own.has(agent)
@@ -36,11 +36,11 @@ export async function mayWrite(parts: Parts, who: Principal, tenant: Tenant, eve
         known.set(key, state.agent_id)
       }
     }
-    if (!may) throw denied(parts, who, tenant, `to session ${session_id}`)
+    if (!may) throw await denied(parts, who, tenant, `to session ${session_id}`)
   }
 }
 
-function denied(parts: Parts, who: Principal, tenant: Tenant, what: string): HttpError {
-  parts.denied(who, tenant, 'append', 'append')
+async function denied(parts: Parts, who: Principal, tenant: Tenant, what: string): Promise<HttpError> {
+  await parts.denied(who, tenant, 'append', 'append')
   return new HttpError(403, 'not_own_agent', `server: nothing was stored: this key may not write ${what}`, 'begin a session as one of the agents of the key, or ask an admin for another')
 }

@@ -1,6 +1,6 @@
 // Lists in pages: `{ items, next }`. A cursor is opaque to whoever has it, and says where to go on, not what to leave out: what comes meanwhile is seen.
 
-import { z } from '@hono/zod-openapi'
+import { z } from './schema.ts'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { HttpError } from './problem.ts'
 

@@ -161,9 +161,9 @@ describe('a denial', () => {
     expect((await server.ask(bot, 'GET', '/v1/people')).status).toBe(403)
     expect((await server.ask(undefined, 'GET', '/v1/people')).status).toBe(401)
     const { ledger } = server.served.parts.tenants.open('default')!
-    const denied = async (): Promise<ViewEvent[]> => (await ledger.call<{ items: ViewEvent[] }>('events', { event_types: ['policy_decision'] }, 100)).items
+    const denied = async (): Promise<ViewEvent[]> => (await ledger.call<{ items: ViewEvent[] }>('events', { event_types: ['access'], outcome: 'denied' }, 100)).items
     await expect.poll(async () => (await denied()).length).toBe(1)
-    expect((await denied())[0]).toMatchObject({ policy: 'access', decision: 'deny', reason: { principal: 'bot', route: 'GET /v1/people', permission: 'people' } })
+    expect((await denied())[0]).toMatchObject({ action: 'people', identity: { subject: 'bot' }, query: { route: 'GET /v1/people' } })
     const figures = (await server.ask(server.served.firstKey, 'GET', '/metrics')).body
     expect(figures).toContain('counterfoil_denials_total{why="no_key"} 1')
     expect(figures).toContain('counterfoil_denials_total{why="not_allowed"} 1')

@@ -1,6 +1,6 @@
 // What goes wrong, as RFC 9457 problem details: `detail` is what our error says, `code` and `next` are its own.
 
-import { z } from '@hono/zod-openapi'
+import { z } from './schema.ts'
 import { CounterfoilError, messageOf, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json'

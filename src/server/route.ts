@@ -1,17 +1,26 @@
 // How a route is declared: method, path, the one permission that it asks for, what it takes and what it answers. From this come the check of rights, the
 // check of what was sent, the figures, and the OpenAPI document. A route without a permission cannot be written down.
 
-import { z, type OpenAPIHono } from '@hono/zod-openapi'
-import type { Context } from 'hono'
+import { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi'
+import { Hono, type Context } from 'hono'
 import type { IncomingMessage } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import type { Parts } from './app.ts'
 import { HttpError, problemResponse, problemSchema, PROBLEM_TYPE } from './problem.ts'
 import { allows, type Permission, type Principal } from './roles.ts'
+import { z } from './schema.ts'
 import type { Tenant } from './tenants.ts'
 
 export interface Env { Bindings: { incoming?: IncomingMessage }; Variables: object }
-export type App = OpenAPIHono<Env>
+
+/** A route as it was declared, for whoever checks all of them. */
+export interface Declared { readonly method: string; readonly path: string; readonly permission: Permission | 'public'; readonly content: boolean; readonly rest?: string | undefined }
+
+/** The application: its handlers, and what the document says of them. */
+export class App extends Hono<Env> {
+  readonly registry: OpenAPIRegistry = new OpenAPIRegistry()
+  readonly declared: Declared[] = []
+}
 
 /** One answer of a route. `media` is JSON where a schema is given and nothing is said. */
 export interface Answer { readonly says: string; readonly schema?: z.ZodType; readonly media?: string; readonly headers?: readonly string[] }
@@ -53,17 +62,10 @@ export interface Given<P, Q, B> {
 }
 
 const nothing: z.ZodObject = z.object({})
-/** For the table tests: every route that was declared, by app. */
-const DECLARED = new WeakMap<App, { method: string; path: string; permission: Permission | 'public'; content: boolean }[]>()
-
-export function routesOf(app: App): readonly { method: string; path: string; permission: Permission | 'public'; content: boolean }[] {
-  return DECLARED.get(app) ?? []
-}
-
 /** Declares a route. The handler may throw: errors become problems. */
 export function addRoute<P extends z.ZodType = z.ZodObject, Q extends z.ZodType = z.ZodObject, B extends z.ZodType = z.ZodUndefined>(app: App, parts: Parts, spec: RouteSpec<P, Q, B>, handle: (given: Given<z.output<P>, z.output<Q>, z.output<B>>) => Response | Promise<Response>): void {
   describe(app, spec)
-  DECLARED.set(app, [...routesOf(app), { method: spec.method, path: spec.path, permission: spec.permission, content: spec.content === true }])
+  app.declared.push({ method: spec.method, path: spec.path, permission: spec.permission, content: spec.content === true, rest: spec.rest })
   const name = `${spec.method.toUpperCase()} ${spec.path}`
   app.on(spec.method.toUpperCase(), honoPath(spec.path, spec.rest), async (c) => {
     const began = performance.now()
@@ -122,18 +124,23 @@ function check<S extends z.ZodType>(schema: S, value: unknown, where: string): z
   throw new HttpError(400, `bad_${where}`, `server: ${place.slice(0, 128)}: ${(issue?.message ?? 'does not fit').slice(0, 200)}`, 'GET /openapi.json says what fits')
 }
 
+/** The methods of the routes whose path `path` is, for an answer to any other. */
+export function methodsAt(app: App, path: string): string[] {
+  return app.declared.filter((one) => new RegExp(`^${one.path.replaceAll('.', '\\.').replaceAll(/\{([a-z_]+)\}/g, (_, name: string) => (name === one.rest ? '.+' : '[^/]+'))}$`).test(path)).map(({ method }) => method.toUpperCase())
+}
+
 function honoPath(path: string, rest: string | undefined): string {
   return path.replaceAll(/\{([a-z_]+)\}/g, (_, name: string) => (name === rest ? `:${name}{.+}` : `:${name}`))
 }
 
-const PROBLEMS: { readonly [status: number]: string } = { 400: 'What was sent does not fit.', 401: 'No key, or one that is not in force.', 403: 'The key may not.', 413: 'Larger than the limit.', 429: 'Too many requests at once.', 500: 'A defect, or evidence that the record was changed.', 503: 'Not now: send it again after `Retry-After`.' }
+const PROBLEMS: { readonly [status: number]: string } = { 400: 'What was sent does not fit.', 401: 'No key, or one that is not in force.', 403: 'The key may not.', 413: 'Larger than the limit.', 415: 'Of a media type or in an encoding that is not known.', 429: 'Too many requests at once.', 500: 'A defect, or evidence that the record was changed.', 503: 'Not now: send it again after `Retry-After`.' }
 
 function describe(app: App, { method, path, permission, summary, tag, params, query, headers, body, bodies, answers, content }: RouteSpec<z.ZodType, z.ZodType, z.ZodType>): void {
   const problem = { [PROBLEM_TYPE]: { schema: problemSchema } }
   const media = bodies ?? (body === undefined ? undefined : { 'application/json': body })
   const own = Object.entries(answers).map(([status, { says, schema, media: type = 'application/json' }]) => [status, { description: says, ...(schema === undefined ? {} : { content: { [Number(status) >= 400 ? PROBLEM_TYPE : type]: { schema } } }) }])
-  const common = Object.entries(PROBLEMS).filter(([status]) => !(status in answers) && (permission !== 'public' || status === '400' || status === '500' || status === '503')).map(([status, description]) => [status, { description, content: problem }])
-  app.openAPIRegistry.registerPath({
+  const common = Object.entries(PROBLEMS).filter(([status]) => !(status in answers) && (status === '415' || status === '413' ? media !== undefined : permission !== 'public' || status === '400' || status === '500' || status === '503')).map(([status, description]) => [status, { description, content: problem }])
+  app.registry.registerPath({
     method, path, summary, tags: [tag],
     ...(permission === 'public' ? { security: [] } : { description: `Permission: \`${permission}\`.${content === true ? ' Can show content.' : ''}` }),
     request: {

@@ -1,6 +1,6 @@
 // Filters of sessions, events and calls as a query string has them.
 
-import { z } from '@hono/zod-openapi'
+import { z } from './schema.ts'
 import { OUTCOMES, VOCABULARY } from '../event/vocabulary.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
 import { HttpError } from './problem.ts'
@@ -17,9 +17,12 @@ const common = { agent_id: labelSchema.optional(), user_id: person.optional(), o
 interface Common { readonly content: Content; readonly purpose?: string | undefined; readonly limit: number; readonly cursor?: string | undefined; readonly agent_id?: string | undefined; readonly user_id?: string | undefined; readonly outcome?: string | undefined; readonly since?: string | undefined; readonly until?: string | undefined; readonly text?: string | undefined }
 export interface SessionQuery extends Common { readonly subject?: string | undefined; readonly open?: 'true' | 'false' | undefined }
 export interface EventQuery extends Common { readonly session_id?: string | undefined; readonly event_type?: string | undefined; readonly tool_name?: string | undefined }
+/** Of a stream: filters by facts, and the index to begin at. */
+export interface StreamQuery extends Pick<EventQuery, 'content' | 'purpose' | 'session_id' | 'event_type' | 'tool_name' | 'agent_id' | 'outcome'> { readonly from?: number | undefined }
 
 export const sessionQuery: z.ZodType<SessionQuery> = contentQuery.extend(pageQuery.shape).extend({ ...common, subject: person.optional(), open: z.enum(['true', 'false']).optional() })
 export const eventQuery: z.ZodType<EventQuery> = contentQuery.extend(pageQuery.shape).extend({ ...common, session_id: uuidSchema.optional(), event_type: z.string().min(1).max(500).optional().openapi({ description: 'One, or several with commas.' }), tool_name: labelSchema.optional() })
+export const streamQuery: z.ZodType<StreamQuery> = contentQuery.extend({ session_id: uuidSchema.optional(), event_type: z.string().min(1).max(500).optional(), tool_name: labelSchema.optional(), agent_id: labelSchema.optional(), outcome: z.enum(OUTCOMES).optional(), from: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional() })
 
 /** The filters without what is not said. */
 export function sessionSearch({ agent_id, user_id, subject, outcome, since, until, open, text: words }: SessionQuery): SessionSearch {
@@ -27,7 +30,7 @@ export function sessionSearch({ agent_id, user_id, subject, outcome, since, unti
 }
 
 /** As `sessionSearch`, of events, or of calls where `known` is their types. */
-export function eventSearch({ session_id, event_type, tool_name, agent_id, user_id, outcome, since, until, text: words }: EventQuery, known: readonly string[] = Object.keys(VOCABULARY)): EventSearch {
+export function eventSearch({ session_id, event_type, tool_name, agent_id, user_id, outcome, since, until, text: words }: Omit<EventQuery, 'content' | 'purpose' | 'limit' | 'cursor'>, known: readonly string[] = Object.keys(VOCABULARY)): EventSearch {
   const event_types = event_type?.split(',')
   for (const type of event_types ?? []) if (!known.includes(type)) throw new HttpError(400, 'unknown_event_type', `server: expected an event type, got ${JSON.stringify(type.slice(0, 64))}`, `there are ${known.join(', ')}`)
   return said({ session_id, event_types, tool_name, agent_id, user_id, outcome, since: timeOf(since), until: timeOf(until), text: words })

@@ -10,25 +10,30 @@ import type { LocalOptions } from '../ledger/handle.ts'
 import { makeApp, makeParts, type Parts } from './app.ts'
 import { dataFolder, openDatabase } from './database.ts'
 import { KEYS_TABLE } from './keys.ts'
-import { LIMITS, type Limits } from './limits.ts'
+import type { Limits } from './limits.ts'
 import { People, PEOPLE_TABLE } from './people.ts'
 import { HttpError, problemOf, PROBLEM_TYPE } from './problem.ts'
 import { DEFAULT_TENANT, Tenants, TENANTS_TABLE } from './tenants.ts'
 
-export interface ServeOptions {
+export interface OpenOptions {
   /** The database of the trail; made where it is missing. */
   readonly trail: string
   /** The folder of what is the server's own; default beside the trail. */
   readonly data?: string
-  /** 0 for any free one. */
-  readonly port: number
-  readonly host: string
   readonly version: string
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly options?: LocalOptions
   /** Told of what nobody waits for, and of what failed on this side. */
   readonly report: (problem: unknown) => void
+}
+
+export interface ServeOptions extends OpenOptions {
+  /** 0 for any free one. */
+  readonly port: number
+  readonly host: string
+  /** The id of the first admin; default `admin-` and the day. */
+  readonly admin?: string
 }
 
 export interface Served {
@@ -43,39 +48,56 @@ export interface Served {
 /** All tables of the server's database. */
 export const TABLES: readonly string[] = [PEOPLE_TABLE, KEYS_TABLE, TENANTS_TABLE]
 
-/** Opens trail and people, and listens. StoreError `listen_failed` when the port cannot be had; what is wrong with the log rejects too. */
-export async function serve({ trail, data = dataFolder(trail), port, host, version, clock = Date.now, limits: given, options = {}, report }: ServeOptions): Promise<Served> {
-  const limits = { ...LIMITS, ...given }
+/** A server's trail and people, opened, listening nowhere: for commands, and for `serve`. */
+export interface OpenServer { readonly parts: Parts; readonly ending: AbortController; close(): Promise<void> }
+
+/** Opens the trail, which is made where it is missing, and who may do what with it. Rejects with what is wrong with the log. */
+export async function openServer({ trail, data = dataFolder(trail), version, clock = Date.now, limits, options = {}, report }: OpenOptions): Promise<OpenServer> {
   const database = openDatabase(data, TABLES)
   const ending = new AbortController()
   const tenants = new Tenants(database, clock, { folder: data, trail, options, report: (_tenant: string, problem: CounterfoilError) => report(problem) })
+  const close = async (): Promise<void> => {
+    try {
+      await tenants.close()
+    } finally {
+      database.close()
+    }
+  }
   try {
-    const tenant = tenants.open(DEFAULT_TENANT)!
-    await tenant.ledger.ready()
-    const people = new People(database, clock)
-    const parts = makeParts({ database, people, tenants, clock, ending: ending.signal, version, limits, report })
-    const firstKey = await parts.administration.firstAdmin(`admin-${formatTime(clock()).slice(0, 10)}`)
-    const server = listener(parts, limits)
-    await listen(server, port, host)
+    await tenants.open(DEFAULT_TENANT)!.ledger.ready()
+    return { parts: makeParts({ database, people: new People(database, clock), tenants, clock, ending: ending.signal, version, ...(limits === undefined ? {} : { limits }), report }), ending, close }
+  } catch (error) {
+    await close().catch(report)
+    throw error
+  }
+}
+
+/** Opens the server and listens. StoreError `listen_failed` when the port cannot be had. */
+export async function serve({ port, host, admin, ...options }: ServeOptions): Promise<Served> {
+  const { parts, ending, close } = await openServer(options)
+  const server = listener(parts)
+  try {
+    await listen(server, port, host) // before the first key: who cannot listen gives none out
+    const firstKey = await parts.administration.firstAdmin(admin ?? `admin-${formatTime(parts.clock()).slice(0, 10)}`)
     const { address, family, port: taken } = server.address() as AddressInfo
     return {
       url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`, parts, firstKey,
       close: async () => {
         ending.abort()
-        await closed(server, limits.graceMs)
+        await closed(server, parts.limits.graceMs)
         await parts.accesses.end()
-        await tenants.close()
-        database.close()
+        await close()
       },
     }
   } catch (error) {
-    await tenants.close().catch(report)
-    database.close()
+    server.close()
+    await close().catch(options.report)
     throw error
   }
 }
 
-function listener(parts: Parts, limits: Limits): Server {
+function listener(parts: Parts): Server {
+  const { limits } = parts
   const app = makeApp(parts)
   const handle = getRequestListener((request, env) => app.fetch(request, env), { overrideGlobalObjects: false })
   const server = createServer(

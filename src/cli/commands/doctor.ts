@@ -4,12 +4,13 @@ import { existsSync, lstatSync, readdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
-import { VerifyError } from '../../base/errors.ts'
+import { MisuseError, VerifyError } from '../../base/errors.ts'
 import { stateHome } from '../../vault/paths.ts'
 import type { TrailStatus } from '../api.ts'
 import {
   checkApart, checkBacklog, checkClock, checkFileSystem, checkFolder, checkGit, checkHistory, checkMode, checkNode, checkSpool, checkSqlite, checkState, checkWitness, sqliteVersion, type Check,
 } from '../checks.ts'
+import { checkServer } from '../server-checks.ts'
 import { trailPath, type Context } from '../context.ts'
 import { bytes, green, grey, pad, plural, red, whole, width, wrap, yellow, type Line, type Span } from '../terminal.ts'
 
@@ -18,21 +19,33 @@ export interface TrailFile { readonly path: string; readonly bytes: number; read
 
 export function doctorCommand(program: Command, context: () => Context): void {
   program.command('doctor')
-    .description('check this machine, the files of the trail and who may read them')
+    .description('check this machine, the files of the trail and who may read them; or a server')
+    .argument('[url]', 'a server, asked from here; its key in $COUNTERFOIL_KEY')
     .addHelpText('after', `
 Exit code: 0 nothing is wrong, 2 something must be put right.
 
 Examples:
   $ counterfoil doctor
-  $ counterfoil doctor --trail /var/lib/agent/audit.db --json`)
-    .action(async () => {
+  $ counterfoil doctor --trail /var/lib/agent/audit.db --json
+  $ counterfoil doctor https://audit.example.com`)
+    .action(async (url: string | undefined) => {
       const ctx = context()
+      if (url !== undefined) return doctorServer(ctx, url)
       const path = trailPath(ctx)
       const { checks, files } = await examine(ctx, path)
       if (checks.some(({ status }) => status === 'fail')) ctx.exit = 2
       if (ctx.json) ctx.screen.json({ trail: path, checks, files })
       else for (const line of doctorLines(path, checks, files, ctx.screen.columns)) ctx.screen.line(...line)
     })
+}
+
+async function doctorServer(ctx: Context, text: string): Promise<void> {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') throw new MisuseError('bad_url', `cli: expected the URL of a server, got ${JSON.stringify(text.slice(0, 100))}`, 'https://HOST without a name and password; a file is named with --trail PATH')
+  const checks = await checkServer(url, ctx.env['COUNTERFOIL_KEY'] || undefined, ctx.now)
+  if (checks.some(({ status }) => status === 'fail')) ctx.exit = 2
+  if (ctx.json) ctx.screen.json({ server: url.href, checks })
+  else for (const line of doctorLines(url.href, checks, [], ctx.screen.columns)) ctx.screen.line(...line)
 }
 
 async function examine(ctx: Context, path: string): Promise<{ checks: Check[]; files: TrailFile[] }> {

@@ -29,6 +29,8 @@ export interface DemoOptions {
   /** how this command is called here, for the commands it names */
   readonly command: string
   readonly kept: boolean
+  /** its trail is served after that */
+  readonly served?: boolean
 }
 
 /** What came out. `surprises` is empty when everything did as it should. */
@@ -88,7 +90,7 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<D
   for (const surprise of surprises) context.screen.note(red('unexpected: '), surprise)
   const result = { trail, home, session_id: run.session_id, approved, books, tampering, surprises }
   if (context.json) context.screen.json(result)
-  else farewell(context, options, result)
+  else if (options.served !== true) farewell(context, options, result)
   return result
 }
 

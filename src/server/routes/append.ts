@@ -1,7 +1,7 @@
 // Events come in: in their author's words, or as drafts out of a client's spool. A body is stored whole or, where anything in it is malformed, not at all;
 // an answer is given only when what it says is durable.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { MisuseError, messageOf } from '../../base/errors.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import { decodeDraft, type Draft } from '../../event/draft.ts'

@@ -1,6 +1,6 @@
 // Whether the server is there, whether it can store, and its figures.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { Parts } from '../app.ts'
 import { addRoute, type App } from '../route.ts'
 import { DEFAULT_TENANT } from '../tenants.ts'

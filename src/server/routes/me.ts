@@ -1,6 +1,6 @@
 // Who the key belongs to, and what it may do.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { Parts } from '../app.ts'
 import { PERMISSIONS, rightsOf, ROLES } from '../roles.ts'
 import { addRoute, type App } from '../route.ts'

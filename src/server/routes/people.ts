@@ -1,6 +1,6 @@
 // Principals, their keys, and tenants.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { Parts } from '../app.ts'
 import { HttpError } from '../problem.ts'
 import { pageOf, pageQuery, pageSchema } from '../page.ts'
