@@ -45,7 +45,7 @@ if (spec.how === 'post') {
   const session = await trail.start({})
   const record = ({ call, result }: Act): void => {
     const { event_id } = session.record('llm_call', call as never)
-    session.record('llm_result', { ...result, parent_event_id: event_id } as never)
+    session.record('llm_result', { ...result, parent_event_id: event_id })
   }
   for (const act of warm) record(act)
   await trail.flush()

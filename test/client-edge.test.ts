@@ -38,16 +38,17 @@ test('appends the same objects once, over a network that loses answers too', asy
   onTestFinished(() => proxy.down())
   const client = connect(proxy.url, { key: server.key('agent', { id: 'edge-bot' }) })
   const session = await client.start({ agent_id: 'edge' })
-  const event = { event_type: 'custom', session_id: session.session_id, name: 'step' }
+  const event = { event_type: 'custom', name: 'step' }
   proxy.weather = 'lost'
   proxy.cut()
-  const held = client.append(event)
+  const held = session.append(event)
   await new Promise((done) => setTimeout(done, 400))
   proxy.weather = 'fine'
   const [first] = await held
-  const [again] = await client.append(event)
+  const [again] = await session.append(event)
   expect([again!.index, again!.entry_hash]).toEqual([first!.index, first!.entry_hash])
-  expect(await onRecord(server)).toEqual(['session_start edge-bot', 'custom edge-bot'])
+  expect(await session.end()).toMatchObject({ index: (await session.end()).index })
+  expect(await onRecord(server)).toEqual(['session_start edge-bot', 'custom edge-bot', 'session_end edge-bot'])
 })
 
 test('rejects when the server is away for its patience, and says who refused', async () => {

@@ -2,7 +2,7 @@
 // delivered that has no receipt of its own.
 
 import { concat, u32be } from '../base/bytes.ts'
-import { RemoteError } from '../base/errors.ts'
+import type { RemoteError } from '../base/errors.ts'
 import { decodeDraft } from '../event/draft.ts'
 import type { Receipt } from '../recorder/sink.ts'
 import { ask, jsonOf, notOurs, Refusal } from './http.ts'
@@ -26,7 +26,7 @@ export async function deliver(server: Server, drafts: readonly Uint8Array[], saw
   const body = concat(...drafts.flatMap((draft) => [u32be(draft.length), draft]))
   try {
     const answer = await ask(server, { method: 'POST', path: '/v1/drafts', body, type: DRAFTS_TYPE, timeoutMs: TIMEOUT_MS + Math.ceil(body.length / SLOWEST_BYTES_PER_MS), ...(signal === undefined ? {} : { signal }) })
-    const { receipts, checkpoint } = jsonOf<{ receipts?: unknown; checkpoint?: unknown }>(server, answer) ?? {}
+    const { receipts, checkpoint } = (jsonOf(server, answer) ?? {}) as { receipts?: unknown; checkpoint?: unknown }
     const ids = drafts.map((draft) => decodeDraft(draft).event_id)
     const note = typeof checkpoint === 'string' ? checkpoint : undefined // there is none where all were refused
     if (!Array.isArray(receipts) || receipts.length !== ids.length) throw notOurs(server.url, `an answer without the receipts of ${ids.length} events`)

@@ -14,7 +14,7 @@ import { scratch } from '../scratch.ts'
 import { testServer } from '../served.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
 
-const MS = Number(process.env['MINUTES'] ?? 0.35) * 60_000
+const MS = Number(process.env['MINUTES'] ?? 0.4) * 60_000
 const SERVER_LIVES_MS = Math.min(20_000, MS / 3)
 const CLIENTS = 3
 
@@ -62,7 +62,7 @@ test(`${(MS / 60_000).toFixed(1)} minutes of killing`, async () => {
       const lines = join(at.folder, `lines-${i}-${life}`)
       files.push({ writer: `bot-${i}`, lines })
       const { child, ended } = startChild(AGENT, [pathToFileURL(join(root, 'src/index.ts')).href, proxy.url, keys[i]!, home, lines], {})
-      await sleep(Math.min(4_000 + Math.random() * SERVER_LIVES_MS, Math.max(0, ends - performance.now())))
+      await sleep(Math.min(SERVER_LIVES_MS * (0.5 + Math.random()), Math.max(0, ends - performance.now())))
       child.kill('SIGKILL')
       await ended
       kills.clients++
@@ -124,12 +124,13 @@ function textOf(file: string): string {
 async function startServer(db: string, home: string): Promise<{ child: ChildProcess; url: string }> {
   const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--json', '--trail', db, '--port', '0'], { env: { ...process.env, NODE_OPTIONS: '', COUNTERFOIL_HOME: home }, stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
-  for await (const chunk of child.stdout!) {
-    said += String(chunk)
-    const url = /"url":\s*"([^"]+)"/.exec(said)?.[1]
-    if (url === undefined) continue
-    child.stdout!.resume()
-    return { child, url }
-  }
-  throw new Error(`the server ended before it said where it is: ${said}`)
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(`the server ended before it said where it is: ${said}`)))
+    child.stdout.on('data', (chunk: Buffer) => {
+      said += String(chunk)
+      const found = /"url":\s*"([^"]+)"/.exec(said)?.[1]
+      if (found !== undefined) resolve(found)
+    })
+  })
+  return { child, url }
 }
