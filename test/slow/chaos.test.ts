@@ -40,13 +40,14 @@ test(`${(MS / 60_000).toFixed(1)} minutes of killing`, async () => {
   const keys = Array.from({ length: CLIENTS }, (_, i) => first.key('agent', { id: `bot-${i}` }))
   const proxy = await TcpProxy.to(first.url)
   await first.served.close()
-  const ends = performance.now() + MS
+  let ends = performance.now() + MS
   const kills = { server: 0, clients: 0, network: 0 }
   const files: { writer: string; lines: string }[] = []
 
   const keepServer = async (): Promise<void> => {
     while (performance.now() < ends) {
       const { child, url } = await startServer(at.db, at.home)
+      if (kills.server === 0) ends = performance.now() + MS // a busy machine starts it late
       proxy.target = Number(new URL(url).port)
       const before = receipts(files)
       await sleep(Math.min(SERVER_LIVES_MS, Math.max(0, ends - performance.now())))
@@ -65,7 +66,7 @@ test(`${(MS / 60_000).toFixed(1)} minutes of killing`, async () => {
       files.push({ writer: `bot-${i}`, lines })
       const { child, ended } = startChild(AGENT, [pathToFileURL(join(root, 'src/index.ts')).href, proxy.url, keys[i]!, home, lines], {})
       await sleep(Math.min(SERVER_LIVES_MS * (0.5 + Math.random()), Math.max(0, ends - performance.now())))
-      for (let wait = 0; !textOf(lines).includes('+') && wait < 600; wait++) await sleep(50)
+      for (let wait = 0; !textOf(lines).includes('!') && performance.now() < ends && wait < 600; wait++) await sleep(50)
       child.kill('SIGKILL')
       await ended
       kills.clients++
