@@ -123,7 +123,7 @@ describe('a trail on a server', () => {
     ['another protocol', /expected an https URL/, {}, 'ftp://trail.example.com'],
     ['a query', /without query and fragment/, {}, 'https://trail.example.com/?a=1'],
     ['a signer', /expected no signer for a server's trail/, { signer: './sign.mjs' }, 'https://trail.example.com'],
-  ])('refuses %s at once', ([_, message, options, url]) => {
+  ])('refuses %s at once', ([, message, options, url]) => {
     const { home } = scratch()
     delete process.env['COUNTERFOIL_KEY']
     expect(() => openTrail(url, { key: 'cf_secret', home, ...options })).toThrow(message)

@@ -71,7 +71,7 @@ describe('the built files', () => {
 
   test('of the browser doors need no Node', () => {
     const files = exported.flatMap(([, { browser }]) => (browser ? [basename(browser)] : []))
-    expect(files).toContain('verify.browser.js')
+    expect(files).toEqual(expect.arrayContaining(['verify.browser.js', 'client.browser.js']))
     for (const file of files) {
       const outputs = reached(built.browser, file)
       expect(Object.values(outputs).flatMap(({ imports }) => imports.map(({ path }) => path))).toEqual([])
@@ -82,7 +82,7 @@ describe('the built files', () => {
   test('of the doors hold no other package; the browser\'s has @noble only', () => {
     for (const door of Object.keys(doors)) expect([door, packagesIn(reached(built.node, `${door}.js`))]).toEqual([door, []])
     expect(packagesIn(built.browser.outputs).filter((name) => !name.startsWith('node_modules/@noble/'))).toEqual([])
-    expect(packagesIn(built.worker.outputs)).toEqual([])
+    expect([...packagesIn(built.worker.outputs), ...packagesIn(built.sender.outputs)]).toEqual([])
   })
 
   test('hold each source once, so that two doors share their state', () => {
@@ -98,6 +98,7 @@ describe('the built files', () => {
     expect(outputs.flatMap(([, { inputs }]) => Object.keys(inputs))).not.toContain('src/ledger/worker.ts')
     for (const [path] of outputs) expect(readFileSync(join(folder, 'dist', path.slice(path.lastIndexOf('dist/') + 5)), 'utf8')).not.toContain('worker.ts')
     expect(Object.values(built.worker.outputs).flatMap(({ inputs }) => Object.keys(inputs))).not.toContain('src/ledger/worker-source.ts')
+    expect(outputs.flatMap(([, { inputs }]) => Object.keys(inputs))).not.toContain('src/client/sender-worker.ts')
   })
 
   test('load by import and by require', () => {

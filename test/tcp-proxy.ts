@@ -1,7 +1,6 @@
 // A network between a client and a server that does what networks do: delays, cuts, loses answers, says 503, is not there.
 
-import { createServer, connect, type Server, type Socket } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net'
 
 /** `lost`: requests arrive, and no answer comes back. `half`: the connection ends in the middle of a request. `silent`: everything is taken and nothing ever answered. */
 export type Weather = 'fine' | 'lost' | 'half' | 'silent' | '503'

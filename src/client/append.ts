@@ -28,7 +28,7 @@ export interface ClientSession {
   readonly session_id: string
   /** As the client's, of this session. */
   append(events: SessionEvent | readonly SessionEvent[]): Promise<AppendReceipt[]>
-  /** Ends it. */
+  /** Ends it, once; again it gives the first receipt. */
   end(end?: { readonly outcome?: string; readonly reason?: string; readonly final_output?: string }): Promise<AppendReceipt>
 }
 export interface SessionEvent { readonly event_type: string; readonly event_id?: string; readonly [field: string]: unknown }
@@ -36,8 +36,9 @@ export interface SessionEvent { readonly event_type: string; readonly event_id?:
 export interface Client {
   readonly url: string
   /**
-   * Puts events on record, in order and all or none. Resolves when they are durable, one receipt each. Rejects with a RemoteError when the server
-   * refuses one (`event_ids` of those refused by the log stand in the error), or is away for `patience`: append the same objects again then, their ids are in them.
+   * Puts events on record, in order. Resolves when they are durable, one receipt each. Rejects with a RemoteError when one is malformed, and then none is
+   * stored; with EventsRefused when the log refused some, and the others are on record; when the server is away for `patience`: append the same objects
+   * again then, they are the same events.
    */
   append(events: EventInput | readonly EventInput[]): Promise<AppendReceipt[]>
   /** Begins a session: agent_id, and what else `trail.start()` takes. */
@@ -81,11 +82,13 @@ export function connect(url: string | URL, { key, patience = PATIENCE_MS, insecu
 }
 
 function sessionOf(session_id: string, append: Client['append']): ClientSession {
+  let last: EventInput | undefined
   return {
     session_id,
-    append: (events) => append((Array.isArray(events) ? (events as readonly SessionEvent[]) : [events as SessionEvent]).map((event) => ({ ...event, session_id }))),
+    append: async (events) => append((Array.isArray(events) ? (events as readonly SessionEvent[]) : [events as SessionEvent]).map((event) => ({ ...withId(event), session_id }))),
     async end(end = {}) {
-      const [receipt] = await append({ outcome: 'success', ...end, event_type: 'session_end', session_id })
+      last ??= { outcome: 'success', ...end, event_type: 'session_end', session_id } // to end it again is to ask for the same receipt
+      const [receipt] = await append(last)
       return receipt!
     },
   }
@@ -94,7 +97,7 @@ function sessionOf(session_id: string, append: Client['append']): ClientSession 
 /** Ids given to events that had none, by object: who appends the same object again means the same event. */
 const given = new WeakMap<object, { readonly event_id: string; readonly timestamp: string }>()
 
-function withId(event: EventInput): EventInput {
+function withId<E extends SessionEvent>(event: E): E {
   if (typeof event !== 'object' || event === null) throw new MisuseError('bad_event', `client: expected an event as an object, got ${event === null ? 'null' : typeof event}`, "{ event_type: 'custom', session_id, name: 'step' }")
   if (event.event_id !== undefined && !isUuid(event.event_id)) throw new MisuseError('bad_event_id', 'client: expected event_id to be a lower-case UUID', 'leave it out, or make one for each event')
   let own = given.get(event)

@@ -1,11 +1,12 @@
 // Drafts to the server, in order, and what it answers to each: a receipt, or that the event is refused. Nothing counts as
 // delivered that has no receipt of its own.
 
+import { zstdCompressSync } from 'node:zlib'
 import { concat, u32be } from '../base/bytes.ts'
-import { RemoteError } from '../base/errors.ts'
+import type { RemoteError } from '../base/errors.ts'
 import { decodeDraft } from '../event/draft.ts'
 import type { Receipt } from '../recorder/sink.ts'
-import { ask, jsonOf, notOurs, Refusal } from './http.ts'
+import { ask, jsonOf, notOurs, plain, Refusal } from './http.ts'
 import type { Server } from './server.ts'
 
 export interface Refused { readonly code: string; readonly message: string; readonly next: string }
@@ -17,16 +18,20 @@ export const DRAFTS_TYPE = 'application/vnd.counterfoil.drafts'
 /** What an answer may take, beside what the body needs at a slow line's 50 KB/s. */
 const TIMEOUT_MS = 20_000
 const SLOWEST_BYTES_PER_MS = 50
+/** A larger body is packed: it is one long event, which may only fit so. */
+const PACKED_BYTES: number = 1024 * 1024 + 64 * 1024
 
 /**
  * Delivers `drafts` in one request, or in several when the server refuses what is in one: then each event that it refuses is found. Rejects with a
  * RemoteError when some of them may have no place yet; all are to be delivered again then. `saw` is given the checkpoint of each answer.
  */
 export async function deliver(server: Server, drafts: readonly Uint8Array[], saw: (checkpoint: string) => void, signal?: AbortSignal): Promise<Delivered[]> {
-  const body = concat(...drafts.flatMap((draft) => [u32be(draft.length), draft]))
+  const whole = concat(...drafts.flatMap((draft) => [u32be(draft.length), draft]))
+  const packed = whole.length > PACKED_BYTES
+  const body = packed ? Uint8Array.from(zstdCompressSync(whole)) : whole
   try {
-    const answer = await ask(server, { method: 'POST', path: '/v1/drafts', body, type: DRAFTS_TYPE, timeoutMs: TIMEOUT_MS + Math.ceil(body.length / SLOWEST_BYTES_PER_MS), ...(signal === undefined ? {} : { signal }) })
-    const { receipts, checkpoint } = jsonOf<{ receipts?: unknown; checkpoint?: unknown }>(server, answer) ?? {}
+    const answer = await ask(server, { method: 'POST', path: '/v1/drafts', body, type: DRAFTS_TYPE, ...(packed ? { headers: { 'content-encoding': 'zstd' } } : {}), timeoutMs: TIMEOUT_MS + Math.ceil(body.length / SLOWEST_BYTES_PER_MS), ...(signal === undefined ? {} : { signal }) })
+    const { receipts, checkpoint } = (jsonOf(server, answer) ?? {}) as { receipts?: unknown; checkpoint?: unknown }
     const ids = drafts.map((draft) => decodeDraft(draft).event_id)
     const note = typeof checkpoint === 'string' ? checkpoint : undefined // there is none where all were refused
     if (!Array.isArray(receipts) || receipts.length !== ids.length) throw notOurs(server.url, `an answer without the receipts of ${ids.length} events`)
@@ -62,5 +67,5 @@ function deliveredOf({ url }: Server, event_id: string, answer: unknown, checkpo
 }
 
 function textOf(value: unknown, otherwise: string): string {
-  return typeof value === 'string' && value !== '' ? value.slice(0, 2_000) : otherwise
+  return typeof value === 'string' && value !== '' ? plain(value) : otherwise
 }

@@ -62,11 +62,11 @@ export async function ask({ url, key }: Server, { method = 'GET', path, body, ty
 }
 
 /** The JSON of an answer; a RemoteError where it is none. */
-export function jsonOf<T>({ url }: Server, { bytes, headers }: Answer): T {
+export function jsonOf({ url }: Server, { bytes, headers }: Answer): unknown {
   try {
-    return JSON.parse(fromUtf8(bytes)) as T
+    return JSON.parse(fromUtf8(bytes))
   } catch (cause) {
-    throw notOurs(url, `an answer of type ${headers.get('content-type') ?? 'none'} that is no JSON`, cause)
+    throw notOurs(url, `an answer of type ${plain(headers.get('content-type') ?? 'none').slice(0, 100)} that is no JSON`, cause)
   }
 }
 
@@ -122,12 +122,17 @@ function problemIn(headers: Headers, bytes: Uint8Array): { code?: string; messag
   if (!/^application\/problem\+json\b/i.test(headers.get('content-type') ?? '')) return undefined
   try {
     const { title, detail, code, next } = JSON.parse(fromUtf8(bytes)) as { [name: string]: unknown }
-    const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value.slice(0, 2_000) : undefined)
+    const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? plain(value) : undefined)
     const [said, known] = [text(next), text(code)]
     return { message: text(detail) ?? text(title) ?? 'no reason', ...(known === undefined || !/^[a-z0-9_]{1,64}$/.test(known) ? {} : { code: known }), ...(said === undefined ? {} : { next: said }) }
   } catch {
     return undefined
   }
+}
+
+/** What a server says, for an error that may be shown on a terminal: bounded, and without what would steer one. */
+export function plain(text: string): string {
+  return text.slice(0, 2_000).replaceAll(/\p{Cc}+/gu, ' ')
 }
 
 /** RFC 9110 §10.2.3: seconds, or a date. */

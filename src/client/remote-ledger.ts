@@ -193,13 +193,23 @@ export class RemoteLedger {
   async reach(event_id: string, level: Level, patience: number = this.#patience): Promise<Receipt> {
     if (level === 'accepted') return { event_id, level }
     if (level === 'spooled') {
-      await this.#spool.sync()
+      await this.#synced(patience)
       return { event_id, level }
     }
     const spool = this.#spool
     const receipt = (await this.#ask((id) => ({ kind: 'wait', id, event_id, spool: spool.id, offset: spool.end, patience })))!
     if (level === 'witnessed') throw new RemoteError('no_witness', `client: ${this.path} does not say what its witnesses have seen`, "wait for 'durable'; the server's policy has its log witnessed")
     return receipt
+  }
+
+  async #synced(patience: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new StoreError('stalled', `client: the disk of ${this.#folder} did not answer for ${patience / 1_000} s`, 'see to the disk of the state folder', { retry: true })), Math.min(patience, 2 ** 31 - 1)) })
+    try {
+      await Promise.race([this.#spool.sync(), late])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Above half of the bound: resolves when less waits, or when the server was away for `patience`. Undefined below. */

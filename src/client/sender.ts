@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { CounterfoilError, messageOf, RemoteError, StoreError, VerifyError } from '../base/errors.ts'
+import { type CounterfoilError, messageOf, RemoteError, StoreError, VerifyError } from '../base/errors.ts'
 import type { Receipt } from '../recorder/sink.ts'
 import { deadBytes, listSpools } from '../spool/folder.ts'
 import { ownerState } from '../spool/owner.ts'
@@ -173,7 +173,7 @@ export class Sender {
   /** Asks who we are and whose log it is. Nothing is sent before. */
   async #meet(): Promise<void> {
     const { server, about, folder } = this.#start
-    const me = jsonOf<{ id?: unknown; tenant?: unknown }>(server, await ask(server, { path: '/v1/me', timeoutMs: 20_000, signal: this.#abort.signal }))
+    const me = jsonOf(server, await ask(server, { path: '/v1/me', timeoutMs: 20_000, signal: this.#abort.signal })) as { id?: unknown; tenant?: unknown } | null
     if (typeof me?.id !== 'string' || typeof me.tenant !== 'string') throw notOurs(server.url, 'an answer that does not say whose key it is')
     for (const path of [about, folder]) mkdirSync(path, { recursive: true, mode: 0o700 })
     const who = JSON.stringify({ tenant: me.tenant, id: me.id })
@@ -191,16 +191,16 @@ export class Sender {
     this.#say({ kind: 'met', origin: this.#memory?.origin ?? '' })
     for (const id of this.#meets) this.#say({ kind: 'done', id })
     this.#meets.clear()
-    this.#prove()
+    void this.#prove()
     void this.#sendDead()
   }
 
   /** Sends what our own spools hold; whether there was something. */
   async #sendOwn(): Promise<boolean> {
     let moved = false
-    for (let i = 0; i < this.#spools.length;) {
-      const own = this.#spools[i]!
-      const current = i === this.#spools.length - 1
+    while (this.#spools.length > 0) {
+      const own = this.#spools[0]!
+      const current = this.#spools.length === 1
       const path = join(this.#start.folder, own.id)
       if (!existsSync(path)) {
         if (current && !this.#written) break
@@ -215,8 +215,8 @@ export class Sender {
         this.#answered(answers)
       })
       if (own.sent !== before) moved = true
-      if (i === this.#spools.length - 1) break
-      if (current || this.#spools[i] !== own) continue // the file that was written is now left: it may have grown before that
+      if (this.#spools.length === 1) break
+      if (current) continue // the file that was written is now left: it may have grown before that
       this.#forget(own)
       removeSent(path)
       this.#progress()
@@ -275,7 +275,7 @@ export class Sender {
     } catch (error) {
       this.#breaks(error as Error)
     }
-    if (performance.now() - this.#provedAt > PROVE_MS) this.#prove()
+    if (performance.now() - this.#provedAt > PROVE_MS) void this.#prove()
   }
 
   /** Proves the log to go on from what is remembered, one proof after the other and beside the sending. */

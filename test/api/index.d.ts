@@ -1227,17 +1227,20 @@ interface ToolContext extends CallContext {
 interface TrailOptions extends Partial<AgentFacts> {
     /** The state folder where keys lie; default `$COUNTERFOIL_HOME`, then the user's state folder. */
     readonly home?: string;
-    /** The passphrase that the keys are under, if they are; of a log that begins, the one to put them under. Default `$COUNTERFOIL_PASSPHRASE`. */
+    /**
+     * Of a trail in a file, the passphrase that the keys are under, if they are; of a log that begins, the one to put them under. Default `$COUNTERFOIL_PASSPHRASE`.
+     * Of a server, the key that it knows this agent or person by. Default `$COUNTERFOIL_KEY`.
+     */
     readonly key?: string;
     /** The module that signs, where the log's key is kept elsewhere: its default export is a `Signer`, or a function from the log's origin to one. Default `$COUNTERFOIL_SIGNER`. */
     readonly signer?: string | URL;
-    /** The folder of spools; default `<path>.spool`. */
+    /** The folder of spools; default `<path>.spool`, of a server one in the state folder. */
     readonly spool?: string;
     /** The most that may wait for the log, in bytes; default 1 GiB, at least 1 MiB. At this bound nothing is accepted, as on a full disk; from half of it on, acts wait. */
     readonly backlog?: number;
     /** What is cut out of payloads before anything is hashed; default secrets and card numbers. `[]` masks nothing. */
     readonly mask?: readonly Mask[];
-    /** What an act of each risk waits for before it happens; default `durable`. */
+    /** What an act of each risk waits for before it happens; default `durable`; with a server `durable` for high and critical, `spooled` below. */
     readonly wait?: Partial<Record<Risk, Level>>;
     /** What happens to an act of each risk when the log cannot take its intent; default `block` for high and critical, `buffer` below. */
     readonly failure?: Partial<Record<Risk, Failure>>;
@@ -1245,6 +1248,12 @@ interface TrailOptions extends Partial<AgentFacts> {
     readonly patience?: number;
     /** The path of a C2SP tlog-policy: its witnesses are asked while the trail is open. Without it nothing becomes `witnessed`. */
     readonly witness?: string;
+    /** With a server: why content is read. It is put on record there, and asked for of persons. */
+    readonly purpose?: string;
+    /** With a server: how much of payloads to read; default `none`, with a purpose `full`. */
+    readonly content?: 'none' | 'masked' | 'full';
+    /** With a server: true allows http to another machine, where the network itself is trusted. Default `$COUNTERFOIL_INSECURE` = 1. */
+    readonly insecure?: boolean;
     /** Who is asked when a tool or `approval()` names nobody. */
     readonly approve?: Approver;
     /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
@@ -1331,7 +1340,7 @@ interface TrailStatus {
     readonly witnessed: number | null;
 }
 interface Trail extends Recorder, AsyncDisposable {
-    /** Where the log is. */
+    /** Where the log is: a path, or the URL of a server. */
     readonly path: string;
     /** Resolves when the log is open; rejects with what is wrong with it. */
     ready(): Promise<void>;
@@ -1401,8 +1410,9 @@ interface Session extends Recorder, AsyncDisposable {
 /** The session of this async context, if there is one. */
 declare function currentSession(): Session | undefined;
 /**
- * Opens the trail at `where`: a path, a `file:` URL or `':memory:'`; without it `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, then `./agent_audit.db`. A log that
- * is not there is begun. Synchronous: throws at once for what can be known at once (no such folder, bad options); `ready()` for the rest.
+ * Opens the trail at `where`: a path, a `file:` URL, `':memory:'`, or the URL of a server; without it `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, then
+ * `./agent_audit.db`. A log that is not there is begun. Synchronous: throws at once for what can be known at once (no such folder, bad options);
+ * `ready()` for the rest.
  */
 declare function openTrail(where?: string | URL, options?: TrailOptions): Trail;
 
