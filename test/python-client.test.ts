@@ -245,7 +245,7 @@ trail.log_llm_call(None, {'a': 1}, [Block()], 'many', float('nan'))
 trail.close()`)
     expect([code, err]).toEqual([0, ''])
     const events = await eventsOf(served, out.trim())
-    const value = (n: number): unknown => (events.find(({ content }) => (content as { n?: unknown } | undefined)?.n === n)?.['content'] as { value: unknown }).value
+    const value = (n: number): unknown => events.map(({ content }) => content as { n?: unknown; value?: unknown } | undefined).find((content) => content?.n === n)?.value
     expect(numbers(events).slice(0, 23)).toEqual(count(23))
     expect([value(0), value(1), value(2), value(3), value(4), value(6)]).toEqual(['größer – 42 € 🙂 \u2028', '\ud800', 'nan', '-inf', '1180591620717411303424', 1e300])
     expect([value(7), value(8), value(10), value(11), value(12), value(13), value(14)]).toEqual([{ bytes: 'ff' }, ['[circular]'], '[Rude]', { type: 'text', text: 'hi' }, { x: 1 }, 'red', [1, 2]])
