@@ -125,8 +125,8 @@ describe.skipIf(noPython !== undefined)(`the Python client${noPython === undefin
   test('is one file of the standard library, and reads as Python 3.9', async () => {
     const at = await place()
     at.key = 'none'
-    const { code, out, err } = await python(at, `import ast, sys
-tree = ast.parse(open(sys.argv[1], encoding='utf8').read(), feature_version=(3, 9))
+    const { code, out, err } = await python(at, `import ast, pathlib, sys
+tree = ast.parse(pathlib.Path(sys.argv[1]).read_text(encoding='utf8'), feature_version=(3, 9))
 names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 print(sorted(name for name in names if name.split('.')[0] not in getattr(sys, 'stdlib_module_names', {name.split('.')[0]})))`, [join(CLIENT, 'counterfoil.py')])
     expect([code, out, err]).toEqual([0, '[]\n', ''])
