@@ -304,6 +304,9 @@ trail.close()`)
     onTestFinished(() => { thief.close(); redirecting.close() })
     const ran = await python({ ...at, port: (redirecting.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\ntrail.close(1)`)
     expect([ran.code, ran.err, seen]).toEqual([0, expect.stringContaining('the server answers 307'), []])
+    const other = await python({ ...at, port: (thief.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\ntrail.close(1)`)
+    expect([other.code, other.err]).toEqual([0, expect.stringContaining('gives no receipt')])
+    expect(left(at)).toHaveLength(3)
   })
 
   test.each([
