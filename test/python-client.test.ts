@@ -178,6 +178,21 @@ print(sorted(name for name in names if name.split('.')[0] not in getattr(sys, 's
     expect((await eventsOf(served, ended.out.trim())).at(-1)).toMatchObject({ event_type: 'custom' }) // its end is nobody's to make up
   })
 
+  test.runIf(process.platform === 'linux')('what a process has that only stands still is left to it', async () => {
+    const at = await place()
+    await (await serveAt(at)).close()
+    const { child, ran } = start(at, `${TRAIL}for n in range(5): trail.log('step', {'n': n})\n${SESSION}input()\ntrail.close(60)`)
+    const session_id = await new Promise<string>((resolve) => { child.stdout!.once('data', (text: string) => { resolve(text.trim()) }) })
+    child.kill('SIGSTOP')
+    const served = await serveAt(at)
+    expect(await python(at, `${TRAIL}trail.close()`)).toMatchObject({ code: 0, err: '' })
+    expect([left(at).length, await eventsOf(served, session_id)]).toEqual([1, []])
+    child.kill('SIGCONT')
+    child.stdin!.end('go on\n')
+    expect((await ran).code).toBe(0)
+    expect([numbers(await eventsOf(served, session_id)), left(at)]).toEqual([count(5), []])
+  })
+
   test('what is sent twice, since nobody noted that it was, adds nothing', async () => {
     const at = await place()
     await (await serveAt(at)).close()
@@ -302,7 +317,7 @@ trail.close()`)
     const redirecting = createServer((_, response) => { response.writeHead(307, { location: `http://127.0.0.1:${(thief.address() as AddressInfo).port}/` }).end() })
     for (const server of [thief, redirecting]) await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
     onTestFinished(() => { thief.close(); redirecting.close() })
-    const ran = await python({ ...at, port: (redirecting.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\ntrail.close(1)`)
+    const ran = await python({ ...at, port: (redirecting.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\nprint(trail._outbox.read_rows('x'))\ntrail.close(1)`)
     expect([ran.code, ran.err, seen]).toEqual([0, expect.stringContaining('the server answers 307'), []])
     const other = await python({ ...at, port: (thief.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\ntrail.close(1)`)
     expect([other.code, other.err]).toEqual([0, expect.stringContaining('gives no receipt')])
