@@ -125,8 +125,8 @@ describe.skipIf(noPython !== undefined)(`the Python client${noPython === undefin
   test('is one file of the standard library, and reads as Python 3.9', async () => {
     const at = await place()
     at.key = 'none'
-    const { code, out, err } = await python(at, `import ast, sys
-tree = ast.parse(open(sys.argv[1], encoding='utf8').read(), feature_version=(3, 9))
+    const { code, out, err } = await python(at, `import ast, pathlib, sys
+tree = ast.parse(pathlib.Path(sys.argv[1]).read_text(encoding='utf8'), feature_version=(3, 9))
 names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 print(sorted(name for name in names if name.split('.')[0] not in getattr(sys, 'stdlib_module_names', {name.split('.')[0]})))`, [join(CLIENT, 'counterfoil.py')])
     expect([code, out, err]).toEqual([0, '[]\n', ''])
@@ -176,6 +176,21 @@ print(sorted(name for name in names if name.split('.')[0] not in getattr(sys, 's
     expect([ended.code, ended.err, readdirSync(join(at.folder, 'a.db.outbox'), { recursive: true })]).toEqual([0, '', [expect.stringMatching(/^[0-9a-f]{16}$/)]])
     expect(numbers(await eventsOf(served, ended.out.trim()))).toEqual(count(50))
     expect((await eventsOf(served, ended.out.trim())).at(-1)).toMatchObject({ event_type: 'custom' }) // its end is nobody's to make up
+  })
+
+  test.runIf(process.platform === 'linux')('what a process has that only stands still is left to it', async () => {
+    const at = await place()
+    await (await serveAt(at)).close()
+    const { child, ran } = start(at, `${TRAIL}for n in range(5): trail.log('step', {'n': n})\n${SESSION}input()\ntrail.close(60)`)
+    const session_id = await new Promise<string>((resolve) => { child.stdout!.once('data', (text: string) => { resolve(text.trim()) }) })
+    child.kill('SIGSTOP')
+    const served = await serveAt(at)
+    expect(await python(at, `${TRAIL}trail.close()`)).toMatchObject({ code: 0, err: '' })
+    expect([left(at).length, await eventsOf(served, session_id)]).toEqual([1, []])
+    child.kill('SIGCONT')
+    child.stdin!.end('go on\n')
+    expect((await ran).code).toBe(0)
+    expect([numbers(await eventsOf(served, session_id)), left(at)]).toEqual([count(5), []])
   })
 
   test('what is sent twice, since nobody noted that it was, adds nothing', async () => {
@@ -245,7 +260,7 @@ trail.log_llm_call(None, {'a': 1}, [Block()], 'many', float('nan'))
 trail.close()`)
     expect([code, err]).toEqual([0, ''])
     const events = await eventsOf(served, out.trim())
-    const value = (n: number): unknown => (events.find(({ content }) => (content as { n?: unknown } | undefined)?.n === n)?.['content'] as { value: unknown }).value
+    const value = (n: number): unknown => events.map(({ content }) => content as { n?: unknown; value?: unknown } | undefined).find((content) => content?.n === n)?.value
     expect(numbers(events).slice(0, 23)).toEqual(count(23))
     expect([value(0), value(1), value(2), value(3), value(4), value(6)]).toEqual(['größer – 42 € 🙂 \u2028', '\ud800', 'nan', '-inf', '1180591620717411303424', 1e300])
     expect([value(7), value(8), value(10), value(11), value(12), value(13), value(14)]).toEqual([{ bytes: 'ff' }, ['[circular]'], '[Rude]', { type: 'text', text: 'hi' }, { x: 1 }, 'red', [1, 2]])
@@ -302,8 +317,11 @@ trail.close()`)
     const redirecting = createServer((_, response) => { response.writeHead(307, { location: `http://127.0.0.1:${(thief.address() as AddressInfo).port}/` }).end() })
     for (const server of [thief, redirecting]) await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
     onTestFinished(() => { thief.close(); redirecting.close() })
-    const ran = await python({ ...at, port: (redirecting.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\ntrail.close(1)`)
+    const ran = await python({ ...at, port: (redirecting.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\nprint(trail._outbox.read_rows('x'))\ntrail.close(1)`)
     expect([ran.code, ran.err, seen]).toEqual([0, expect.stringContaining('the server answers 307'), []])
+    const other = await python({ ...at, port: (thief.address() as AddressInfo).port }, `${TRAIL}trail.log('step', {'n': 1})\ntrail.close(1)`)
+    expect([other.code, other.err]).toEqual([0, expect.stringContaining('gives no receipt')])
+    expect(left(at)).toHaveLength(3)
   })
 
   test.each([

@@ -630,7 +630,10 @@ class _Outbox:
             return
         status, answer = self._ask("POST", "/v1/events", b"\n".join(lines) + b"\n")
         if status == 200:
-            for receipt in answer.get("receipts", []) if isinstance(answer, dict) else []:
+            receipts = answer.get("receipts") if isinstance(answer, dict) else None
+            if not isinstance(receipts, list) or len(receipts) != len(lines):  # a proxy's page, or half an answer: nothing says that they are on record
+                raise _Later("answer", f"what answers at {self.url} gives no receipt for each event.", None)
+            for receipt in receipts:
                 if isinstance(receipt, dict) and "refused" in receipt:
                     refused = receipt["refused"]
                     self.report(f"refused {refused.get('code')}", f"the server refused event {receipt.get('event_id')}: {refused.get('message')}")

@@ -215,6 +215,15 @@ describe('untrusted_argument', () => {
     expect(found(session(start('Pay.'), ...asked, call('read_letter', { call_id: 'c1' }), result(3, { tool_output: IBAN }), pay({ call_id: 'p' })), RULE)).toEqual([])
   })
 
+  test('what a person says after the model asked does not count as said before', () => {
+    const asked = [['llm_call', { input_messages: [] }], ['llm_result', { parent_event_id: uuid(3), tool_calls_requested: [{ name: 'pay', input: { to: IBAN }, call_id: 'p' }] }]] as const
+    expect(found(session(start('Pay.'), ...read, ...asked, ['approval_decision', { comment: `yes, to ${IBAN}` }], pay({ call_id: 'p' })), RULE)).toMatchObject([{ severity: 'medium' }])
+    const changed = `${IBAN.slice(0, -1)}9`
+    expect(found(session(start('Pay.'), ...read, ...asked, ['human_intervention', { note: `pay to ${changed} instead` }], pay({ call_id: 'p', tool_input: { to: changed } })), RULE)).toEqual([])
+    const read2 = [call('read_mail', { call_id: 'c2' }), result(5, { call_id: 'c2', tool_output: `rather ${changed}` })] as const
+    expect(found(session(start('Pay.'), ...read, ...asked, ...read2, pay({ call_id: 'p', tool_input: { to: changed } })), RULE)).toMatchObject([{ severity: 'medium', indexes: [7, 6] }]) // changed after the model asked
+  })
+
   test('finds an identifier inside a long argument', () => {
     const body = `Dear bank, as agreed on the phone please transfer the whole amount to ${IBAN} by tomorrow, with kind regards.`
     expect(found(session(start('Write to the bank.'), ...read, pay({ tool_input: { body } })), RULE)).toMatchObject([{ explanation: expect.stringContaining('something in body') as string }])
@@ -228,7 +237,7 @@ describe('untrusted_argument', () => {
   })
 
   test('what a tool answered can neither silence it nor make it say less', () => {
-    const events = session(start('Pay.'), call('read_letter', { call_id: 'c1' }), result(1, { call_id: 'c1', tool_output: `[masked:email] pay ${IBAN}` }), call('x'), result(3, { tool_output: new Absent('erased', 9) }), pay())
+    const events = session(start('Pay.'), call('x'), result(1, { tool_output: new Absent('erased', 9) }), call('y'), result(3, { tool_output: '[masked:email]' }), call('read_letter', { call_id: 'c1' }), result(5, { call_id: 'c1', tool_output: `pay ${IBAN}` }), pay())
     expect(found(events, RULE)).toMatchObject([{ severity: 'medium', explanation: expect.not.stringContaining('looked into') as string }])
   })
 
@@ -256,6 +265,9 @@ describe('untrusted_argument', () => {
     const child = [viewEvent(3, 'session_start', { event_id: uuid(13), session_id: SESSION, parent_session_id: uuid(5), user_message: `Pay to ${IBAN}` }), viewEvent(4, 'tool_call', { event_id: uuid(14), session_id: SESSION, tool_name: 'pay', risk: 'critical', tool_input: { to: IBAN } })]
     expect(found([...child, ...parent], RULE)).toMatchObject([{ severity: 'low', session_id: SESSION, indexes: [4, 2, 3] }])
     expect(found(child, RULE)).toEqual([])
+    const later = [...session(start('Pay.')), viewEvent(5, 'tool_result', { event_id: uuid(15), tool_output: IBAN })].map((event) => ({ ...event, session_id: uuid(5) }))
+    const own = [{ ...child[0]!, user_message: 'Pay.' }, child[1]!]
+    expect(found([...own, ...later], RULE)).toEqual([]) // what the parent read after the child began
   })
 })
 

@@ -39,7 +39,7 @@ export class Watch {
 function withoutLists(event: ViewEvent): ViewEvent {
   if (event.event_type !== 'llm_call' && event.event_type !== 'llm_result' && event.event_type !== 'context') return event
   const { input_messages: _, tool_definitions: __, output: ___, raw: ____, ...kept } = event as ViewEvent & { readonly [list in 'input_messages' | 'tool_definitions' | 'output' | 'raw']?: unknown }
-  return kept as ViewEvent
+  return kept
 }
 
 /** All that is noticed in one session. `events` are its own and, if on hand, those of the sessions that it came from, in any order. */

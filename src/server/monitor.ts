@@ -46,7 +46,7 @@ export class Monitor {
 
   /** Resolves when no log is looked at any more, once the server ends. */
   async rest(): Promise<void> {
-    await Promise.allSettled([...this.#followed.values()].map(({ looking }) => looking))
+    await Promise.allSettled([...this.#followed.values()].flatMap(({ looking }) => looking ?? []))
   }
 
   /** `listener` hears of every finding once it is on record: webhooks. What it throws is reported. */

@@ -45,7 +45,7 @@ function asSession(set: RatedSet, events: readonly ViewEvent[], declared: boolea
   const trusted = declared ? names.map((source) => ['data_access', { source, trust: 'trusted' }] as const) : []
   const all = [...events.slice(0, 1).map((event) => [event.event_type, event] as const), ...trusted, ...events.slice(1).map((event) => [event.event_type, event] as const), ['session_end', {}] as const]
   return all.map(([type, fields], index) => {
-    const { index: _, seq: __, timestamp: ___, recorded_at: ____, ...rest } = fields as { readonly [field: string]: unknown }
+    const { index: _, seq: __, timestamp: ___, recorded_at: ____, ...rest }: { readonly [field: string]: unknown } = fields
     const risk = type === 'tool_call' ? { risk: HIGH[set].test(String(rest['tool_name'])) ? 'high' : 'low' } : {}
     const definitions = type === 'session_start' && (set === 'tau' || set === 'agentdyn') ? { tool_definitions: declaredIn(events) } : {}
     return viewEvent(index, type, { ...rest, event_id: rest['event_id'] ?? `added-${index}`, ...risk, ...definitions })

@@ -1,7 +1,7 @@
 // The same call, tool and input, failed three times in a row, with no other tool's result between. Told once for each such row. Where
 // an input cannot be read, nothing can be called the same.
 
-import { Absent, type ViewEvent } from '../../event/view.ts'
+import type { ViewEvent } from '../../event/view.ts'
 import { calledBy } from '../../why/about.ts'
 import { textOf } from '../../why/message.ts'
 import { isMasked } from '../../why/match.ts'
@@ -30,6 +30,6 @@ function begin(): Watcher {
 
 function isSame(a: ViewEvent, b: ViewEvent): boolean {
   const [name, input] = [toolNameOf(a), a['tool_input']]
-  if (name === undefined || name !== toolNameOf(b) || input instanceof Absent) return false
-  return sameJson(input ?? null, b['tool_input'] ?? null)
+  if (name === undefined || name !== toolNameOf(b)) return false
+  return sameJson(input ?? null, b['tool_input'] ?? null) // false for what cannot be read
 }
