@@ -64,6 +64,26 @@ test('the same in other batches, in another order, in the other encoding and aft
   expect(await eventsOf(again, sessionOfTrace(TRACE))).toHaveLength(before)
 })
 
+test('what was recorded in a named session is found there again when nothing is remembered', async () => {
+  const server = await testServer()
+  const key = server.key('agent', { id: 'bot' })
+  const named = chat(2, { attributes: { 'gen_ai.operation.name': 'chat', 'gen_ai.request.model': 'm', 'session.id': 'a ticket' } })
+  const record = logsJson([{ body: 'said', trace: TRACE, span: spanId(2) }])
+  await server.ask(key, 'POST', '/v1/traces', tracesJson([named]))
+  await server.ask(key, 'POST', '/v1/traces', tracesJson([root]))
+  await server.ask(key, 'POST', '/v1/logs', record)
+  const [session] = await sessionsOf(server)
+  const types = await typesOf(server, session!.session_id)
+  expect(types).toEqual(['session_start', 'custom', 'llm_call', 'llm_result', 'custom', 'custom', 'custom']) // the records have a resource of their own
+  const { db, home } = server
+  await server.served.close()
+  const again = await testServer({ db, home })
+  const key2 = again.key('agent', { id: 'bot' })
+  for (const [path, body] of [['/v1/traces', tracesJson([root])], ['/v1/logs', record], ['/v1/traces', tracesJson([named])]] as const) expect((await again.ask(key2, 'POST', path, body)).body).toEqual({})
+  expect((await sessionsOf(again)).map(({ session_id, state }) => [session_id, state])).toEqual([[session!.session_id, 'open']])
+  expect(await typesOf(again, session!.session_id)).toEqual(types)
+})
+
 test('ten exports of one new session at once begin it once', async () => {
   const server = await testServer()
   const key = server.key('agent')

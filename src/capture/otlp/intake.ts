@@ -88,9 +88,8 @@ export class OtlpIntake {
       if (name !== undefined) remember(this.#sessions, trace_id, sessionOfName(name, this.#key))
       const session_id = name === undefined ? (this.#sessions.get(trace_id) ?? sessionOfTrace(trace_id)) : sessionOfName(name, this.#key)
       const outer = parent_span_id === undefined ? undefined : eventOfSpan(trace_id, parent_span_id, 'begin')
-      const root = name === undefined && parent_span_id === undefined && session_id === sessionOfTrace(trace_id)
       return {
-        tell: () => ended(item, root, tellSpan(exported)), plain: () => ended(item, root, readOther(item, scope)), resource, session_id, name: name ?? trace_id, user: nameIn(USER_NAMES, item.attributes, resource),
+        tell: () => tellSpan(exported), plain: () => readOther(item, scope), ...(parent_span_id === undefined ? { root: item } : {}), resource, session_id, name: name ?? trace_id, user: nameIn(USER_NAMES, item.attributes, resource),
         agent: nameIn(AGENT_NAMES, item.attributes), time: timeOf(item), id: (part) => (part === 'outer' ? outer : eventOfSpan(trace_id, span_id, part)),
       }
     })
@@ -107,7 +106,7 @@ export class OtlpIntake {
       const text = JSON.stringify([item, scope], (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
       const time = (times.get(text) ?? 0) + 1 // two records may be the same to the nanosecond
       times.set(text, time)
-      const own = keyed(this.#key, 'log', session_id, textOf(resource), text, String(time))
+      const own = keyed(this.#key, 'log', textOf(resource), text, String(time))
       return {
         tell: () => tellLog(exported), plain: () => otherLog(item, scope), resource, session_id, name: name ?? trace_id, user: nameIn(USER_NAMES, item.attributes, resource), agent: nameIn(AGENT_NAMES, item.attributes),
         time: timeOfLog(item), id: (part) => (part === 'outer' ? outer : part === 'begin' ? own : keyed(this.#key, 'part', own, part)),
@@ -142,13 +141,14 @@ export class OtlpIntake {
 
   /** Each item's events as drafts; of an item that is not understood after all, as one that is not. */
   #parts(items: readonly Item[]): Part[] {
-    return items.map(({ tell, plain, session_id, id }) => {
+    return items.map(({ tell, plain, root, session_id, id }) => {
       const drafts = ({ sort, happenings }: Told): Part => ({ sort, happenings: happenings.map((one) => ({ part: one.part, time: one.time, drafts: draftsOf(one, { session_id, masks: this.#masks, id }) })) })
+      const whole = (told: Told): Told => (root !== undefined && session_id === sessionOfTrace(root.trace_id) ? ended(root, told) : told)
       try {
-        return drafts(tell())
+        return drafts(whole(tell()))
       } catch (error) {
         if (!(error instanceof MisuseError)) throw error
-        return drafts(plain())
+        return drafts(whole(plain()))
       }
     })
   }
@@ -156,26 +156,27 @@ export class OtlpIntake {
   /** Runs `append` with the drafts that begin what is not on record yet: sessions, and the resource that an item is of. Two exports that begin the same wait for each other. */
   async #begun(items: readonly Item[], sink: OtlpSink, append: (first: readonly Uint8Array[]) => Promise<void>): Promise<void> {
     const wanted = new Map<string, () => Draft>()
+    const sessions = Map.groupBy(items, ({ session_id }) => session_id)
     for (const item of items) {
       const start = keyed(this.#key, 'start', item.session_id)
-      if (!wanted.has(start)) wanted.set(start, () => this.#start(start, item, items, sink.agents))
+      if (!wanted.has(start)) wanted.set(start, () => this.#start(start, item, sessions.get(item.session_id)!, sink.agents))
       if (item.resource.attributes.length === 0) continue
       const id = keyed(this.#key, 'of', item.session_id, textOf(item.resource))
       if (!wanted.has(id)) wanted.set(id, () => this.#resource(id, item))
     }
     let settle: (durable: boolean) => void = () => {}
     const durable = new Promise<boolean>((resolve) => (settle = resolve))
-    const mine: string[] = []
+    const mine = new Set<string>()
     let done = false
     try {
       for (const id of [...wanted.keys()].sort()) { // in one order, or two exports could wait for each other for ever
         while (this.#once.has(id)) if (await this.#once.get(id)!) break // else who was about to record it failed, and another one does
         if (this.#once.has(id)) continue
         remember(this.#once, id, durable)
-        mine.push(id)
+        mine.add(id)
       }
-      const known = mine.length === 0 ? new Map<string, string>() : await sink.sessionsOf(mine)
-      await append([...wanted].filter(([id]) => mine.includes(id) && !known.has(id)).map(([, make]) => encodeDraft(make())))
+      const known = mine.size === 0 ? new Map<string, string>() : await sink.sessionsOf([...mine])
+      await append([...wanted].filter(([id]) => mine.has(id) && !known.has(id)).map(([, make]) => encodeDraft(make())))
       done = true
     } finally {
       if (!done) for (const id of mine) this.#once.delete(id)
@@ -183,9 +184,9 @@ export class OtlpIntake {
     }
   }
 
-  #start(event_id: string, item: Item, items: readonly Item[], allowed: readonly string[] | undefined): Draft {
+  /** `own`: the items of the session. */
+  #start(event_id: string, item: Item, own: readonly Item[], allowed: readonly string[] | undefined): Draft {
     const { session_id, name, resource } = item
-    const own = items.filter((each) => each.session_id === session_id)
     const first = own.reduce((least, { time }) => (time < least ? time : least), own[0]!.time)
     const user = own.find((each) => each.user !== undefined)?.user
     const [service, version] = ['service.name', 'service.version'].map((each) => new Taking(resource.attributes).text(each))
@@ -214,6 +215,8 @@ interface Part { readonly sort: Sort; readonly happenings: readonly (Pick<Happen
 interface Item {
   readonly tell: () => Told
   readonly plain: () => Told
+  /** the span that nothing stands above */
+  readonly root?: Span
   readonly resource: Resource
   readonly session_id: string
   /** what its author or exporter calls the session */
@@ -242,8 +245,7 @@ function nameIn(names: readonly string[], attributes: Exported<Span>['item']['at
 }
 
 /** With the span that nothing stands above the trace is over, as far as its exporter says. */
-function ended(span: Span, root: boolean, told: Told): Told {
-  if (!root) return told
+function ended(span: Span, told: Told): Told {
   const { happenings } = told
   const outcome = happenings.find((each) => each.outcome !== undefined)?.outcome ?? (span.status.code === 'error' ? 'failure' : span.status.code === 'ok' ? 'success' : 'unknown')
   return { ...told, happenings: [...happenings, { part: 'session_end', event_type: 'session_end', time: endOf(span), outcome, facts: { reason: 'root_span_ended' }, payloads: {} }] }

@@ -1,11 +1,11 @@
-// OTLP in protobuf (opentelemetry/proto/{trace,logs,common,resource}/v1, field numbers as published there). The wire format is read by
-// @bufbuild/protobuf; which fields there are stands here. Fields that are not known are skipped, as the protocol asks of receivers; a known field
+// OTLP in protobuf (opentelemetry/proto/{trace,logs,common,resource}/v1, field numbers as published there). The wire format is read in
+// `wire.ts`; which fields there are stands here. Fields that are not known are skipped, as the protocol asks of receivers; a known field
 // of another wire type, a length beyond its message and text that is no UTF-8 are faults.
 
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire'
 import { toBase64, toHex } from '../../base/bytes.ts'
 import type { Json } from '../../event/public.ts'
 import { BadItem, Budget, checkId, doubleValue, intValue, notAnExport, objectOf, SPAN_KINDS, STATUS_CODES, type Attributes, type Export, type Exported, type LogRecord, type Resource, type Scope, type Span, type SpanEvent, type SpanLink } from './request.ts'
+import { WIRE, WireFault, WireReader } from './wire.ts'
 
 /** The spans of an ExportTraceServiceRequest. */
 export function readTraces(bytes: Uint8Array): Export<Span> {
@@ -18,32 +18,27 @@ export function readLogs(bytes: Uint8Array): Export<LogRecord> {
 }
 
 /** What to do with each field of a message, by its number: what it must be on the wire, and who takes it. */
-type Field = readonly [WireType, (reader: BinaryReader) => void]
+type Field = readonly [type: number, take: (reader: WireReader) => void]
 type Fields = { readonly [number: number]: Field }
 
-const VARINT = WireType.Varint
-const FIXED64 = WireType.Bit64
-const FIXED32 = WireType.Bit32
-const BYTES = WireType.LengthDelimited
+const { varint: VARINT, fixed64: FIXED64, fixed32: FIXED32, bytes: BYTES } = WIRE
 
 function readMessage(bytes: Uint8Array, fields: Fields): void {
-  const reader = new BinaryReader(bytes)
-  while (reader.pos < reader.len) {
-    const [number, type] = reader.tag()
+  const reader = new WireReader(bytes)
+  while (!reader.ended) {
+    const { number, type } = reader.field()
     const field = Object.hasOwn(fields, number) ? fields[number] : undefined
-    if (field === undefined) reader.skip(type, number, 16)
+    if (field === undefined) reader.skip(number, type)
     else if (field[0] !== type) throw new BadItem(`field ${number} is of wire type ${type}, not ${field[0]}`)
     else field[1](reader)
   }
 }
 
-/** The library's own errors (cut short, wrong length, no UTF-8) as faults of what was read. */
 function orBadItem<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {
-    if (error instanceof RangeError && /call stack/.test(error.message)) throw error
-    throw error instanceof BadItem || (error as { code?: unknown }).code === 'bad_otlp' ? error : new BadItem(`no protobuf: ${(error as Error).message}`)
+    throw error instanceof WireFault ? new BadItem(`no protobuf: ${error.message}`) : error
   }
 }
 
@@ -68,7 +63,7 @@ function readGroup<T>(bytes: Uint8Array, budget: Budget, items: Exported<T>[], r
   readMessage(bytes, {
     1: [BYTES, (reader) => (attributes = readAttributes(reader.bytes(), 1, budget))],
     2: [BYTES, (reader) => void scopes.push(reader.bytes())],
-    3: [BYTES, (reader) => (schema = textOf(reader))],
+    3: [BYTES, (reader) => (schema = reader.text())],
   })
   const resource: Resource = { attributes, ...(schema === undefined || schema === '' ? {} : { schema_url: schema }) }
   for (const scope of scopes) readScoped(scope, resource, budget, items, readItem)
@@ -89,8 +84,8 @@ function readScope(bytes: Uint8Array, budget: Budget): Scope {
   let [name, version] = ['', '']
   const attributes: (readonly [string, Json])[] = []
   readMessage(bytes, {
-    1: [BYTES, (reader) => (name = textOf(reader))],
-    2: [BYTES, (reader) => (version = textOf(reader))],
+    1: [BYTES, (reader) => (name = reader.text())],
+    2: [BYTES, (reader) => (version = reader.text())],
     3: [BYTES, (reader) => void attributes.push(readPair(reader.bytes(), budget, 1))],
   })
   return { ...(name === '' ? {} : { name }), ...(version === '' ? {} : { version }), attributes }
@@ -114,12 +109,12 @@ function readSpan(bytes: Uint8Array, budget: Budget): Span {
   readMessage(bytes, {
     1: [BYTES, (reader) => (trace = reader.bytes())],
     2: [BYTES, (reader) => (id = reader.bytes())],
-    3: [BYTES, (reader) => (state = textOf(reader))],
+    3: [BYTES, (reader) => (state = reader.text())],
     4: [BYTES, (reader) => (parent = reader.bytes())],
-    5: [BYTES, (reader) => (name = textOf(reader))],
-    6: [VARINT, (reader) => (kind = reader.int32())],
-    7: [FIXED64, (reader) => (start = BigInt(reader.fixed64()))],
-    8: [FIXED64, (reader) => (end = BigInt(reader.fixed64()))],
+    5: [BYTES, (reader) => (name = reader.text())],
+    6: [VARINT, (reader) => (kind = reader.uint32())],
+    7: [FIXED64, (reader) => (start = reader.fixed64())],
+    8: [FIXED64, (reader) => (end = reader.fixed64())],
     9: [BYTES, (reader) => void attributes.push(readPair(reader.bytes(), budget, 1))],
     10: [VARINT, (reader) => (dropped.attributes = reader.uint32())],
     11: [BYTES, (reader) => void events.push(readEvent(reader.bytes(), budget))],
@@ -142,8 +137,8 @@ function readEvent(bytes: Uint8Array, budget: Budget): SpanEvent {
   let [time, name] = [0n, '']
   const attributes: (readonly [string, Json])[] = []
   readMessage(bytes, {
-    1: [FIXED64, (reader) => (time = BigInt(reader.fixed64()))],
-    2: [BYTES, (reader) => (name = textOf(reader))],
+    1: [FIXED64, (reader) => (time = reader.fixed64())],
+    2: [BYTES, (reader) => (name = reader.text())],
     3: [BYTES, (reader) => void attributes.push(readPair(reader.bytes(), budget, 2))],
   })
   return { name, time, attributes }
@@ -163,7 +158,7 @@ function readLink(bytes: Uint8Array, budget: Budget): SpanLink {
 
 function readStatus(bytes: Uint8Array): Span['status'] {
   let [message, code] = ['', 0]
-  readMessage(bytes, { 2: [BYTES, (reader) => (message = textOf(reader))], 3: [VARINT, (reader) => (code = reader.int32())] })
+  readMessage(bytes, { 2: [BYTES, (reader) => (message = reader.text())], 3: [VARINT, (reader) => (code = reader.uint32())] })
   return { code: STATUS_CODES[code] ?? 'unset', ...(message === '' ? {} : { message }) }
 }
 
@@ -174,17 +169,17 @@ function readLog(bytes: Uint8Array, budget: Budget): LogRecord {
   const attributes: (readonly [string, Json])[] = []
   const dropped: { attributes?: number } = {}
   readMessage(bytes, {
-    1: [FIXED64, (reader) => (time = BigInt(reader.fixed64()))],
-    2: [VARINT, (reader) => (severity = reader.int32())],
-    3: [BYTES, (reader) => (severity_text = textOf(reader))],
+    1: [FIXED64, (reader) => (time = reader.fixed64())],
+    2: [VARINT, (reader) => (severity = reader.uint32())],
+    3: [BYTES, (reader) => (severity_text = reader.text())],
     5: [BYTES, (reader) => (body = readValue(reader.bytes(), budget, 1))],
     6: [BYTES, (reader) => void attributes.push(readPair(reader.bytes(), budget, 1))],
     7: [VARINT, (reader) => (dropped.attributes = reader.uint32())],
     8: [FIXED32, (reader) => (flags = reader.fixed32())],
     9: [BYTES, (reader) => (trace = reader.bytes())],
     10: [BYTES, (reader) => (span = reader.bytes())],
-    11: [FIXED64, (reader) => (observed = BigInt(reader.fixed64()))],
-    12: [BYTES, (reader) => (event_name = textOf(reader))],
+    11: [FIXED64, (reader) => (observed = reader.fixed64())],
+    12: [BYTES, (reader) => (event_name = reader.text())],
   })
   const [trace_id, span_id] = [idOf(trace, 16), idOf(span, 8)]
   return {
@@ -197,7 +192,7 @@ function readPair(bytes: Uint8Array, budget: Budget, level: number): readonly [s
   let name = ''
   let value: Json = null
   budget.value(level)
-  readMessage(bytes, { 1: [BYTES, (reader) => (name = textOf(reader))], 2: [BYTES, (reader) => (value = readValue(reader.bytes(), budget, level))] })
+  readMessage(bytes, { 1: [BYTES, (reader) => (name = reader.text())], 2: [BYTES, (reader) => (value = readValue(reader.bytes(), budget, level))] })
   return [name, value]
 }
 
@@ -205,9 +200,9 @@ function readPair(bytes: Uint8Array, budget: Budget, level: number): readonly [s
 function readValue(bytes: Uint8Array, budget: Budget, level: number): Json {
   let value: Json = null
   readMessage(bytes, {
-    1: [BYTES, (reader) => (value = textOf(reader))],
+    1: [BYTES, (reader) => (value = reader.text())],
     2: [VARINT, (reader) => (value = reader.bool())],
-    3: [VARINT, (reader) => (value = intValue(BigInt(reader.int64())))],
+    3: [VARINT, (reader) => (value = intValue(reader.int64()))],
     4: [FIXED64, (reader) => (value = doubleValue(reader.double()))],
     5: [BYTES, (reader) => (value = readArray(reader.bytes(), budget, level + 1))],
     6: [BYTES, (reader) => (value = objectOf(readPairs(reader.bytes(), budget, level + 1)))],
@@ -231,10 +226,6 @@ function readPairs(bytes: Uint8Array, budget: Budget, level: number): Attributes
   const pairs: (readonly [string, Json])[] = []
   readMessage(bytes, { 1: [BYTES, (reader) => void pairs.push(readPair(reader.bytes(), budget, level))] })
   return pairs
-}
-
-function textOf(reader: BinaryReader): string {
-  return reader.string(true)
 }
 
 /** None for no bytes, and for zeros, which some exporters write for none. */
