@@ -1,6 +1,6 @@
 // Filters of sessions, events and calls as a query string has them.
 
-import { z } from '@hono/zod-openapi'
+import { z } from './schema.ts'
 import { OUTCOMES, VOCABULARY } from '../event/vocabulary.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
 import { HttpError } from './problem.ts'

@@ -1,6 +1,6 @@
 // A principal who reads: what they see at the content that they ask for, why they say that they look, and what is put on record of it.
 
-import { z } from '@hono/zod-openapi'
+import { z } from './schema.ts'
 import { toBase64 } from '../base/bytes.ts'
 import type { Place, Sight } from '../ledger/reader.ts'
 import type { Reading } from './access.ts'

@@ -1,6 +1,6 @@
 // Requests for approval: those who ask wait here, those who decide answer here. And a person's step into a session.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { INTERVENTIONS } from '../../event/deciding.ts'
 import { APPROVAL_STATES, type ApprovalOnRecord, type ShownApproval } from '../../ledger/approvals.ts'
 import type { SessionState } from '../../event/session.ts'

@@ -1,6 +1,6 @@
 // Erasure: the content of a session with its child sessions, of a person, or of a person in one session, destroyed for a reason that goes on record.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { MisuseError } from '../../base/errors.ts'
 import type { Erased } from '../../ledger/ledger.ts'
 import type { Parts } from '../app.ts'

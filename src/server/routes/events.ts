@@ -1,6 +1,6 @@
 // Events and calls as they are read back, and where an act came from.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { LLMCall, SessionSummary, ToolCall } from '../../event/public.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import type { Page, Place } from '../../ledger/reader.ts'

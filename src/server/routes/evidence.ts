@@ -1,6 +1,6 @@
 // One session's evidence to take away: a bundle that verifies offline, with the content that is to be disclosed.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import type { Disclose, DisclosedPayload, ExportedBundle } from '../../ledger/bundle.ts'
 import type { Place } from '../../ledger/reader.ts'

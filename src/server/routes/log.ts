@@ -1,7 +1,7 @@
 // The log itself, for whoever checks it with tools of others: proofs, the newest checkpoint, tiles and the verifier key, under the paths of C2SP tlog-tiles
 // below /v1/log.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { VerifyError } from '../../base/errors.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import { parseTilePath, type TilePath } from '../../log/tile.ts'

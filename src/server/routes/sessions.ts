@@ -1,6 +1,6 @@
 // Sessions: which there are, one of them, and its classic rows.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { SessionSummary, TrailRow } from '../../event/public.ts'
 import type { Page, Place } from '../../ledger/reader.ts'
 import type { Parts } from '../app.ts'

@@ -1,7 +1,7 @@
 // Events as they come, as server-sent events: the id of each is its index, and a client that was cut off goes on after the last that it has. Nothing is
 // held for a client that does not read: it is asked for as it is taken, and who takes nothing for too long is cut off.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import { sees } from '../../ledger/reader.ts'

@@ -1,6 +1,6 @@
 // Verification of the whole log, as a job that is begun and looked at.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import { MAX_NOTE_BYTES } from '../../log/note.ts'
 import type { Parts } from '../app.ts'
 import { addRoute, type App } from '../route.ts'

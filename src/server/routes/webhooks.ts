@@ -1,6 +1,6 @@
 // Who is told of requests for approval and of findings.
 
-import { z } from '@hono/zod-openapi'
+import { z } from '../schema.ts'
 import type { Parts } from '../app.ts'
 import { pageOf, pageQuery, pageSchema } from '../page.ts'
 import { notFound } from '../problem.ts'
