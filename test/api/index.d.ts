@@ -863,6 +863,12 @@ interface SessionSummary {
     readonly output_tokens: number;
 }
 
+/** A person stopped the session: no act follows. */
+declare class SessionStopped extends CounterfoilError {
+    readonly session_id: string;
+    constructor(session_id: string);
+}
+
 /**
  * How far an event has come. `accepted`: in this process's spool, survives every death of the process. `spooled`: the spool was fsynced.
  * `durable`: it has an index, fsynced, under a signed checkpoint. `witnessed`: a witness cosigned a checkpoint that covers it.
@@ -1438,5 +1444,5 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
+export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, SessionStopped, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
 export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Disclose, DisclosedPayload, EarlierPayload, Envelope, EventInputs, EventQuery, EventType, ExportOrder, ExportedBundle, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailProblem, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
