@@ -1,5 +1,6 @@
 // An agent asks and waits while another process decides. The other process is a ledger of its own on the same file, as `counterfoil approvals` opens it.
 
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ApprovalOnRecord, ApprovalReader } from '../src/ledger/approvals.ts'
@@ -9,7 +10,9 @@ import { decisionDraft, interventionDraft } from '../src/event/deciding.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
 import type { AgentSession } from '../src/recorder/session.ts'
 import type { ToolContext, Trail } from '../src/index.ts'
-import { scratchTrail, type Scratch } from './scratch.ts'
+import { root } from './built-package.ts'
+import { startChild } from './child.ts'
+import { scratch, scratchTrail, type Scratch } from './scratch.ts'
 
 /** Somebody else, who has the file open too. */
 class Others {
@@ -180,6 +183,31 @@ describe('a session that is taken up again', () => {
     await expect(other).rejects.toMatchObject({ code: 'approval_denied' })
     await again.end()
     expect(await trail.events({ event_type: 'approval_request' }).count()).toBe(2)
+    await proved(trail)
+  })
+})
+
+describe('a process that is killed while it waits', () => {
+  test('leaves its question, which is answered, and found again by the one that takes the session up', async () => {
+    const at = scratch()
+    const { child, said, ended } = startChild(`
+      import { openTrail } from ${JSON.stringify(join(root, 'src/index.ts'))}
+      const trail = openTrail(process.argv[2], { agent_id: 'agent-1', approve: 'others' })
+      const session = await trail.start({ user_id: 'anna' })
+      process.stdout.write(session.session_id)
+      await session.tool({ name: 'pay', approval: true }, () => process.exit(9))({ amount: 7 })
+    `, [at.db], { COUNTERFOIL_HOME: at.home })
+    while (said().length < 36 && child.exitCode === null) await setTimeout(20)
+    const others = await Others.open(at)
+    const asked = await others.request()
+    child.kill('SIGKILL')
+    expect(await ended).toMatchObject({ signal: 'SIGKILL', stderr: '' })
+    expect(codeOf(await others.decide(asked, 'approved', 'boss'))).toBe('placed')
+    const { trail } = scratchTrail({ approve: 'others' }, at)
+    const again = await trail.resume(said())
+    expect(await again.tool({ name: 'pay', approval: true }, ({ amount }: { amount: number }) => amount)({ amount: 7 })).toBe(7)
+    await again.end()
+    expect(await trail.events({ event_type: 'approval_request' }).count()).toBe(1)
     await proved(trail)
   })
 })

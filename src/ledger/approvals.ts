@@ -44,7 +44,9 @@ export interface ApprovalSearch { readonly state?: ApprovalState; readonly sessi
 const PAGE = 500
 /** A session's requests are looked at all at once; more than this, and the oldest are left out. */
 const MAX_PAGES = 200
-const TYPES = ['approval_request', 'approval_decision', 'human_intervention', 'tool_call']
+const TYPES = ['approval_request', 'approval_decision', 'human_intervention']
+/** Of the decisions of a request that do not count, so many are told: the newest. */
+const REFUSED_TOLD = 50
 
 export class ApprovalReader {
   readonly #store: Pick<Store, 'read'>
@@ -110,7 +112,8 @@ export class ApprovalReader {
         const asked = entries.find(({ event_id }) => event_id === one.approval_id)!
         const answered = one.decisions.find(({ event_id }) => event_id === one.decision)?.index ?? Infinity
         if (one.state === 'approved' && one.expires_at !== null && Date.parse(one.expires_at) < this.#clock()) continue
-        if ((one.state === 'rejected' || one.state === 'expired') && await heard(view, asked, answered)) continue
+        const byRecorder = entries.some(({ event_id, stream }) => event_id === one.decision && stream !== undefined) // who waited says so, and knows it
+        if ((one.state === 'rejected' || one.state === 'expired') && (byRecorder || await heard(view, asked, answered))) continue
         if (this.#keyring !== undefined && await storedText(view, this.#keyring, asked, 'tool_input') === action.tool_input) found.push(one.approval_id)
       }
       return found
@@ -171,11 +174,9 @@ export class ApprovalReader {
     const stopped = entries.some(({ event_type, facts }) => event_type === 'human_intervention' && facts['kind'] === 'stop')
     const out: ApprovalOnRecord[] = []
     const requests = new Map<string, { readonly entry: Entry & { readonly hash: string }; readonly settling: Settling; readonly decisions: (Entry & { readonly counts: boolean })[] }>()
-    const used = new Set<unknown>()
     for (const entry of entries) {
       const { event_type, facts, seq, outcome } = entry
       if (event_type === 'approval_request') requests.set(entry.hash, { entry, settling: new Settling(facts['quorum']), decisions: [] })
-      if (event_type === 'tool_call') used.add(facts['approval'])
       const asked = event_type === 'approval_decision' ? requests.get(String(facts['request'])) : undefined
       asked?.decisions.push({ ...entry, counts: asked.settling.add({ seq, decision: facts['decision'], approver: facts['approver'], outcome }) })
     }
@@ -187,10 +188,17 @@ export class ApprovalReader {
       out.push({
         approval_id: entry.event_id, index: entry.index, entry_hash: entry.hash, session_id, agent_id: session.agent_id, writer: entry.writer, tool_name: String(facts['tool_name']),
         risk: textOrNull(facts['risk']), asked_at: entry.recorded_at, expires_at: textOrNull(facts['expires_at']), quorum, approvals: settled?.decision === 'rejected' || settled?.decision === 'expired' ? settling.counted.length - 1 : settling.counted.length,
-        state: settled?.decision ?? (stopped ? 'rejected' : overdue || session.state === 'ended' ? 'expired' : 'open'), used: settled !== undefined && used.has(settled.seq), decision: by?.event_id ?? null,
-        decisions: await Promise.all(decisions.map((one) => this.#decision(view, one))),
+        state: settled?.decision ?? (stopped ? 'rejected' : overdue || session.state === 'ended' ? 'expired' : 'open'), used: settled?.decision === 'approved' && by !== undefined && await isUsed(view, by), decision: by?.event_id ?? null,
+        decisions: await this.#decisions(view, decisions),
       })
     }
+    return out
+  }
+
+  async #decisions(view: StoreView, all: readonly (Entry & { readonly counts: boolean })[]): Promise<DecisionOnRecord[]> {
+    const refused = new Set(all.filter(({ counts }) => !counts).slice(-REFUSED_TOLD))
+    const out: DecisionOnRecord[] = []
+    for (const one of all) if (one.counts || refused.has(one)) out.push(await this.#decision(view, one))
     return out
   }
 
@@ -234,6 +242,16 @@ async function sessionEntries(view: StoreView, session_id: string): Promise<(Ent
     from = page.at(-1)!.index + 1
   }
   return out
+}
+
+/** Whether an act rests on a decision: the call comes after it, mostly at once. */
+async function isUsed(view: StoreView, { session_id, index, seq }: Entry): Promise<boolean> {
+  for (let from = index + 1; ;) {
+    const page = await view.events({ session_id, event_types: ['tool_call'], from, limit: PAGE })
+    if (page.some(({ entry }) => parseEntry(entry).entry.facts['approval'] === seq)) return true
+    if (page.length < PAGE) return false
+    from = page.at(-1)!.index + 1
+  }
 }
 
 /** Whether the recorder that asked went on recording after the answer: then it knew it. */

@@ -10,9 +10,9 @@ import type { Mask } from '../event/mask.ts'
 import type { Piece, Subject } from '../event/model-call.ts'
 import { identityOf } from '../event/person.ts'
 import type { Risk } from '../event/vocabulary.ts'
-import { jsonPiece, maskPiece, messageOf, textPiece } from './content.ts'
+import { isA, jsonPiece, maskPiece, messageOf, textPiece } from './content.ts'
 import { waitForOthers } from './others.ts'
-import type { Oversight, RequestStanding } from './oversight.ts'
+import { SessionStopped, type Oversight, type RequestStanding } from './oversight.ts'
 import { isRefusal } from './sink.ts'
 import type { Recorded, Stream } from './stream.ts'
 
@@ -75,7 +75,7 @@ export async function askApproval(action: Action, asking: Asking): Promise<Recor
   if (approver === undefined) throw new MisuseError('no_approver', `approval: ${action.tool_name} needs an approval and nobody is there to ask`, "pass approve: to openTrail, or a function or 'others' as approval: to the tool")
   const expires = action.expires?.getTime() ?? clock() + APPROVAL_LIFE_MS
   const input = jsonPiece(action.tool_input) ?? { m: 'json' as const, content: 'null' }
-  const known = approver === 'others' && asking.found !== undefined ? await foundAgain(action, input, asking, asking.found) : undefined
+  const known = approver === 'others' && asking.found !== undefined ? await foundAgain(action, input, quorum, asking, asking.found) : undefined
   if (known !== undefined) return others(known.id, known.expires ?? expires, action, asking)
   const request = emitRequest(action, input, { quorum, expires }, asking)
   const receipt = await request.durable()
@@ -101,13 +101,14 @@ function emitRequest(action: Action, input: Piece, { quorum, expires }: { quorum
 }
 
 /** The request that was made for this action before the session was taken up. What was masked may have been another input. */
-async function foundAgain(action: Action, input: Piece, { stream, oversight, masks, signal }: Asking, found: Set<string>): Promise<{ id: string; expires: number | undefined } | undefined> {
+async function foundAgain(action: Action, input: Piece, wanted: number, { stream, oversight, masks, signal }: Asking, found: Set<string>): Promise<{ id: string; expires: number | undefined } | undefined> {
   const { content, masked } = maskPiece(input, masks)
   if (masked !== undefined && masked.length > 0) return undefined
   for (const id of await oversight.matches(stream.session_id, { tool_name: foreignLabel(action.tool_name).label, tool_input: content as string })) {
     if (found.has(id)) continue
     found.add(id)
-    const { expires_at } = await oversight.approval(id, 0, signal)
+    const { expires_at, quorum } = await oversight.approval(id, 0, signal)
+    if (quorum < wanted) continue // more people are asked for now
     return { id, expires: expires_at === null ? undefined : Date.parse(expires_at) }
   }
   return undefined
@@ -163,7 +164,10 @@ type Answer = { decision: 'approved' | 'rejected' | 'expired'; approver_id?: str
 async function answerOf(action: Action, approver: Approver, asking: Asking, on: { approval_id: string; entry_hash: string; expires: number }): Promise<Answer> {
   const abort = new AbortController()
   let timer: NodeJS.Timeout | undefined
-  const stopped = new Promise<never>((_, reject) => asking.signal.addEventListener('abort', () => reject(asking.signal.reason as Error), { once: true, signal: abort.signal }))
+  const stopped = new Promise<never>((_, reject) => {
+    if (asking.signal.aborted) reject(asking.signal.reason as Error)
+    else asking.signal.addEventListener('abort', () => reject(asking.signal.reason as Error), { once: true, signal: abort.signal })
+  })
   const late = new Promise<Answer>((resolve) => { timer = setTimeout(() => resolve({ decision: 'expired' }), Math.min(Math.max(0, on.expires - asking.clock()), 2 ** 31 - 1)) })
   try {
     const asked = approver({
@@ -178,6 +182,7 @@ async function answerOf(action: Action, approver: Approver, asking: Asking, on: 
     if (answer.decision === 'approved' && answer.approver_id === asking.user_id) return { decision: 'rejected', approver_id: answer.approver_id, comment: 'the person the agent works for cannot approve' }
     return answer
   } catch (error) {
+    if (asking.signal.aborted && !isA(asking.signal.reason, SessionStopped)) throw asking.signal.reason // laid down: nobody said no
     if (asking.signal.aborted) return { decision: 'rejected', comment: messageOf(asking.signal.reason) }
     return { decision: 'rejected', comment: `the approver failed: ${messageOf(error)}` }
   } finally {

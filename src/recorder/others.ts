@@ -35,7 +35,7 @@ export async function waitForOthers(approval_id: string, expires: number, { over
     if (standing !== undefined && standing.state !== 'open' && standing.decision !== null) return standing
     if (standing?.state === 'rejected') return standing // its session was stopped
     if (standing?.state !== 'expired' && clock() < expires) continue
-    const overdue: RequestStanding = { entry_hash: '', expires_at: null, decisions: [], ...last, state: 'expired', decision: null }
+    const overdue: RequestStanding = { entry_hash: '', expires_at: null, quorum: 1, decisions: [], ...last, state: 'expired', decision: null }
     if (overdue.entry_hash !== '') await expire(overdue)
     // somebody may have answered in the last moment: then that is what is on record
     return await oversight.approval(approval_id, 0, signal).catch(() => overdue).then((known) => (known.state === 'open' ? overdue : known))

@@ -8,6 +8,7 @@ export interface RequestStanding {
   readonly state: 'open' | 'approved' | 'rejected' | 'expired'
   readonly entry_hash: string
   readonly expires_at: string | null
+  readonly quorum: number
   readonly decision: string | null
   readonly decisions: readonly { readonly event_id: string; readonly approver_id: string | null; readonly comment: string | null }[]
 }

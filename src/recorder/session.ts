@@ -119,6 +119,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     session.#root = parent === undefined ? session.session_id : parent.#root
     if (parent !== undefined) parent.#children.add(session)
     session.#parent = parent
+    if (parent?.isStopped === true) session.#stop()
     return session
   }
 
@@ -140,6 +141,10 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   get signal(): AbortSignal {
     this.#watch()
     return this.#halt.signal
+  }
+
+  get isStopped(): boolean {
+    return this.#halt.signal.aborted
   }
 
   /** Throws when a person stopped the session: nothing is to happen any more. */

@@ -415,6 +415,7 @@ describe('step 5, sessions and streams', () => {
     await denied((entries) => { entries[9].payloads.tool_input = { ...entries[7].payloads.tool_input } }, 9)
     await denied((entries) => { entries[9].facts.tool_name = 'wire_transfer' }, 9)
     await denied((entries) => { entries[8].facts.decision = 'rejected' }, 9)
+    await denied((entries) => { entries[8].outcome = 'failure' }, 9) // the ledger refused it
     await denied((entries) => { entries[8].facts.request = `${'A'.repeat(43)}=` }, 8)
     await denied((entries) => { entries[9].facts.approval = 2 }, 9)
     await denied((entries) => { Object.assign(entries[10], { event_type: 'tool_call', facts: entries[9].facts, payloads: entries[9].payloads }) }, 10).catch((error: Error) => {

@@ -863,6 +863,12 @@ interface SessionSummary {
     readonly output_tokens: number;
 }
 
+/** A person stopped the session: no act follows. */
+declare class SessionStopped extends CounterfoilError {
+    readonly session_id: string;
+    constructor(session_id: string);
+}
+
 /**
  * How far an event has come. `accepted`: in this process's spool, survives every death of the process. `spooled`: the spool was fsynced.
  * `durable`: it has an index, fsynced, under a signed checkpoint. `witnessed`: a witness cosigned a checkpoint that covers it.
@@ -912,6 +918,8 @@ interface Approval$1 {
     readonly approver_id?: string;
     readonly comment?: string;
 }
+/** Others decide: people at a terminal (`counterfoil approvals`) or on a server, in their own time. */
+type Others = 'others';
 /** Asks a person. `assurance` says how we know who answered; default `asserted`. */
 type Approver<In = unknown> = (request: ApprovalRequest<In>) => Promise<{
     decision: 'approved' | 'rejected';
@@ -963,13 +971,14 @@ interface StandardSchema<Out> {
 }
 /**
  * `subject` says of whom a call is: of its input, as it was recorded, gives whose the input, the output, errors, approvals and all recorded meanwhile are.
- * `approval`: who is asked before the tool runs, `true` for the trail's `approve`. `when` says which inputs it is needed for; all without.
+ * `approval`: who is asked before the tool runs, `true` for the trail's `approve`, `'others'` for people who decide elsewhere, `quorum` of them. `when` says which inputs it is needed for; all without.
  */
 interface ToolPolicy<In = unknown> {
     readonly risk?: Risk;
     readonly subject?: (input: In) => Subject | undefined;
-    readonly approval?: Approver<In> | boolean;
+    readonly approval?: Approver<In> | Others | boolean;
     readonly when?: (input: In) => boolean;
+    readonly quorum?: number;
 }
 interface ToolDefinition<In> extends ToolPolicy<In> {
     readonly name: string;
@@ -981,7 +990,7 @@ interface ToolDefinition<In> extends ToolPolicy<In> {
 interface RunnablePolicy extends ToolPolicy {
     readonly name?: string;
 }
-/** What a tool's function is given beside its input and its session. `signal` is reserved for an operator's stop. */
+/** What a tool's function is given beside its input and its session. `signal` is aborted when a person stops the session. */
 interface CallContext {
     readonly call_id: string;
     readonly signal: AbortSignal;
@@ -1256,6 +1265,8 @@ interface TrailOptions extends Partial<AgentFacts> {
     readonly insecure?: boolean;
     /** Who is asked when a tool or `approval()` names nobody. */
     readonly approve?: Approver;
+    /** Who is asked when a tool or `approval()` names nobody; `'others'`: people who decide elsewhere (`counterfoil approvals`, a server), and whose answers are waited for. */
+    readonly approve?: Approver | Others;
     /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
     readonly report?: (problem: CounterfoilError) => void;
 }
@@ -1386,6 +1397,8 @@ interface Trail extends Recorder, AsyncDisposable {
 }
 interface Session extends Recorder, AsyncDisposable {
     readonly session_id: string;
+    /** Aborted within a second when a person stops the session, from wherever. */
+    readonly signal: AbortSignal;
     readonly user_id: string | undefined;
     /** Makes it the current session of this async context while `fn` runs. */
     run<R>(fn: () => R): R;
@@ -1443,5 +1456,5 @@ declare class AgentAuditTrail implements AsyncDisposable {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
+export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, SessionStopped, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
 export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Disclose, DisclosedPayload, EarlierPayload, Envelope, EventInputs, EventQuery, EventType, ExportOrder, ExportedBundle, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailProblem, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
