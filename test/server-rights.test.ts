@@ -7,13 +7,14 @@ import type { Answer } from './served.ts'
 import { SECRET, trailServer, type Told, type TrailServer } from './server-trail.ts'
 
 const LOOK = 'developer security compliance auditor'
+const ALL = 'agent developer security compliance auditor approver admin'
 const EVIDENCE = 'security compliance auditor'
 /** The roles that a route lets in; `public` asks for no key. */
 const TABLE: { readonly [route: string]: string } = {
   'GET /healthz': 'public',
   'GET /readyz': 'public',
   'GET /metrics': 'security admin',
-  'GET /v1/me': 'agent developer security compliance auditor approver admin',
+  'GET /v1/me': ALL,
   'POST /v1/events': 'agent',
   'POST /v1/drafts': 'agent',
   'GET /v1/sessions': LOOK,
@@ -26,13 +27,27 @@ const TABLE: { readonly [route: string]: string } = {
   'GET /v1/why': LOOK,
   'GET /v1/stream': LOOK,
   'GET /v1/events/{event_id}/proof': LOOK,
-  'GET /v1/log/checkpoint': LOOK,
-  'GET /v1/log/vkey': LOOK,
-  'GET /v1/log/tile/{path}': LOOK,
+  'GET /v1/log/checkpoint': ALL,
+  'GET /v1/log/vkey': ALL,
+  'GET /v1/log/tile/{path}': ALL,
   'POST /v1/verifications': LOOK,
   'GET /v1/verifications/{id}': LOOK,
   'GET /v1/sessions/{session_id}/bundle': EVIDENCE,
   'POST /v1/erasures': 'compliance',
+  'GET /v1/approvals': 'agent developer approver',
+  'GET /v1/approvals/{approval_id}': 'agent developer approver',
+  'POST /v1/approvals/matches': 'agent developer approver',
+  'POST /v1/approvals/{approval_id}/decisions': 'approver',
+  'POST /v1/sessions/{session_id}/interventions': 'security',
+  'GET /v1/sessions/{session_id}/interventions': 'agent developer approver',
+  'GET /v1/findings': LOOK,
+  'GET /v1/webhooks': 'security admin',
+  'POST /v1/webhooks': 'security admin',
+  'DELETE /v1/webhooks/{webhook}': 'security admin',
+  'POST /v1/traces': 'agent',
+  'POST /v1/logs': 'agent',
+  'POST /otlp/v1/traces': 'agent',
+  'POST /otlp/v1/logs': 'agent',
   'GET /v1/people': 'admin',
   'POST /v1/people': 'admin',
   'DELETE /v1/people/{principal}': 'admin',
@@ -47,7 +62,7 @@ const NOWHERE = '01890000-0000-7000-8000-000000000000'
 
 /** What stands for each parameter of a path: what is there in `told`, and what is nowhere. */
 function params(told: Told | undefined): { readonly [name: string]: string } {
-  return { session_id: told?.session_id ?? NOWHERE, event_id: told?.call ?? NOWHERE, request_event_id: told?.call ?? NOWHERE, id: NOWHERE, path: '0/000.p/1', principal: 'nobody', key: 'nokey' }
+  return { session_id: told?.session_id ?? NOWHERE, event_id: told?.call ?? NOWHERE, request_event_id: told?.call ?? NOWHERE, id: NOWHERE, path: '0/000.p/1', principal: 'nobody', key: 'nokey', approval_id: told?.call ?? NOWHERE, webhook: 'nowhere' }
 }
 
 function pathOf(path: string, told: Told | undefined): string {

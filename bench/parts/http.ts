@@ -14,7 +14,7 @@ import { figure, tableText } from '../table.ts'
 
 const BATCH = 50
 const LANES = 4
-const WAYS = { local: 'into a file', post: `POST /v1/events, ${BATCH} events each, ${LANES} at once`, trail: "openTrail('https://…'), until all is acknowledged" } as const
+const WAYS: { readonly local: string; readonly post: string; readonly trail: string } = { local: 'into a file', post: `POST /v1/events, ${BATCH} events each, ${LANES} at once`, trail: "openTrail('https://…'), until all is acknowledged" }
 
 export interface HttpData { readonly count: number; readonly perSecond: { readonly [way in keyof typeof WAYS]: number[] }; readonly callerP50: number[]; readonly callerP99: number[] }
 

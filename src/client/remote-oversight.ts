@@ -28,7 +28,7 @@ export class RemoteOversight implements Oversight {
     for (;;) {
       const left = Math.min(POLL_MS, Math.max(0, end - performance.now()))
       const path = `/v1/approvals/${encodeURIComponent(approval_id)}?wait=${Math.floor(left / 1_000)}`
-      const known = jsonOf<RequestStanding>(this.#server, await ask(this.#server, { path, timeoutMs: left + TIMEOUT_MS, signal }))
+      const known = jsonOf(this.#server, await ask(this.#server, { path, timeoutMs: left + TIMEOUT_MS, signal })) as RequestStanding
       if (!['open', 'approved', 'rejected', 'expired'].includes(known?.state) || !Array.isArray(known.decisions)) throw notOurs(this.#server.url, 'a request for approval without a state')
       if (known.state !== 'open' || left < 1_000) return known
     }
@@ -37,7 +37,7 @@ export class RemoteOversight implements Oversight {
   async matches(session_id: string, action: { readonly tool_name: string; readonly tool_input: string }): Promise<readonly string[]> {
     const body = JSON.stringify({ session_id, tool_name: action.tool_name, tool_input: action.tool_input })
     try {
-      const { items } = jsonOf<{ items?: readonly string[] }>(this.#server, await ask(this.#server, { method: 'POST', path: '/v1/approvals/matches', body, type: 'application/json', timeoutMs: TIMEOUT_MS }))
+      const { items } = jsonOf(this.#server, await ask(this.#server, { method: 'POST', path: '/v1/approvals/matches', body, type: 'application/json', timeoutMs: TIMEOUT_MS })) as { items?: readonly string[] }
       if (!Array.isArray(items)) throw notOurs(this.#server.url, 'matching requests that are no list')
       return items
     } catch (error) {
@@ -75,7 +75,7 @@ export class RemoteOversight implements Oversight {
   async #read(session_id: string, watched: Watched): Promise<void> {
     if (watched.stopped) return
     const path = `/v1/sessions/${encodeURIComponent(session_id)}/interventions?after=${watched.after}`
-    const { items, next } = jsonOf<{ items?: readonly { readonly kind?: string }[]; next?: number }>(this.#server, await ask(this.#server, { path, timeoutMs: TIMEOUT_MS }))
+    const { items, next } = jsonOf(this.#server, await ask(this.#server, { path, timeoutMs: TIMEOUT_MS })) as { items?: readonly { readonly kind?: string }[]; next?: number }
     if (!Array.isArray(items) || !Number.isSafeInteger(next)) throw notOurs(this.#server.url, 'interventions that are no list')
     watched.after = next!
     if (!items.some(({ kind }) => kind === 'stop')) return

@@ -53,7 +53,7 @@ interface ClientSession {
     readonly session_id: string;
     /** As the client's, of this session. */
     append(events: SessionEvent | readonly SessionEvent[]): Promise<AppendReceipt[]>;
-    /** Ends it. */
+    /** Ends it, once; again it gives the first receipt. */
     end(end?: {
         readonly outcome?: string;
         readonly reason?: string;
@@ -68,8 +68,9 @@ interface SessionEvent {
 interface Client {
     readonly url: string;
     /**
-     * Puts events on record, in order and all or none. Resolves when they are durable, one receipt each. Rejects with a RemoteError when the server
-     * refuses one (`event_ids` of those refused by the log stand in the error), or is away for `patience`: append the same objects again then, their ids are in them.
+     * Puts events on record, in order. Resolves when they are durable, one receipt each. Rejects with a RemoteError when one is malformed, and then none is
+     * stored; with EventsRefused when the log refused some, and the others are on record; when the server is away for `patience`: append the same objects
+     * again then, they are the same events.
      */
     append(events: EventInput | readonly EventInput[]): Promise<AppendReceipt[]>;
     /** Begins a session: agent_id, and what else `trail.start()` takes. */

@@ -1263,8 +1263,6 @@ interface TrailOptions extends Partial<AgentFacts> {
     readonly content?: 'none' | 'masked' | 'full';
     /** With a server: true allows http to another machine, where the network itself is trusted. Default `$COUNTERFOIL_INSECURE` = 1. */
     readonly insecure?: boolean;
-    /** Who is asked when a tool or `approval()` names nobody. */
-    readonly approve?: Approver;
     /** Who is asked when a tool or `approval()` names nobody; `'others'`: people who decide elsewhere (`counterfoil approvals`, a server), and whose answers are waited for. */
     readonly approve?: Approver | Others;
     /** Told of failures that nobody awaited, once per cause; default: one line on stderr. */
