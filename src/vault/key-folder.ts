@@ -41,7 +41,11 @@ export function createDiskFolder(path: string, files: ReadonlyMap<string, string
     syncFolder(draft)
     renameSync(draft, path) // refused by the system if `path` exists and is not empty: of two processes one wins, whole
   } catch (cause) {
-    rmSync(draft, { recursive: true, force: true })
+    try {
+      rmSync(draft, { recursive: true, force: true })
+    } catch {
+      // on a disk that is gone it fails too, with less to say
+    }
     if (!isCode(cause, 'ENOTEMPTY', 'EEXIST', 'EPERM')) throw cause
     throw new StoreError('key_exists', `vault: ${path} has keys already`, 'open them instead', { cause })
   }

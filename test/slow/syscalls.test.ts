@@ -188,7 +188,8 @@ describe.runIf(attachable).each([
           if (code === undefined || next === '' || (next === undefined && !/^E[A-Z]+$/.test(code))) wrong.push(`${row}: an error that does not say what it is: ${message}`)
         } else if (!/^(?:ready|end|closed) /.test(line)) wrong.push(`${row}: it said ${line.slice(0, 100)}`)
       }
-      if (!alive && how !== 'signal=KILL') wrong.push(`${row}: the process died of it`)
+      // strace counts the calls of each thread: libuv ends the process when a thread cannot wake another, which no disk makes happen
+      if (!alive && how !== 'signal=KILL' && !/<anon_inode:\[eventfd\]>.*\(INJECTED\)/.test(trace)) wrong.push(`${row}: the process died of it`)
       const files = new Map(readdirSync(where, { recursive: true }).map(String).map((path) => [path, statSync(join(where, path)).isFile() ? readFileSync(join(where, path)) : undefined]))
       for (const what of await wrongWith(where, { files, lost: [] }, promised)) wrong.push(`${row}: ${what}`)
     }
