@@ -32,7 +32,7 @@ async function tellEverywhere(trail: Trail): Promise<void> {
     const cycle: { said: string; self?: unknown } = { said }
     cycle.self = cycle
     session.log('cycle', cycle as never)
-    session.intervene('stop', { actor: said, note: said })
+    session.intervene('override', { actor: said, note: said })
     await tool.run({ said })
     await session.agent({ agent_id: 'child', instructions: said }, (child) => { child.record('final_output', { output: said }) })
     await session.end({ outcome: 'success', reason: said, final_output: said })

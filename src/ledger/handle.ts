@@ -15,7 +15,7 @@ import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { Backlog, BACKLOG_BYTES } from '../spool/backlog.ts'
 import type { Refused } from './batch.ts'
 import { checkNotGone } from './gone.ts'
-import { errorFrom, unpackAbsent, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
+import { errorFrom, GLANCES, unpackAbsent, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
 import { readPolicyText } from './policy-file.ts'
 import { signerUrl } from './signer-module.ts'
 import { workerSource } from './worker-source.ts'
@@ -44,8 +44,8 @@ const LOOK_MS = 500
 /** A worker that died is started again by the next event, not more often than this. */
 const RESTART_MS = 1_000
 
-/** `since`: the look before which it began. `patience`: when the ledger does not move for so long, it waits no more. `long`: what it asks for may take its time. */
-interface Waiting { readonly since: number; readonly patience: number; readonly long: boolean; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
+/** `since`: the look before which it began. `patience`: when the ledger does not move for so long, it waits no more. `long`: what it asks for may take its time. `glance`: its answer is no sign that the log moves. */
+interface Waiting { readonly since: number; readonly patience: number; readonly long: boolean; readonly glance: boolean; readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }
 
 /** `passphrase` of the log's keys and `signer`, a module: where they are not said, `$COUNTERFOIL_PASSPHRASE` and `$COUNTERFOIL_SIGNER`. `witness` is the path of a tlog-policy. `backlog`: the most bytes that wait for the log. */
 export interface LocalOptions { readonly home?: string; readonly spool?: string; readonly backlog?: number; readonly passphrase?: string; readonly signer?: string | URL; readonly witness?: string }
@@ -323,7 +323,7 @@ export class LocalLedger {
 
   /** Calls a method of the ledger's service (`service.ts`). */
   call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
-    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }), { long: LONG_CALLS.has(method) })
+    return this.#ask<T>((id) => ({ kind: 'call', id, method, args }), { long: LONG_CALLS.has(method), glance: GLANCES.has(method) })
   }
 
   status(): LedgerStatus {
@@ -371,14 +371,14 @@ export class LocalLedger {
     Atomics.store(this.#woken, 0, 0) // the next event says that the file is there
   }
 
-  #ask<T>(message: (id: number) => ToWorker, how: { patience?: number; long?: boolean } = {}): Promise<T> {
+  #ask<T>(message: (id: number) => ToWorker, how: { patience?: number; long?: boolean; glance?: boolean } = {}): Promise<T> {
     return this.closing ? Promise.reject(closedError()) : this.#send(message, how)
   }
 
-  #send<T>(message: (id: number) => ToWorker, { patience = Infinity, long = false }: { patience?: number; long?: boolean } = {}): Promise<T> {
+  #send<T>(message: (id: number) => ToWorker, { patience = Infinity, long = false, glance = false }: { patience?: number; long?: boolean; glance?: boolean } = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const id = this.#next++
-      this.#waiting.set(id, { since: this.#looks, patience, long, resolve, reject })
+      this.#waiting.set(id, { since: this.#looks, patience, long, glance, resolve, reject })
       if (this.#worker === undefined) this.#run()
       this.#hold()
       this.#tell(message(id))
@@ -404,7 +404,7 @@ export class LocalLedger {
   }
 
   #hear(message: FromWorker): void {
-    this.#moved = this.#looks
+    if (!('id' in message && this.#waiting.get(message.id)?.glance === true)) this.#moved = this.#looks
     switch (message.kind) {
       case 'open':
         this.#origin = message.origin

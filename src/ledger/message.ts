@@ -27,6 +27,9 @@ export interface Start {
   readonly mark: string
 }
 
+/** What is asked for now and then, of what other processes recorded: nothing of this one has to be on record for it, and an answer is no sign that the log moves. */
+export const GLANCES: ReadonlySet<string> = new Set(['approval', 'interventions', 'notices'])
+
 export type ToWorker =
   | { readonly kind: 'wake' }
   /** Trails in memory have no spool: the draft itself. */

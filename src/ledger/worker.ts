@@ -16,7 +16,7 @@ import { openSqliteStore } from '../store/sqlite.ts'
 import type { Handed, Placed, Refused } from './batch.ts'
 import { checkNotGone } from './gone.ts'
 import { Ledger, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from './ledger.ts'
-import { errorData, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
+import { errorData, GLANCES, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
 import { LedgerService } from './service.ts'
 import { loadSigner } from './signer-module.ts'
 import { Witnessing } from './witnessing.ts'
@@ -34,9 +34,6 @@ const RETRY_MS = 500
  */
 const LINGER_MS = 10
 const MAX_RETRY_MS = 10_000
-
-/** What is asked for now and then, of what other processes recorded: nothing of this one has to be on record for it. */
-const GLANCES: ReadonlySet<string> = new Set(['approval', 'interventions', 'notices'])
 
 const port = parentPort!
 const start = workerData as Start
