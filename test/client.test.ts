@@ -18,11 +18,14 @@ const AGENT = `
   const [, , index, url, key, home, count, end] = process.argv
   const { openTrail } = await import(index)
   const { writeSync } = await import('node:fs')
+  const said = (text) => {
+    for (;;) try { return writeSync(1, text) } catch (error) { if (error.code !== 'EAGAIN') throw error } // a pipe that is full for a moment
+  }
   const trail = openTrail(url, { key, home, agent_id: 'agent-1', patience: 500, report: () => {} })
   const session = await trail.start({})
   for (let i = 0; i < Number(count); i++) {
     const recorded = session.record('custom', { name: 'step', content: { i } })
-    if (recorded.problem === undefined) writeSync(1, i + ' ')
+    if (recorded.problem === undefined) said(i + ' ')
   }
   if (end === 'SIGKILL') process.kill(process.pid, 'SIGKILL')
   if (end === 'exit') process.exit(3)

@@ -36,7 +36,7 @@ const TABLE: { readonly [route: string]: string } = {
   'POST /v1/erasures': 'compliance',
   'GET /v1/approvals': 'agent developer approver',
   'GET /v1/approvals/{approval_id}': 'agent developer approver',
-  'POST /v1/approvals/matches': 'agent developer approver',
+  'POST /v1/approval-matches': 'agent developer approver',
   'POST /v1/approvals/{approval_id}/decisions': 'approver',
   'POST /v1/sessions/{session_id}/interventions': 'security',
   'GET /v1/sessions/{session_id}/interventions': 'agent developer approver',

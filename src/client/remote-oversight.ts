@@ -37,7 +37,7 @@ export class RemoteOversight implements Oversight {
   async matches(session_id: string, action: { readonly tool_name: string; readonly tool_input: string }): Promise<readonly string[]> {
     const body = JSON.stringify({ session_id, tool_name: action.tool_name, tool_input: action.tool_input })
     try {
-      const { items } = jsonOf(this.#server, await ask(this.#server, { method: 'POST', path: '/v1/approvals/matches', body, type: 'application/json', timeoutMs: TIMEOUT_MS })) as { items?: readonly string[] }
+      const { items } = jsonOf(this.#server, await ask(this.#server, { method: 'POST', path: '/v1/approval-matches', body, type: 'application/json', timeoutMs: TIMEOUT_MS })) as { items?: readonly string[] }
       if (!Array.isArray(items)) throw notOurs(this.#server.url, 'matching requests that are no list')
       return items
     } catch (error) {

@@ -100,9 +100,9 @@ describe('approvals over HTTP', () => {
     expect((await server.ask(other.key, 'GET', '/v1/approvals')).body.items).toEqual([])
     expect((await server.ask(agent.key, 'GET', `/v1/approvals/${request}?content=full`)).status).toBe(403)
     const action = { session_id: agent.session_id, tool_name: 'pay', tool_input: '{"amount":5}' }
-    expect((await server.ask(agent.key, 'POST', '/v1/approvals/matches', action)).body).toEqual({ items: [request] })
-    expect((await server.ask(agent.key, 'POST', '/v1/approvals/matches', { ...action, tool_input: '{"amount":6}' })).body).toEqual({ items: [] })
-    expect((await server.ask(other.key, 'POST', '/v1/approvals/matches', action)).body).toEqual({ items: [] })
+    expect((await server.ask(agent.key, 'POST', '/v1/approval-matches', action)).body).toEqual({ items: [request] })
+    expect((await server.ask(agent.key, 'POST', '/v1/approval-matches', { ...action, tool_input: '{"amount":6}' })).body).toEqual({ items: [] })
+    expect((await server.ask(other.key, 'POST', '/v1/approval-matches', action)).body).toEqual({ items: [] })
     expect((await server.ask(other.key, 'GET', `/v1/sessions/${agent.session_id}/interventions`)).status).toBe(404)
   })
 

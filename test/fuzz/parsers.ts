@@ -17,6 +17,9 @@ import { canonicalJson, parseCanonicalJson, parseStrictJson, type CanonicalValue
 import { parseShallowJson } from '../../src/base/shallow-json.ts'
 import { MisuseError } from '../../src/base/errors.ts'
 import { parseUuid, formatUuid } from '../../src/base/ids.ts'
+import { readOffset } from '../../src/client/offset.ts'
+import { parseJson as parseBody } from '../../src/server/body.ts'
+import { decodeCursor, encodeCursor } from '../../src/server/page.ts'
 import { OtlpIntake, type Encoding, type Signal } from '../../src/capture/otlp/intake.ts'
 import { archiveSource } from '../../src/cli/archive-source.ts'
 import { parseDisclose } from '../../src/cli/commands/export.ts'
@@ -1050,15 +1053,49 @@ const restoredMark: Parser = {
   }),
 }
 
+const serverBody: Parser = {
+  covers: ['server/body.ts parseJson'],
+  make: () => ({ seeds: texts('{"event_type":"reasoning","text":"because"}', '[1,"\\u00e9"]'), run: (bytes) => void parseBody(bytes), json: write }),
+}
+
+const serverCursor: Parser = {
+  covers: ['server/page.ts decodeCursor'],
+  make: () => ({
+    seeds: texts(encodeCursor('ada'), encodeCursor('{"a":1}'), encodeCursor('é')),
+    run: (bytes) => {
+      const cursor = textOf(bytes)
+      same(encodeCursor(decodeCursor(cursor)), cursor, 'cursor')
+    },
+  }),
+}
+
+const sentOffset: Parser = {
+  covers: ['client/offset.ts readOffset'],
+  make: () => {
+    const folder = mkdtempSync(join(tmpdir(), 'counterfoil-fuzz-'))
+    return {
+      seeds: texts('0\n', '1048576\n'),
+      run: (bytes) => {
+        writeFileSync(join(folder, 'spool.sent'), bytes)
+        const offset = readOffset(join(folder, 'spool'))
+        if (!Number.isSafeInteger(offset) || offset < 0) throw new Error(`an offset of ${offset}`)
+      },
+      close: () => rmSync(folder, { recursive: true, force: true }),
+    }
+  },
+}
+
 export const PARSERS: { readonly [name: string]: Parser } = {
   note, signedCheckpoint, bundle, bundleEntries, entry, proof, policy, witness, addCheckpoint, archive, frames, draft,
   witnessAnswer, providerEvents, providerStream, contentRead, listChanges, spool, masks, keyTexts, segment, canonicalText, strictText, slices,
   providerJson, draftHeader, sessionRow, listFile, tiles, tilePath, cosignature, bytesOf, bundlePage, wrapped, spoolHeader, sse, rows, arguments: arguments_, cursors,
-  manifest, restoredMark, otlpJson, otlpProtobuf,
+  manifest, restoredMark, otlpJson, otlpProtobuf, serverBody, serverCursor, sentOffset,
 }
 
 /** Exports with the name of a parser that no row goes through, and why. */
 export const EXEMPT: { readonly [name: string]: string } = {
+  'server/routes/events.ts readEventRoutes': 'adds routes; what they read is checked by their schemas',
+  'cli/commands/serve.ts parsePort': 'five digits of the command line, compared with a pattern',
   'log/reader.ts readRanges': 'asks a HashReader for hashes and computes; proofs made of them are checked (test/slow/proofs.test.ts)',
   'ledger/backup-folder.ts readText': 'reads the bytes of a file, at most as many as it is told',
   'ledger/policy-file.ts readPolicyText': 'reads a file of bounded size and gives it to parsePolicy, which stands here',

@@ -57,7 +57,7 @@ export function approvalRoutes(app: App, parts: Parts): void {
   })
 
   addRoute(app, parts, {
-    method: 'post', path: '/v1/approvals/matches', permission: 'ask', tag: 'approvals', summary: 'The requests of one\'s own for exactly this action that need not be made again.',
+    method: 'post', path: '/v1/approval-matches', permission: 'ask', tag: 'approvals', summary: 'The requests of one\'s own for exactly this action that need not be made again.',
     body: z.strictObject({ session_id: z.uuid(), tool_name: z.string().min(1).max(128), tool_input: z.string().openapi({ description: 'The input as JSON text, as it was recorded.' }) }).openapi('Action'),
     answers: { 200: { says: 'Their ids, oldest first.', schema: z.object({ items: z.array(z.string()) }).openapi('Matches') } },
   }, async ({ who, tenant, body }) => Response.json({ items: await oversight.matches(who, tenant, body.session_id, body) }, unkept))
