@@ -26,7 +26,7 @@ export class RemoteOversight implements Oversight {
   async approval(approval_id: string, wait: number, signal: AbortSignal): Promise<RequestStanding> {
     const end = performance.now() + wait
     for (;;) {
-      const left = Math.min(POLL_MS, Math.max(0, end - performance.now()))
+      const left = Math.ceil(Math.min(POLL_MS, Math.max(0, end - performance.now())))
       const path = `/v1/approvals/${encodeURIComponent(approval_id)}?wait=${Math.floor(left / 1_000)}`
       const known = jsonOf(this.#server, await ask(this.#server, { path, timeoutMs: left + TIMEOUT_MS, signal })) as RequestStanding
       if (!['open', 'approved', 'rejected', 'expired'].includes(known?.state) || !Array.isArray(known.decisions)) throw notOurs(this.#server.url, 'a request for approval without a state')
