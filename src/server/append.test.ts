@@ -162,8 +162,8 @@ describe('the server', () => {
   test('that ends answers what it has accepted, and takes no more', async () => {
     const server = await testServer()
     const key = server.key('agent')
-    const asked = Promise.allSettled(Array.from({ length: 10 }, () => server.ask(key, 'POST', '/v1/events', { event_type: 'reasoning', session_id: newId(), text: 'x' })))
-    await expect.poll(() => server.served.parts.gate.open).toBeGreaterThan(0)
+    const asked = Promise.allSettled(Array.from({ length: 50 }, () => server.ask(key, 'POST', '/v1/events', { event_type: 'reasoning', session_id: newId(), text: 'x' })))
+    await expect.poll(() => server.served.parts.gate.open, { interval: 1, timeout: 10_000 }).toBeGreaterThan(0)
     await server.served.close()
     const answers = await asked
     const stored = answers.flatMap((one) => (one.status === 'fulfilled' && one.value.status === 200 ? one.value.body.receipts : []))
