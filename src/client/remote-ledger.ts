@@ -3,13 +3,11 @@
 
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { type CounterfoilError, MisuseError, RemoteError, StoreError } from '../base/errors.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
-import { Backlog, BACKLOG_BYTES } from '../spool/backlog.ts'
-import { deadBytes } from '../spool/folder.ts'
-import { createSpool, type SpoolWriter } from '../spool/writer.ts'
+import { BACKLOG_BYTES } from '../spool/backlog.ts'
+import { Intake } from '../spool/intake.ts'
 import { slugOf, stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import { errorFrom, type FromSender, type Start, type ToSender } from './message.ts'
@@ -27,9 +25,6 @@ export interface RemoteStatus {
   readonly last_checkpoint: string | null; readonly witnessed: number | null
 }
 
-/** A spool this long is left to be sent and removed, and a new one begun. */
-const SPOOL_BYTES: number = 64 * 1024 * 1024
-const LEFT_MS = 1_000
 const RESTART_MS = 1_000
 const PATIENCE_MS = 30_000
 
@@ -71,15 +66,8 @@ export class RemoteLedger {
   readonly server: Server
   readonly #reader: Reader
   readonly #folder: string
-  readonly #newSpool: () => SpoolWriter
-  #spool: SpoolWriter
-  readonly #backlog: Backlog
+  readonly #intake: Intake
   readonly #patience: number
-  #left = 0
-  #leftAt = -Infinity
-  #lostEvents = 0
-  readonly #flag = new SharedArrayBuffer(4)
-  readonly #woken = new Int32Array(this.#flag)
   readonly #waiting = new Map<number, Waiting>()
   readonly #reports = new Set<(problem: CounterfoilError) => void>()
   readonly #onClosed: () => void
@@ -91,7 +79,6 @@ export class RemoteLedger {
   #next = 1
   #holders = 1
   #held = 0
-  #accepted = 0
   #met = false
   #origin = ''
   #size = 0
@@ -109,12 +96,13 @@ export class RemoteLedger {
     this.#folder = folder
     this.#onClosed = onClosed
     const key = openSpoolKey(home)
-    this.#newSpool = () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
-    this.#spool = this.#newSpool()
     const left = registry().left.get(folder) ?? []
     registry().left.delete(folder)
-    this.#backlog = new Backlog(this.#spool.id, left.map((id) => ({ id, bytes: statSync(join(folder, id), { throwIfNoEntry: false })?.size ?? 0 })))
-    this.#start = { server, folder, about, key, own: this.#spool.id, left, flag: this.#flag }
+    this.#intake = new Intake({ folder, origin: SPOOL_ORIGIN, key, bound: this.backlog, left, renewed: (own, unfinished) => {
+      this.#start = { ...this.#start, left: unfinished, own }
+      this.#tell({ kind: 'spool', own })
+    } })
+    this.#start = { server, folder, about, key, own: this.#intake.spool.id, left, flag: this.#intake.flag }
     this.#run()
   }
 
@@ -162,27 +150,13 @@ export class RemoteLedger {
   /** Takes an encoded draft, and copies what it keeps: one synchronous append to the spool. Throws a StoreError when it cannot be taken: `spool_full` at the bound too. */
   accept(_event_id: string, draft: Uint8Array): void {
     if (this.closing) throw closedError()
-    if (this.#backlog.bytes + this.#left >= this.backlog) this.#checkBound()
-    if (this.#spool.end > SPOOL_BYTES) this.#renewSpool()
-    try {
-      this.#backlog.took(this.#spool.append(draft))
-    } catch (error) {
-      if (error instanceof StoreError && error.code === 'spool_failed' && !error.retry) this.#renewSpool()
-      throw error
+    if (this.#intake.isFull()) {
+      this.#revive()
+      throw new StoreError('spool_full', `client: expected less than ${this.backlog} bytes to wait for ${this.path}, got as many`, 'see why the server does not take them, or open the trail with a larger backlog', { retry: true })
     }
-    this.#accepted++
+    const wake = this.#intake.append(draft)
     this.#revive()
-    if (Atomics.exchange(this.#woken, 0, 1) === 0) this.#tell({ kind: 'wake' })
-  }
-
-  #checkBound(): void {
-    this.#revive()
-    if (this.#left > 0 && performance.now() - this.#leftAt > LEFT_MS) {
-      this.#leftAt = performance.now()
-      this.#left = deadBytes(this.#folder)
-    }
-    if (this.#backlog.bytes + this.#left < this.backlog) return
-    throw new StoreError('spool_full', `client: expected less than ${this.backlog} bytes to wait for ${this.path}, got as many`, 'see why the server does not take them, or open the trail with a larger backlog', { retry: true })
+    if (wake) this.#tell({ kind: 'wake' })
   }
 
   #revive(): void {
@@ -196,7 +170,7 @@ export class RemoteLedger {
       await this.#synced(patience)
       return { event_id, level }
     }
-    const spool = this.#spool
+    const { spool } = this.#intake
     const receipt = (await this.#ask((id) => ({ kind: 'wait', id, event_id, spool: spool.id, offset: spool.end, patience })))!
     if (level === 'witnessed') throw new RemoteError('no_witness', `client: ${this.path} does not say what its witnesses have seen`, "wait for 'durable'; the server's policy has its log witnessed")
     return receipt
@@ -206,7 +180,7 @@ export class RemoteLedger {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new StoreError('stalled', `client: the disk of ${this.#folder} did not answer for ${patience / 1_000} s`, 'see to the disk of the state folder', { retry: true })), Math.min(patience, 2 ** 31 - 1)) })
     try {
-      await Promise.race([this.#spool.sync(), late])
+      await Promise.race([this.#intake.spool.sync(), late])
     } finally {
       clearTimeout(timer)
     }
@@ -214,7 +188,7 @@ export class RemoteLedger {
 
   /** Above half of the bound: resolves when less waits, or when the server was away for `patience`. Undefined below. */
   room(patience: number): Promise<void> | undefined {
-    if (this.closing || this.#backlog.bytes < this.backlog / 2) return undefined
+    if (this.closing || this.#intake.backlog.bytes < this.backlog / 2) return undefined
     return (this.#room ??= new Promise<void>((resolve) => {
       this.#makeRoom = () => {
         this.#room = undefined
@@ -226,7 +200,8 @@ export class RemoteLedger {
 
   /** Resolves when all that was accepted by now is acknowledged. */
   async #flush(patience: number = this.#patience): Promise<void> {
-    await this.#ask((id) => ({ kind: 'wait', id, spool: this.#spool.id, offset: this.#spool.end, patience }))
+    const { spool } = this.#intake
+    await this.#ask((id) => ({ kind: 'wait', id, spool: spool.id, offset: spool.end, patience }))
   }
 
   /** A method of the ledger's service, by the server's routes. What was recorded before is there first, so that it is read. */
@@ -237,8 +212,9 @@ export class RemoteLedger {
   }
 
   status(): RemoteStatus {
-    const { bytes, events, oldestMs } = this.#backlog
-    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: this.#left, lost: this.#lostEvents, last_checkpoint: this.#checkpoint, witnessed: null }
+    const { accepted, dead, lost } = this.#intake
+    const { bytes, events, oldestMs } = this.#intake.backlog
+    return { origin: this.#origin, size: this.#size, accepted, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: dead, lost, last_checkpoint: this.#checkpoint, witnessed: null }
   }
 
   /** Why the server's log is not believed any more, once that is so. */
@@ -253,16 +229,16 @@ export class RemoteLedger {
   }
 
   async #close(): Promise<void> {
-    const spool = this.#spool
+    const { spool, backlog } = this.#intake
     spool.close()
     try {
-      if (this.#backlog.bytes > 0) await this.#send((id) => ({ kind: 'wait', id, spool: spool.id, offset: spool.end, patience: this.#patience }))
+      if (backlog.bytes > 0) await this.#send((id) => ({ kind: 'wait', id, spool: spool.id, offset: spool.end, patience: this.#patience }))
       if (spool.end > 0) removeSent(spool.path)
       if (this.#worker !== undefined) await this.#send((id) => ({ kind: 'close', id }))
     } catch (cause) {
       const { left } = registry()
-      left.set(this.#folder, [...(left.get(this.#folder) ?? []), ...this.#backlog.unfinished, ...(spool.end > 0 ? [spool.id] : [])])
-      const { events } = this.#backlog
+      left.set(this.#folder, [...(left.get(this.#folder) ?? []), ...this.#intake.unfinished])
+      const { events } = backlog
       throw new RemoteError('not_sent', `client: ${events} accepted ${events === 1 ? 'event waits' : 'events wait'} for ${this.path}: ${(cause as Error).message}`, `they are in ${this.#folder}, and are sent when the trail is opened on this machine again`, { cause, retry: true })
     } finally {
       this.#onClosed()
@@ -271,15 +247,6 @@ export class RemoteLedger {
       await worker?.terminate()
       this.#dropWaiting(closedError())
     }
-  }
-
-  #renewSpool(): void {
-    this.#spool.close()
-    this.#spool = this.#newSpool()
-    this.#backlog.renewed(this.#spool.id)
-    this.#start = { ...this.#start, left: this.#backlog.unfinished, own: this.#spool.id }
-    this.#tell({ kind: 'spool', own: this.#spool.id })
-    Atomics.store(this.#woken, 0, 0) // the next event says that the file is there
   }
 
   #ask(message: (id: number) => ToSender): Promise<Receipt | undefined> {
@@ -309,9 +276,9 @@ export class RemoteLedger {
       case 'progress':
         this.#size = message.size
         this.#checkpoint = message.checkpoint
-        this.#left = message.left
-        this.#backlog.reached(message.spools)
-        if (this.#room !== undefined && this.#backlog.bytes < this.backlog / 2) this.#makeRoom()
+        this.#intake.dead = message.left
+        this.#intake.backlog.reached(message.spools)
+        if (this.#room !== undefined && this.#intake.backlog.bytes < this.backlog / 2) this.#makeRoom()
         return
       case 'missing':
         return this.#forget(message.spool)
@@ -333,9 +300,7 @@ export class RemoteLedger {
 
   /** The spool is not there any more: what it held for the server is lost, and what comes goes into a new one. */
   #forget(id: string): void {
-    const lost = this.#backlog.lost(id)
-    this.#lostEvents += lost
-    if (id === this.#spool.id) this.#renewSpool()
+    const lost = this.#intake.forget(id)
     if (lost > 0) this.#report(new StoreError('spool_missing', `client: ${lost} accepted ${lost === 1 ? 'event is' : 'events are'} lost: the spool ${id} was removed before they were sent`, 'keep cleaners away from the folder of spools; the log shows the gap'))
   }
 
@@ -345,7 +310,7 @@ export class RemoteLedger {
 
   #lost(error: StoreError): void {
     this.#worker = undefined
-    this.#backlog.restarted()
+    this.#intake.backlog.restarted()
     if (!this.#dropWaiting(error)) this.#report(error)
   }
 

@@ -8,11 +8,11 @@ import { CounterfoilError, MisuseError, StoreError } from '../base/errors.ts'
 import { concat } from '../base/bytes.ts'
 import { randomRef } from '../base/ids.ts'
 import { label } from '../event/label.ts'
-import { deadBytes, removeSpool } from '../spool/folder.ts'
-import { createSpool, type SpoolWriter } from '../spool/writer.ts'
+import { Backlog, BACKLOG_BYTES } from '../spool/backlog.ts'
+import { removeSpool } from '../spool/folder.ts'
+import { Intake } from '../spool/intake.ts'
 import { stateHome } from '../vault/paths.ts'
 import { openSpoolKey, SPOOL_ORIGIN } from '../vault/spool-key.ts'
-import { Backlog, BACKLOG_BYTES } from '../spool/backlog.ts'
 import type { Refused } from './batch.ts'
 import { checkNotGone } from './gone.ts'
 import { errorFrom, GLANCES, unpackAbsent, type ErrorData, type FromWorker, type Handing, type Start, type ToWorker } from './message.ts'
@@ -30,10 +30,6 @@ export interface LedgerStatus {
   readonly last_checkpoint: string | null; readonly witnessed: number | null
 }
 
-/** A spool this long is left to be drained and removed, and a new one begun: a process that runs for a year must not keep everything twice. */
-const SPOOL_BYTES: number = 64 * 1024 * 1024
-/** What processes that are gone left is looked at again this often, while it keeps events from being accepted. */
-const LEFT_MS = 1_000
 /** How long nothing may move before that is reported, while somebody waits. */
 const STALLED_MS = 30_000
 /** A long call (a verification) keeps the worker from everything else: nothing is said to have stopped for this long. */
@@ -111,17 +107,11 @@ export class LocalLedger {
   readonly home: string | undefined
   /** The text of the policy whose witnesses are asked. */
   readonly policy: string | undefined
-  #spool: SpoolWriter | undefined
-  /** Whether the spools lie on the disk of the log. */
-  readonly #beside: boolean
-  readonly #newSpool: (() => SpoolWriter) | undefined
+  /** Where events go; a trail in memory has none, and posts them. */
+  readonly #intake: Intake | undefined
   /** The bound on what waits for the log, in bytes. */
   readonly backlog: number
   readonly #backlog: Backlog
-  /** Bytes that processes that are gone left in the folder, as far as that is known, and when it was looked at. */
-  #left = 0
-  #leftAt = -Infinity
-  #lostEvents = 0
   /** Time is counted in looks while somebody waits: a process that was suspended, or busy itself, is no ledger that does not answer. */
   #looks = 0
   /** The look before which the worker spoke last, and the one before which somebody began to wait. */
@@ -130,8 +120,6 @@ export class LocalLedger {
   #watch: NodeJS.Timeout | undefined
   #room: Promise<void> | undefined
   #makeRoom: () => void = () => {}
-  readonly #flag = new SharedArrayBuffer(4)
-  readonly #woken = new Int32Array(this.#flag)
   readonly #waiting = new Map<number, Waiting>()
   readonly #onClosed: () => void
   readonly #reports = new Set<(problem: CounterfoilError) => void>()
@@ -142,9 +130,8 @@ export class LocalLedger {
   #holders = 1
   /** The worker keeps the process alive while something is awaited, and only then. */
   #held = 0
-  #accepted = 0
-  /** Bytes of drafts of a trail in memory. */
-  #posted = 0
+  /** Drafts of a trail in memory, and their bytes. */
+  #posted = { events: 0, bytes: 0 }
   /** Bytes of drafts that were handed in around the spool and are not answered. */
   #handed = 0
   readonly #grown = new Set<(size: number) => void>()
@@ -165,13 +152,12 @@ export class LocalLedger {
     this.backlog = backlog
     this.#onClosed = onClosed
     const folder = spoolFolder ?? `${path}.spool`
-    this.#beside = dirname(resolve(folder)) === dirname(path)
     const key = home === undefined ? undefined : openSpoolKey(home)
-    this.#newSpool = key === undefined ? undefined : () => createSpool(folder, { origin: SPOOL_ORIGIN, key })
-    this.#spool = this.#newSpool?.()
-    const left = this.#spool === undefined ? [] : takeLeft(path)
-    this.#backlog = new Backlog(this.#spool?.id ?? '', left.map((id) => ({ id, bytes: statSync(join(folder, id), { throwIfNoEntry: false })?.size ?? 0 })))
-    this.#start = { path, flag: this.#flag, mark: randomRef(), ...given, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#spool === undefined ? {} : { spools: { folder, key, own: this.#spool.id, left } }) }
+    const left = key === undefined ? [] : takeLeft(path)
+    const beside = dirname(resolve(folder)) === dirname(path)
+    this.#intake = key === undefined ? undefined : new Intake({ folder, origin: SPOOL_ORIGIN, key, bound: backlog, left, begin: () => { if (beside) this.#begin() }, renewed: (own, unfinished) => this.#renewed(own, unfinished) })
+    this.#backlog = this.#intake?.backlog ?? new Backlog('')
+    this.#start = { path, flag: this.#intake?.flag ?? new SharedArrayBuffer(4), mark: randomRef(), ...given, ...(home === undefined ? {} : { home }), ...(key === undefined || this.#intake === undefined ? {} : { spools: { folder, key, own: this.#intake.spool.id, left } }) }
     this.#ready = newReady()
     this.#run()
   }
@@ -229,42 +215,34 @@ export class LocalLedger {
   /** Takes an encoded draft, and copies what it keeps: one synchronous append to the spool. Throws a StoreError when it cannot be taken: `spool_full` at the bound too. */
   accept(_event_id: string, draft: Uint8Array): void {
     if (this.closing) throw closedError()
-    if (this.#backlog.bytes + this.#left >= this.backlog) this.#checkBound()
-    if (this.#spool === undefined) {
+    const intake = this.#intake
+    if (intake?.isFull() ?? this.#backlog.bytes >= this.backlog) {
+      this.#revive()
+      throw new StoreError('spool_full', `ledger: expected less than ${this.backlog} bytes to wait for the log ${this.path}, got as many: it does not keep up`, 'counterfoil doctor says what waits since when; see to the disk of the log, or open the trail with a larger backlog', { retry: true })
+    }
+    if (intake === undefined) {
       this.#tell({ kind: 'draft', draft: draft.slice() })
-      this.#accepted++
-      this.#backlog.took((this.#posted += draft.length))
+      this.#posted.events++
+      this.#backlog.took((this.#posted.bytes += draft.length))
       return
     }
-    if (this.#spool.end > SPOOL_BYTES) this.#renewSpool()
-    if (this.#spool.end === 0 && this.#beside && this.#start.began === true) checkNotGone(this.path) // its file is made now
-    try {
-      this.#backlog.took(this.#spool.append(draft))
-    } catch (error) {
-      // A file that cannot be continued is left to be drained; the next event goes into a new one.
-      if (error instanceof StoreError && error.code === 'spool_failed' && !error.retry) this.#renewSpool()
-      throw error
-    }
-    this.#accepted++
+    const wake = intake.append(draft)
     this.#revive()
-    if (Atomics.exchange(this.#woken, 0, 1) === 0) this.#tell({ kind: 'wake' })
+    if (wake) this.#tell({ kind: 'wake' })
   }
 
-  /** Throws when so much waits for the log that nothing more may. What comes must find the disk with room for what it needs to go on. */
-  #checkBound(): void {
-    this.#revive()
-    if (this.#left > 0 && performance.now() - this.#leftAt > LEFT_MS) this.#lookAtLeft()
-    if (this.#backlog.bytes + this.#left < this.backlog) return
-    throw new StoreError('spool_full', `ledger: expected less than ${this.backlog} bytes to wait for the log ${this.path}, got as many: it does not keep up`, 'counterfoil doctor says what waits since when; see to the disk of the log, or open the trail with a larger backlog', { retry: true })
+  /** Before a spool's file is made on the disk of the log, for a log that was open before. */
+  #begin(): void {
+    if (this.#start.began === true) checkNotGone(this.path)
+  }
+
+  #renewed(own: string, left: readonly string[]): void {
+    this.#start = { ...this.#start, spools: { ...this.#start.spools!, left, own } }
+    this.#tell({ kind: 'spool', own })
   }
 
   #revive(): void {
-    if (this.#worker === undefined && this.#spool !== undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
-  }
-
-  #lookAtLeft(): void {
-    this.#leftAt = performance.now()
-    if (this.#start.spools !== undefined) this.#left = deadBytes(this.#start.spools.folder)
+    if (this.#worker === undefined && this.#intake !== undefined && performance.now() - this.#ran > RESTART_MS) this.#run()
   }
 
   /** Resolves when the event has reached `level`. With `patience` it rejects when the ledger does not move for so many milliseconds. */
@@ -274,11 +252,12 @@ export class LocalLedger {
       const durable = await this.reach(event_id, 'durable', patience)
       return { ...durable, level, checkpoint: await this.call<string>('witnessed', durable.index) }
     }
-    if (level === 'spooled' && this.#spool !== undefined) {
-      await within(this.#spool.sync(), patience, () => stalled(this.#spool?.path ?? this.path, patience))
+    const spool = this.#intake?.spool
+    if (level === 'spooled' && spool !== undefined) {
+      await within(spool.sync(), patience, () => stalled(spool.path, patience))
       return { event_id, level }
     }
-    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, spool: this.#spool?.id ?? '', offset: this.#spool?.end ?? 0 }), { patience })
+    const placed = await this.#ask<{ index: number; entry_hash: string; checkpoint: string }>((id) => ({ kind: 'wait', id, event_id, spool: spool?.id ?? '', offset: spool?.end ?? 0 }), { patience })
     return { event_id, level: 'durable', ...placed }
   }
 
@@ -328,7 +307,7 @@ export class LocalLedger {
 
   status(): LedgerStatus {
     const { bytes, events, oldestMs } = this.#backlog
-    return { origin: this.#origin, size: this.#size, accepted: this.#accepted, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: this.#left, lost: this.#lostEvents, handed: this.#handed, last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
+    return { origin: this.#origin, size: this.#size, accepted: this.#intake?.accepted ?? this.#posted.events, spooled: bytes, waiting: events, oldest_ms: oldestMs, backlog: this.backlog, left: this.#intake?.dead ?? 0, lost: this.#intake?.lost ?? 0, handed: this.#handed, last_checkpoint: this.#checkpoint, witnessed: this.#witnessed }
   }
 
   /** Puts what was accepted into the log, and closes it when the last holder closes. */
@@ -338,17 +317,17 @@ export class LocalLedger {
   }
 
   async #close(): Promise<void> {
-    const end = this.#spool?.end ?? 0
-    this.#spool?.close()
+    const intake = this.#intake
+    intake?.spool.close()
     try {
       // What was accepted and is not in the log makes one more attempt; a log that never opened has nothing to close.
       if (this.#backlog.bytes > 0 || (this.#worker !== undefined && this.#failed === undefined)) {
         await this.#send((id) => ({ kind: 'call', id, method: 'close', args: [] }))
-        if (this.#spool !== undefined && this.#backlog.bytes === 0) removeSpool(this.#spool.path)
-        else if (this.#spool !== undefined) throw new StoreError('not_drained', 'ledger: not everything that was accepted is in the log', 'it is in the spool; open the trail again')
+        if (intake !== undefined && this.#backlog.bytes === 0) removeSpool(intake.spool.path)
+        else if (intake !== undefined) throw new StoreError('not_drained', 'ledger: not everything that was accepted is in the log', 'it is in the spool; open the trail again')
       }
     } catch (error) {
-      if (this.#spool !== undefined) leave(this.path, ...this.#backlog.unfinished, ...(end > 0 ? [this.#spool.id] : []))
+      if (intake !== undefined) leave(this.path, ...intake.unfinished)
       throw error
     } finally {
       this.closed = true
@@ -358,17 +337,6 @@ export class LocalLedger {
       await worker?.terminate()
       this.#dropWaiting(closedError())
     }
-  }
-
-  /** Writes into a new file from now on; the worker drains the old one to its end and removes it. */
-  #renewSpool(): void {
-    if (this.#newSpool === undefined) return
-    this.#spool?.close()
-    this.#spool = this.#newSpool()
-    this.#backlog.renewed(this.#spool.id)
-    this.#start = { ...this.#start, spools: { ...this.#start.spools!, left: this.#backlog.unfinished, own: this.#spool.id } }
-    this.#tell({ kind: 'spool', own: this.#spool.id })
-    Atomics.store(this.#woken, 0, 0) // the next event says that the file is there
   }
 
   #ask<T>(message: (id: number) => ToWorker, how: { patience?: number; long?: boolean; glance?: boolean } = {}): Promise<T> {
@@ -409,7 +377,7 @@ export class LocalLedger {
       case 'open':
         this.#origin = message.origin
         if (this.path !== ':memory:') this.#start = { ...this.#start, began: true }
-        this.#left = message.left
+        if (this.#intake !== undefined) this.#intake.dead = message.left
         if (this.#failed !== undefined) this.#ready = newReady() // it failed before, and opened at a later attempt
         this.#failed = undefined
         this.#ready.resolve()
@@ -417,7 +385,7 @@ export class LocalLedger {
       case 'failed':
         this.#failed = errorFrom(message.error)
         this.#ready.reject(this.#failed)
-        this.#left = message.left
+        if (this.#intake !== undefined) this.#intake.dead = message.left
         return
       case 'progress':
         if (message.size !== this.#size) for (const grown of this.#grown) grown(message.size)
@@ -455,14 +423,12 @@ export class LocalLedger {
 
   /** Whether a trail that is gone took the spool with it, or was only moved: then what is written into it comes back with it. */
   #lookFor({ code }: ErrorData): void {
-    if (code === 'trail_gone' && this.#spool?.deleted === true) this.#forget(this.#spool.id)
+    if (code === 'trail_gone' && this.#intake?.spool.deleted === true) this.#forget(this.#intake.spool.id)
   }
 
   /** The spool is not there any more: what it held for the log is lost, and what comes goes into a new one. */
   #forget(id: string): void {
-    const lost = this.#backlog.lost(id)
-    this.#lostEvents += lost
-    if (id === this.#spool?.id) this.#renewSpool()
+    const lost = this.#intake?.forget(id) ?? 0
     if (lost === 0) return
     const problem = new StoreError('spool_missing', `ledger: ${lost} accepted ${lost === 1 ? 'event is' : 'events are'} lost: the spool ${id} was removed before they were in the log`, 'keep cleaners away from the folder of spools; the log shows the gap')
     for (const report of this.#reports) report(problem)
