@@ -114,13 +114,13 @@ describe('four times the input takes some four times as long', () => {
       const text = make(size)
       let best = Infinity
       for (let i = 0; i < 3; i++) {
-        const before = process.cpuUsage()
+        const before = process.threadCpuUsage()
         try {
           read(text)
         } catch {
           // how long a refusal takes is what is asked
         }
-        const { user, system } = process.cpuUsage(before)
+        const { user, system } = process.threadCpuUsage(before)
         best = Math.min(best, (user + system) / 1000)
       }
       return best
@@ -128,8 +128,10 @@ describe('four times the input takes some four times as long', () => {
     cost(n / 16) // compiled by now
     // so that a square shows before it takes a minute
     expect(cost(n / 4), 'a quarter').toBeLessThan(2_000)
-    const [once, twice, four] = [cost(n), cost(2 * n), cost(4 * n)]
-    // linear is 4, n log n some 4.5, quadratic 16; below 8 ms a timer's steps are what is measured
-    expect(four, `${once.toFixed(1)}, ${twice.toFixed(1)}, ${four.toFixed(1)} ms`).toBeLessThan(Math.max(8, once) * 9)
+    // linear is 4, n log n some 4.5, quadratic 16; below 8 ms a timer's steps are what is measured. What grows too fast does so each time.
+    let measured = [0, 0, Infinity]
+    for (let attempt = 0; attempt < 3 && measured[2]! >= Math.max(8, measured[0]!) * 9; attempt++) measured = [cost(n), cost(2 * n), cost(4 * n)]
+    const [once, , four] = measured as [number, number, number]
+    expect(four, measured.map((ms) => `${ms.toFixed(1)} ms`).join(', ')).toBeLessThan(Math.max(8, once) * 9)
   }, 60_000)
 })
