@@ -8,7 +8,7 @@ import type { Session } from '../../why/session.ts'
 import { isRiskyAct, shownWithRisk } from '../act.ts'
 import type { Rule, Watcher } from '../rule.ts'
 
-export const unapprovedAct: Rule = { name: 'unapproved_act', says: 'an act of risk high or above was done without an approval that fits it', begin }
+export const unapprovedAct: Rule = { name: 'unapproved_act', says: 'a tool of risk high or above was called without an approval that fits the call', begin }
 
 function begin(): Watcher {
   /** requests by index that an act used */
@@ -23,7 +23,7 @@ function begin(): Watcher {
       return []
     }
     const sources = session.events.filter(({ index }) => index === request || approval.decisions.some((decision) => decision.index === index))
-    return [{ severity: event['risk'] === 'critical' ? 'critical' : 'high', acts: [event], sources, explanation: `${shownWithRisk(event)} was done without an approval that fits: ${why}.` }]
+    return [{ severity: event['risk'] === 'critical' ? 'critical' : 'high', acts: [event], sources, explanation: `${shownWithRisk(event)} was called without an approval that fits: ${why}.` }]
   }
 }
 
