@@ -4,13 +4,12 @@
 //
 // `Appender` opens the transaction at a head that it knows, and commits.
 
-import { equal, fromBase64, fromHex, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { equal, fromBase64, toBase64, utf8 } from '../base/bytes.ts'
 import { formatTime, type Clock } from '../base/clock.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { encodeDraft, isList, isSame, type Draft, type DraftPayload } from '../event/draft.ts'
 import { isListChange, type Entry, type FactValue, type Ref, type Slot } from '../event/entry.ts'
 import { checkDraft, encodeEntry, parseEntry } from '../event/parse.ts'
-import { personsIn } from '../event/person.ts'
 import { encodeSession, firstPrev, stepOf } from '../event/session.ts'
 import { REFUSED_OUTCOME } from '../event/approval.ts'
 import { LEDGER_TYPES, type Facts } from '../event/vocabulary.ts'
@@ -18,15 +17,14 @@ import { formatTreeHead } from '../log/checkpoint.ts'
 import { leafHash, type Hash } from '../log/hash.ts'
 import { rotationStatement } from '../log/rotation.ts'
 import { treeRoot, type TreeEdge } from '../log/tree.ts'
-import type { ContentRow, EntryRow, Head, PlaceRow, ScopeRow, SegmentRow, StoreTx, StreamRow, SubjectRow } from '../store/contract.ts'
+import type { ContentRow, EntryRow, Head, PlaceRow, SegmentRow, StoreTx, StreamRow } from '../store/contract.ts'
 import type { Keyring, NextKey } from '../vault/keyring.ts'
-import { newScope, wrapSecret } from '../vault/scope.ts'
 import { sha256 } from '#crypto'
 import { BatchContent, commitmentTo, newPayloads, type NewPayload, type Placement } from './batch-content.ts'
+import { BatchScopes, hasSubjects, inScopes, personsOf } from './batch-scopes.ts'
 import { ledgerDraft } from './event.ts'
 import type { LiveSession } from './live-session.ts'
 import { callRefusal, decisionRefusal, keyedHashes } from './oversight.ts'
-import { openScope, type OpenScope } from './open-scope.ts'
 
 /**
  * A draft on its way in. `writer` is who handed it in; `stream` says which spool feeds the draft's stream. `stamped`: its author gave no time, so that
@@ -51,8 +49,6 @@ export interface AppendOptions {
 const LEDGER_FACTS = new Set(['streams', 'stream_total', 'segment_count', 'segment_root'])
 /** A clock less than this behind the last entry is held at the last entry's time. */
 const CLOCK_SLACK_MS = 1_000
-/** The most scopes of persons in one session. Whoever is named beyond it shares the last one, and it is erased with the first of them. */
-export const MAX_PERSON_SCOPES = 1_000
 
 /** The newest checkpoint, the tree under it, and when its last entry was recorded. */
 export interface Tip { readonly head: Head; readonly edge: TreeEdge; readonly recordedAt: number }
@@ -78,9 +74,7 @@ export class Batch {
   readonly #streams = new Map<string, number>()
   readonly #states = new Map<string, string>()
   readonly #fresh = new Map<string, number>()
-  readonly #scopeRows: ScopeRow[] = []
-  readonly #subjectRows: SubjectRow[] = []
-  readonly #scopesRead = new Set<string>()
+  readonly #scopes: BatchScopes
   readonly #streamRows = new Map<string, StreamRow>()
   readonly #closed = new Set<string>()
   /** Streams whose owner is gone: their rows go too. */
@@ -92,6 +86,7 @@ export class Batch {
   constructor(tx: StoreTx, keyring: Keyring, clock: Clock, own: string, tip: Tip, session: (id: string) => Promise<LiveSession>) {
     this.#tx = tx
     this.#keyring = keyring
+    this.#scopes = new BatchScopes(tx, keyring)
     this.#own = own
     this.#tip = tip
     this.#session = session
@@ -149,7 +144,7 @@ export class Batch {
     const facts: Record<string, FactValue> = { ...(draft.facts as Entry['facts']), ...this.#linked(draft, live) }
     for (const [name, value] of Object.entries(entry.facts)) if (LEDGER_FACTS.has(name)) facts[name] = value
     const brought = newPayloads(draft)
-    await this.#openScopes(brought, live, 'known') // not below: what a disk did is no other content
+    await this.#scopes.open(brought, live, 'known') // not below: what a disk did is no other content
     let again: Uint8Array | undefined
     try {
       const payloads = this.#slotsOf(draft, live, entry.seq, brought.map((payload) => this.#again(draft.event_id, payload, live, entry)), entry)
@@ -193,9 +188,9 @@ export class Batch {
     if (!resumes || draft.event_type === 'session_resume') this.#states.set(draft.session_id, stateAfter(draft.event_type))
     if (stateAfter(draft.event_type) === 'ended') this.#closed.add(draft.session_id)
     this.#fresh.set(key(handed), answer)
-    if (hasSubjects(draft)) draft = await this.#inScopes(draft, live)
+    if (hasSubjects(draft)) draft = await this.#scopes.give(draft, live)
     await this.#take(draft, handed.writer, live, answer)
-    if (draft.event_type === 'session_start') this.#subject(draft, live)
+    if (draft.event_type === 'session_start') this.#scopes.name(draft, live)
   }
 
   async #open(session_id: string): Promise<LiveSession> {
@@ -207,47 +202,7 @@ export class Batch {
   async #take(draft: Draft, writer: string, live: LiveSession, answer?: number): Promise<void> {
     const payloads = newPayloads(draft)
     this.#pending.push({ draft, writer, live, payloads, ...(answer === undefined ? {} : { answer }) })
-    if (payloads.length > 0) await this.#openScopes(payloads, live)
-  }
-
-  /** The draft with its content in the scopes of those whom it is said to be of; whoever is new in the session gets one. */
-  async #inScopes(draft: Draft, live: LiveSession): Promise<Draft> {
-    for (const slot of Object.values(draft.payloads)) {
-      for (const { of } of isSame(slot) ? [] : isList(slot) ? slot.add : [slot]) {
-        if (of === undefined || live.subjects.has(of)) continue
-        live.subjects.set(of, await this.#scopeOf(draft.event_type === 'subject' && draft.facts['subject'] === of ? personsOf(draft) : [], live))
-      }
-    }
-    return inScopes(draft, live)
-  }
-
-  /** The scope of content that is of all these persons, and of nobody else, in the session. */
-  async #scopeOf(names: readonly string[], live: LiveSession): Promise<number> {
-    if (!this.#scopesRead.has(live.session_id)) await this.#readScopes(live)
-    const isOpen = (k: number): boolean => typeof live.scopes.get(k) === 'object'
-    if (live.seenScopes.has(0) && !isOpen(0)) return 0 // the session itself is erased: nothing of it is kept any more
-    const persons = (live.persons ??= await this.#readPersons(live))
-    const wanted = new Map(names.map((name) => this.#keyring.fingerprint('subject', utf8(name))).map((hash) => [toHex(hash), hash]))
-    if (wanted.size > 0) for (const [k, held] of persons) if (isOpen(k) && held.size === wanted.size && [...wanted.keys()].every((hash) => held.has(hash))) return k
-    let k = Math.max(0, ...live.seenScopes, ...live.scopes.keys()) + 1
-    if (k > MAX_PERSON_SCOPES && isOpen(k - 1)) k--
-    let scope = live.scopes.get(k)
-    if (scope === undefined || scope === 'erased') live.scopes.set(k, (scope = this.#makeScope(k, live)))
-    const held = persons.get(k) ?? new Set()
-    for (const [hex, subject] of wanted) if (!held.has(hex)) this.#subjectRows.push({ subject, scope: scope.id })
-    persons.set(k, new Set([...held, ...wanted.keys()]))
-    return k
-  }
-
-  async #readPersons(live: LiveSession): Promise<Map<number, Set<string>>> {
-    const persons = new Map<number, Set<string>>()
-    const numbers = new Map([...live.scopes.values()].flatMap((scope) => (scope === 'erased' ? [] : [[toHex(scope.id), scope.k] as const])))
-    const rows = numbers.size === 0 ? [] : await this.#tx.subjects([...numbers.keys()].map(fromHex))
-    for (const { subject, scope } of [...rows, ...this.#subjectRows]) {
-      const k = numbers.get(toHex(scope))
-      if (k !== undefined) persons.set(k, (persons.get(k) ?? new Set()).add(toHex(subject)))
-    }
-    return persons
+    if (payloads.length > 0) await this.#scopes.open(payloads, live)
   }
 
   /** Each stream is noted once, by whichever process comes first, and only while its session is open. */
@@ -266,32 +221,6 @@ export class Batch {
   async #queue(draft: Draft, live: LiveSession): Promise<void> {
     checkDraft(draft)
     await this.#take(draft, 'ledger', live)
-  }
-
-  /** Has every scope that `payloads` go into at hand: read, made, or known to be erased. */
-  async #openScopes(payloads: readonly NewPayload[], live: LiveSession, which: 'all' | 'known' = 'all'): Promise<void> {
-    if (payloads.length === 0) return
-    if (!this.#scopesRead.has(live.session_id)) await this.#readScopes(live)
-    for (const { payload: { k = 0 } } of payloads) {
-      if (live.scopes.has(k) || (which === 'known' && !live.seenScopes.has(k))) continue
-      live.scopes.set(k, live.seenScopes.has(k) ? 'erased' : this.#makeScope(k, live))
-    }
-  }
-
-  /** Once a batch, also when the secrets are at hand: another process may have erased them since, and that does not move the head. */
-  async #readScopes(live: LiveSession): Promise<void> {
-    this.#scopesRead.add(live.session_id)
-    const rows = new Map((await this.#tx.scopes([live.session_id])).map((row) => [row.k, row]))
-    for (const k of live.scopes.keys()) if (!rows.has(k)) live.scopes.set(k, 'erased')
-    for (const [k, row] of rows) if (typeof live.scopes.get(k) !== 'object') live.scopes.set(k, openScope(row, this.#keyring))
-  }
-
-  #makeScope(k: number, live: LiveSession): OpenScope {
-    const scope = newScope()
-    const kek = this.#keyring.currentKek()
-    const row = { scope: scope.id, session_id: live.session_id, k, generation: kek.generation, wrapped: wrapSecret(scope, kek, this.#keyring.origin) }
-    this.#scopeRows.push(row)
-    return openScope(row, this.#keyring)
   }
 
   /** The entries of everything that is queued, in order: each follows its session, so the next one sees it. */
@@ -335,12 +264,12 @@ export class Batch {
       const size = tip.head.size + rows.length
       const checkpoint = await this.#keyring.signNote(formatTreeHead({ origin: this.#keyring.origin, size, root: edge.root() }), this.#next)
       const head = { size, checkpoint }
-      await tx.insertScopes(this.#scopeRows)
+      await tx.insertScopes(this.#scopes.rows)
       await tx.insertSegments(segments)
       await tx.insertEntries(rows)
       await tx.insertPlaces(places)
       await tx.insertContents(contents)
-      if (this.#subjectRows.length > 0) await tx.insertSubjects(this.#subjectRows)
+      if (this.#scopes.subjects.length > 0) await tx.insertSubjects(this.#scopes.subjects)
       await tx.insertTiles(tiles.map(({ level, index, bytes }) => ({ level, n: index, hashes: bytes })))
       await tx.putSessions([...touched.values()].map((live) => ({ session_id: live.session_id, row: encodeSession(live.state!) })))
       if (this.#streamRows.size > 0) await tx.putStreams([...this.#streamRows.values()])
@@ -368,19 +297,6 @@ export class Batch {
     return { vkey, from_size: edge.size, root: toBase64(root), signature: toBase64(signature) }
   }
 
-  /** Whose content the session's own scope holds, by a keyed hash, so that a person can be found for erasure. */
-  #subject(draft: Draft, live: LiveSession): void {
-    const identity = draft.payloads['identity']
-    const k = identity === undefined || !('m' in identity) ? 0 : (identity.k ?? 0)
-    const scope = live.scopes.get(k)
-    if (scope === undefined || scope === 'erased') return
-    for (const name of personsOf(draft)) {
-      const subject = this.#keyring.fingerprint('subject', utf8(name))
-      this.#subjectRows.push({ subject, scope: scope.id })
-      live.persons?.set(k, (live.persons.get(k) ?? new Set()).add(toHex(subject)))
-    }
-  }
-
   /** The author's step number, else the call's for a result, else one more for each model and tool call. */
   #step(draft: Draft, live: LiveSession): number {
     if (draft.step_number !== undefined) return draft.step_number
@@ -403,14 +319,14 @@ export class Batch {
     if (draft.event_type === 'tool_call') return callRefusal(draft, live, this.#now)
     if (draft.event_type !== 'approval_decision' || writer === 'ledger') return undefined
     const persons = personsOf(draft)
-    const users = async (): Promise<ReadonlySet<string>> => (live.persons ??= await this.#readPersons(live)).get(0) ?? new Set()
+    const users = async (): Promise<ReadonlySet<string>> => (await this.#scopes.personsOf(live)).get(0) ?? new Set()
     const refusal = await decisionRefusal({ draft, writer, persons }, live, { view: this.#tx, keyring: this.#keyring, now: this.#now, users })
     if (refusal === undefined) live.deciders.set(live.nextSeq, keyedHashes(this.#keyring, persons))
     return refusal
   }
 
   async #endFacts(live: LiveSession): Promise<Record<string, FactValue>> {
-    if (!this.#scopesRead.has(live.session_id)) await this.#readScopes(live) // an end has no content of its own for which they would have been read
+    await this.#scopes.read(live) // an end has no content of its own for which they would have been read
     const streams = Object.entries(live.state?.streams ?? {}).map(([stream, { next }]) => [stream, next] as const)
     const scopes = [...live.scopes.values()].filter((scope) => scope !== 'erased').map((scope) => scope.id)
     const stored = scopes.length === 0 ? [] : await this.#tx.segmentIds(scopes)
@@ -494,31 +410,6 @@ function inNameOrder(facts: Entry['facts']): Entry['facts'] {
 
 function refOf(c: string, { m, k, masked }: DraftPayload): Ref {
   return { c, ...(k === undefined || k === 0 ? {} : { k }), m, ...(masked === undefined || masked.length === 0 ? {} : { masked }) }
-}
-
-function hasSubjects({ payloads }: Draft): boolean {
-  for (const name in payloads) {
-    const slot = payloads[name]!
-    if (isList(slot) ? slot.add.some(({ of }) => of !== undefined) : !isSame(slot) && slot.of !== undefined) return true
-  }
-  return false
-}
-
-/** Who the draft's `identity` names: as its recorder says, else as it says itself. */
-function personsOf({ payloads, persons }: Draft): readonly string[] {
-  const { identity } = payloads
-  if (persons !== undefined || identity === undefined || isSame(identity) || isList(identity)) return persons ?? []
-  return personsIn(textOf(identity))
-}
-
-/** `draft` with the number of its scope in the place of each reference to a person. */
-function inScopes(draft: Draft, { subjects }: LiveSession): Draft {
-  const placed = ({ of, ...payload }: DraftPayload): DraftPayload => (of === undefined ? payload : { ...payload, k: subjects.get(of) ?? 0 })
-  return { ...draft, payloads: Object.fromEntries(Object.entries(draft.payloads).map(([name, slot]) => [name, isSame(slot) ? slot : isList(slot) ? { ...slot, add: slot.add.map(placed) } : placed(slot)])) }
-}
-
-function textOf({ content }: DraftPayload): string {
-  return typeof content === 'string' ? content : new TextDecoder().decode(content)
 }
 
 /** Whether a draft handed in twice says the same both times. */
