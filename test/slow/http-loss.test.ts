@@ -9,7 +9,7 @@ const EVENTS = Number(process.env['LOSS'] ?? 200)
 const table = new Map<string, string[]>()
 
 afterAll(() => {
-  process.stderr.write(`\non record of those accepted; in brackets, of those how many the next process sent\n${''.padEnd(18)}${HTTP_ENDS.map((end) => end.padStart(16)).join('')}\n${[...table].map(([network, row]) => `${network.padEnd(18)}${row.map((cell) => cell.padStart(16)).join('')}`).join('\n')}\n`)
+  process.stderr.write(`\non record of those accepted; in brackets, of those how many the next process sent\n${''.padEnd(18)}${HTTP_ENDS.map((end) => end.padStart(21)).join('')}\n${[...table].map(([network, row]) => `${network.padEnd(18)}${row.map((cell) => cell.padStart(21)).join('')}`).join('\n')}\n`)
 })
 
 test.for(NETWORKS)('on a network that is %s, everything accepted is on record, once and in order, after every ending', { timeout: 600_000 + 200 * EVENTS }, async (network) => {
