@@ -4,9 +4,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { isUuid, randomRef, uuidv7 } from '../base/ids.ts'
 import { identityOf } from '../event/person.ts'
-import { foreignLabel, isLabel, label, quote } from '../event/label.ts'
-import { MODEL_CALLS, type Subject, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall, type Piece } from '../event/model-call.ts'
-import { OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
+import { foreignLabel, isLabel, label } from '../event/label.ts'
+import { MODEL_CALLS, type Subject, type ModelCall, type ModelCallSink, type ModelResult, type OpenModelCall } from '../event/model-call.ts'
+import { VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { ApprovalDenied, askApproval, type Action, type Approval, type Approver, type Others, type RecordedApproval } from './approval.ts'
 import { isA, jsonPiece, pieceOf, textPiece } from './content.ts'
 import { errorInto, sortInput } from './inputs.ts'
@@ -15,15 +15,10 @@ import type { Policy } from './policy.ts'
 import { SessionStopped, type Oversight } from './oversight.ts'
 import { isRefusal, type Level, type Receipt } from './sink.ts'
 import { currentSubject, personsOf, runAbout, together } from './subject.ts'
+import { CallSubjects } from './call-subjects.ts'
+import { checkEnd, checkFacts, type AgentFacts, type SessionEnd, type SessionFacts } from './session-facts.ts'
 import { makeTool } from './tool.ts'
 import { Stream, type About, type Recorded, type StreamHost, type Value } from './stream.ts'
-
-/** Who the agent is. All three names are labels. */
-export interface AgentFacts { readonly agent_id: string; readonly agent_version?: string; readonly model_id?: string; readonly system_prompt?: string }
-
-export interface SessionFacts extends Partial<AgentFacts> { readonly user_id?: string; readonly session_id?: string; readonly user_message?: string; readonly on_behalf_of?: string; readonly subject?: Subject; readonly tags?: Record<string, string> }
-
-export interface SessionEnd { readonly outcome?: Outcome; readonly reason?: string; readonly final_output?: string }
 
 /** What all sessions of a trail share. */
 export interface SessionHost extends StreamHost {
@@ -42,11 +37,6 @@ export interface SessionHost extends StreamHost {
 
 /** The tool call that this async context carries out: what is recorded meanwhile (a rule, a source that is read) belongs to it. */
 const acting = new AsyncLocalStorage<string>()
-
-/** Calls whose subject is remembered, by two ids each; fewer than MAX_PERSONS, so that one message may carry them all. */
-const CALLS_REMEMBERED = 4_096
-/** The id of a tool call in a message, as the providers write it. */
-const CALL_ID = /"(?:id|tool_use_id|tool_call_id|call_id|toolCallId)"\s*:\s*"([^"\\]{1,256})"/g
 
 /** How many texts of reasoning an approver is shown. */
 const REASONING_SHOWN = 8
@@ -74,8 +64,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
   #lastCall = new Map<KnownType, string>()
   /** The event that a tool call belongs to: the newest model answer. */
   #asked: string | undefined
-  /** Whose a call is, by its event id and the provider's: its result is theirs, and so are messages that carry it. */
-  #subjects = new Map<string, Subject>()
+  readonly #calledFor = new CallSubjects()
 
   private constructor(host: SessionHost, session_id: string, user_id: string | undefined, about?: About) {
     this.#host = host
@@ -90,10 +79,6 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     const agent: Partial<AgentFacts> = { ...host.defaults, ...defined({ agent_id: facts.agent_id, agent_version: facts.agent_version, model_id: facts.model_id, system_prompt: facts.system_prompt }) }
     if (agent.agent_id === undefined) throw new MisuseError('no_agent_id', 'session: expected an agent_id, got none', "pass agent_id to openTrail or to the session, for example 'support-bot'")
     for (const name of ['agent_id', 'agent_version', 'model_id'] as const) if (agent[name] !== undefined) label(agent[name], name)
-    for (const name of ['user_id', 'session_id', 'user_message', 'on_behalf_of', 'system_prompt'] as const) {
-      const value = facts[name]
-      if (value !== undefined && typeof value !== 'string') throw new MisuseError('bad_session', `session: expected ${name} to be a string, got ${typeof value}`, `pass ${name} as text, or leave it out`)
-    }
     const own = facts.session_id !== undefined && isUuid(facts.session_id) ? facts.session_id : undefined
     personsOf(facts.subject)
     // who is named is who it is about; else a session begun while the work is about somebody goes on being about them
@@ -204,13 +189,13 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     const call_id = typeof event['call_id'] === 'string' ? event['call_id'] : undefined
     if (call_id !== undefined && Object.hasOwn(VOCABULARY[type].facts, 'call_id')) sorted.facts['call_id'] = foreignLabel(call_id).label
     sorted.parent_event_id ??= this.#callOf(type, call_id)
-    if (sorted.subject === undefined && sorted.parent_event_id !== undefined && type.endsWith('_result')) sorted.subject = this.#subjects.get(sorted.parent_event_id)
+    if (sorted.subject === undefined && sorted.parent_event_id !== undefined && type.endsWith('_result')) sorted.subject = this.#calledFor.of(sorted.parent_event_id)
     const { subject } = sorted
     const isCall = type.endsWith('_call')
     sorted.capture = capture ?? (isCall || type === 'handoff' ? 'before' : 'after')
     const recorded = this.#stream.emit(type, sorted)
     this.#remember(type, recorded.event_id, call_id)
-    if (isCall) this.#belongs(subject === undefined ? currentSubject() : subject, recorded.event_id, call_id)
+    if (isCall) this.#calledFor.belong(subject === undefined ? currentSubject() : subject, recorded.event_id, call_id)
     if (type === 'reasoning' && typeof event['text'] === 'string') this.#reasoned(event['text'], subject)
     return recorded
   }
@@ -275,7 +260,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     const recorded = this.#stream.emit('llm_call', {
       facts: { provider, model_id: model.label, streaming: call.streaming, attempt: call.attempt, endpoint: foreignLabel(call.endpoint.replace(/^\/+/, '')).label, message_count: call.input_messages.length, ...call.parameters },
       payloads: {
-        input_messages: this.#subjects.size === 0 ? call.input_messages : call.input_messages.map((piece) => (piece.subject === undefined ? { ...piece, subject: this.#subjectIn(piece) } : piece)), system_prompt: call.system_prompt, tool_definitions: call.tool_definitions.length === 0 ? undefined : call.tool_definitions,
+        input_messages: this.#calledFor.isEmpty ? call.input_messages : call.input_messages.map((piece) => (piece.subject === undefined ? { ...piece, subject: this.#calledFor.in(piece) } : piece)), system_prompt: call.system_prompt, tool_definitions: call.tool_definitions.length === 0 ? undefined : call.tool_definitions,
         request_parameters: call.request_parameters, continues: call.continues === undefined ? undefined : textPiece(call.continues), model_name: model.odd === undefined ? undefined : textPiece(model.odd),
       },
     })
@@ -331,7 +316,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       const subject = this.subjectOf(name, input)
       if (subject === undefined) continue
       found.push(subject)
-      this.#belongs(subject, call_id)
+      this.#calledFor.belong(subject, call_id)
     }
     return found.length === 0 ? result.subject : together(result.subject === undefined ? this.subject : result.subject, ...found)
   }
@@ -347,23 +332,6 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
     } catch {
       return undefined // it will say so itself when the call comes
     }
-  }
-
-  #belongs(subject: Subject | undefined, ...ids: readonly (string | undefined)[]): void {
-    if (subject === undefined) return
-    for (const id of ids) if (id !== undefined) this.#subjects.set(id, subject)
-    if (this.#subjects.size > CALLS_REMEMBERED) this.#subjects = new Map([...this.#subjects].slice(-CALLS_REMEMBERED / 2))
-  }
-
-  /** Whose a message is that carries a call or its result. */
-  #subjectIn({ content }: Piece): Subject | undefined {
-    if (typeof content !== 'string') return undefined
-    const found: Subject[] = []
-    for (const [, id] of content.matchAll(CALL_ID)) {
-      const subject = this.#subjects.get(id!)
-      if (subject !== undefined) found.push(subject)
-    }
-    return together(...found)
   }
 
   /** Waits until an event is as safe as an act of `risk` demands, an `approved` one always in the log; throws when the act must not happen. */
@@ -428,7 +396,7 @@ export class AgentSession implements AsyncDisposable, ModelCallSink {
       },
       parent_event_id: this.#asked, subject: options.subject,
     })
-    this.#belongs(options.subject, recorded.event_id, options.call_id)
+    this.#calledFor.belong(options.subject, recorded.event_id, options.call_id)
     return recorded
   }
 
@@ -584,20 +552,6 @@ Object.defineProperty(AgentSession.prototype, MODEL_CALLS, {
     return this
   },
 })
-
-/** Before anything of the end is recorded. */
-function checkEnd({ outcome, reason }: SessionEnd): void {
-  if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw new MisuseError('bad_outcome', `session: expected outcome to be one of ${OUTCOMES.join(', ')}, got ${quote(outcome)}`, "session.end({ outcome: 'success' })")
-  if (reason !== undefined && typeof reason !== 'string') throw new MisuseError('bad_session', `session: expected reason to be a string, got ${quote(reason)}`, "say why in a word or a sentence: session.end({ reason: 'answered' })")
-}
-
-const FACTS: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'session_id', 'user_message', 'on_behalf_of', 'subject', 'tags', 'instructions'])
-
-/** A misspelt fact would be a person who cannot be found, or a prompt that is not on record. */
-function checkFacts(facts: SessionFacts): void {
-  if (typeof facts !== 'object' || facts === null) throw new MisuseError('bad_session', `session: expected an object of facts, got ${facts === null ? 'null' : typeof facts}`, 'trail.start({ user_id, user_message })')
-  for (const name of Object.keys(facts)) if (!FACTS.has(name)) throw new MisuseError('unknown_fact', `session: expected a fact of a session, got ${JSON.stringify(name)}`, `it has ${[...FACTS].join(', ')}; put anything else into tags or an event`)
-}
 
 function whole(value: number | undefined): number | undefined {
   return value === undefined || !Number.isFinite(value) ? undefined : Math.round(value)

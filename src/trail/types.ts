@@ -8,7 +8,7 @@ import type { AuditEvent, EventInputs, EventType, Json, LLMCall, Place, SessionS
 import type { Outcome, Risk } from '../event/vocabulary.ts'
 import type { Action, Approval, Approver, Others } from '../recorder/approval.ts'
 import type { Failure } from '../recorder/policy.ts'
-import type { AgentFacts, SessionEnd, SessionFacts } from '../recorder/session.ts'
+import type { AgentFacts, SessionEnd, SessionFacts } from '../recorder/session-facts.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
 import type { Recorded } from '../recorder/stream.ts'
 import type { CallContext, RunnablePolicy, RunnableTool, Tool, ToolDefinition } from '../recorder/tool.ts'
