@@ -60,6 +60,7 @@ export class LedgerService {
       case 'approvals': return this.#approvals().approvals(a as ApprovalSearch, b as number, c as string | undefined)
       case 'shownApproval': return this.#approvals().shown(a as string)
       case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
+      case 'askedActions': return this.#approvals().actions(a as string, b as string[])
       case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
       case 'notices': return this.#approvals().notices(a as number, b as string[], c as string | undefined)
       case 'standing': return this.#ledger.read(async (view) => ({ next: (await view.head())?.size ?? 0 }))

@@ -95,7 +95,7 @@ function draftOf(bytes: Uint8Array, at: number): Draft {
 async function appendEvents({ who, tenant, c, parts }: Given<unknown, unknown, unknown>, body: Uint8Array): Promise<Response> {
   const events = mediaOf(c, [JSON_TYPE, LINES_TYPE]) === JSON_TYPE ? jsonEvents(body) : lineEvents(body, parts.limits.events)
   if (events.length > parts.limits.events) throw tooMany(parts.limits.events)
-  const prepared = prepareAll(events, new Drafter(parts.clock(), idsFor(who, c.req.header('idempotency-key'), parts.clock())))
+  const prepared = prepareAll(events, new Drafter(parts.clock(), idsFor(who, c.req.header('idempotency-key'), parts.clock()), await parts.oversight.asked(tenant, events)))
   await mayWrite(parts, who, tenant, prepared)
   const drafts = prepared.flatMap((one) => one.drafts)
   const stamped = prepared.flatMap((one) => one.drafts.map(() => one.stamped))
@@ -129,10 +129,10 @@ export function receipts(parts: Parts, tenant: string, answers: readonly (Receip
 }
 
 /** Ids for events that have none: out of the idempotency key and the place, or random. */
-function idsFor(who: Principal, key: string | undefined, now: number): (at: number) => string {
+export function idsFor(who: Principal, key: string | undefined, now: number, what: 'event' | 'approval' = 'event'): (at: number) => string {
   if (key === undefined) return () => uuidv7(now)
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) throw new HttpError(400, 'bad_header', 'server: expected Idempotency-Key to be 1 to 200 printable characters without spaces', 'a UUID is one')
-  return (at) => uuidOf(`counterfoil/http/event\0${who.tenant}\0${who.id}\0${key}\0${at}`)
+  return (at) => uuidOf(`counterfoil/http/${what}\0${who.tenant}\0${who.id}\0${key}\0${at}`)
 }
 
 function jsonEvents(body: Uint8Array): unknown[] {
