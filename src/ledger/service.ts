@@ -45,6 +45,7 @@ export class LedgerService {
     switch (method) {
       case 'session': return packAbsent(await reader.session(a as string), this.#mark)
       case 'summary': return packAbsent(await reader.summary(a as string), this.#mark)
+      case 'begun': return reader.begun(a as string[])
       case 'state': return reader.state(a as string)
       case 'rows': return reader.rows(a as string)
       case 'events': return packAbsent(await reader.events(a as EventSearch, b as number, c as string | undefined), this.#mark)

@@ -50,14 +50,16 @@ export class Drafter {
   readonly #now: number
   readonly #idAt: (at: number) => string
   readonly #asked: ReadonlyMap<string, AskedAction>
+  readonly #about: Map<string, string>
   readonly #calls = new Map<string, string>()
   #at = 0
 
-  /** `idAt` gives the id of an event whose author gave none, by its place in the body; `asked` the requests that its calls name, by `<session_id>/<approval_id>`. */
-  constructor(now: number, idAt: (at: number) => string, asked: ReadonlyMap<string, AskedAction> = new Map()) {
+  /** `idAt` gives the id of an event whose author gave none, by its place in the body; `asked`: the requests that its calls name, by `<session_id>/<approval_id>`; `about`: the references of whom sessions are about. */
+  constructor(now: number, idAt: (at: number) => string, { asked = new Map(), about = new Map() }: { readonly asked?: ReadonlyMap<string, AskedAction>; readonly about?: ReadonlyMap<string, string> } = {}) {
     this.#now = now
     this.#idAt = idAt
     this.#asked = asked
+    this.#about = new Map(about)
   }
 
   /** MisuseError says what does not belong, and what would. */
@@ -69,13 +71,16 @@ export class Drafter {
     if (typeof event_type !== 'string' || !Object.hasOwn(VOCABULARY, event_type)) throw new MisuseError('unknown_event_type', `server: expected an event type of the vocabulary, got ${quote(event_type)}`, "an event of your own is a 'custom', with its name and content")
     if (typeof session_id !== 'string' || !isUuid(session_id)) throw new MisuseError('bad_session_id', `server: expected session_id to be a lower-case UUID, got ${quote(session_id)}`, 'make one for each session; an id of your own goes into client_session_id of session_start')
     if (typeof event_id !== 'string' || !isUuid(event_id)) throw new MisuseError('bad_event_id', `server: expected event_id to be a lower-case UUID, got ${quote(event_id)}`, 'leave it out, or make one for each event')
-    const rest = Object.fromEntries(Object.entries(event).filter(([name, each]) => !(ENVELOPE as readonly string[]).includes(name) && each !== null))
+    // null is a field that is not there, but for whom an event is of: there it says that it is of nobody but the session
+    const rest = Object.fromEntries(Object.entries(event).filter(([name, each]) => !(ENVELOPE as readonly string[]).includes(name) && (each !== null || (name === 'subject' && !laid(event_type)))))
     const { capture } = event
     if (capture !== undefined && capture !== null && !(CAPTURES as readonly unknown[]).includes(capture)) throw new MisuseError('bad_capture', `server: expected capture to be one of ${CAPTURES.join(', ')}, got ${quote(capture)}`, 'leave it out: calls are told before, results after')
     const { subject, drafts: before, sorted } = this.#sort(event_type as KnownType, rest, event_id, session_id)
     if (typeof capture === 'string') sorted.capture = capture as Capture
-    const made = new Making(event_id, session_id, this.#now, subject)
+    const starts = event_type === 'session_start'
+    const made = new Making(event_id, session_id, this.#now, subject, starts ? undefined : this.#about.get(session_id))
     const draft = made.draft(event_type as KnownType, sorted)
+    if (starts && typeof draft.facts['subject'] === 'string') this.#about.set(session_id, draft.facts['subject'])
     if (sorted.parent_event_id === undefined) this.#belongs(draft, event)
     if (stream !== undefined || stream_seq !== undefined) Object.assign(draft, { stream, stream_seq })
     for (const each of [...before, ...made.before, draft]) checkDraft(each)
@@ -117,7 +122,7 @@ export class Drafter {
         const { sorted, output } = endOf(event_type, event)
         const subject = event['subject'] as Subject | undefined
         if (output === undefined) return { sorted, drafts: [], subject }
-        const made = new Making(derivedId(event_id, 'final_output'), session_id, this.#now, subject)
+        const made = new Making(derivedId(event_id, 'final_output'), session_id, this.#now, subject, this.#about.get(session_id))
         const final = made.draft('final_output', { facts: {}, payloads: { output }, timestamp: sorted.timestamp })
         return { sorted, drafts: [...made.before, final], subject }
       }
@@ -140,11 +145,11 @@ export class Drafter {
  * A request for approval, encoded, with what stands before it; the request is the last one. Its input is what the act is bound to: `shown` is what the
  * people who decide are given beside it.
  */
-export function requestDrafts(event_id: string, now: number, asked: AskedFor): Uint8Array[] {
+export function requestDrafts(event_id: string, now: number, asked: AskedFor, about?: string): Uint8Array[] {
   const { session_id, tool_name, tool_input, risk, quorum = 1, expires_at, call_id, summary, reasoning = [], parent_event_id, step_number, subject } = asked
   const text = jsonText(tool_input)
   if (text === undefined || text.length > MAX_ASKED) throw new MisuseError('bad_tool_input', `server: expected tool_input to be at most ${MAX_ASKED} characters of JSON that is not nested too deep`, 'people can approve only what they can be shown: name what is large by its hash')
-  const made = new Making(event_id, session_id, now, subject)
+  const made = new Making(event_id, session_id, now, subject, about)
   const draft = made.draft('approval_request', {
     facts: { tool_name: label(tool_name, 'tool_name'), expires_at, quorum, ...(risk === undefined ? {} : { risk }), ...(call_id === undefined ? {} : { call_id: foreignLabel(call_id).label }) },
     payloads: { tool_input: { m: 'json', content: text }, shown: jsonPiece({ tool_name, tool_input, ...(summary === undefined ? {} : { summary }), reasoning }) }, parent_event_id, step_number,
@@ -160,14 +165,16 @@ class Making {
   readonly #event_id: string
   readonly #session_id: string
   readonly #now: number
-  readonly #of: string | undefined
+  #of: string | undefined
 
-  constructor(event_id: string, session_id: string, now: number, subject: Subject | undefined) {
+  /** `about`: the reference of whom the session is about, where the event says nothing. */
+  constructor(event_id: string, session_id: string, now: number, subject: Subject | undefined, about: string | undefined) {
     this.#event_id = event_id
     this.#session_id = session_id
     this.#now = now
-    const persons = personsOf(subject) ?? []
-    if (persons.length === 0) return
+    const persons = personsOf(subject)
+    if (persons === undefined) this.#of = about
+    if (persons === undefined || persons.length === 0) return
     this.#of = derivedRef(event_id, 'subject')
     this.before.push({
       ...this.#envelope('subject', 'subject', undefined), capture: 'before', facts: { subject: this.#of }, persons,
@@ -265,6 +272,11 @@ function laidOf(event_type: string, event: { readonly [name: string]: unknown })
   only(event_type, event, LAID)
   const { reason, timestamp } = event
   return { facts: reason === undefined ? {} : { reason: labelOf('reason', reason) }, payloads: {}, capture: 'after', ...said(timestamp, undefined) }
+}
+
+/** Whether it has no content that could be of anybody. */
+function laid(event_type: string): boolean {
+  return event_type === 'session_suspend' || event_type === 'session_resume'
 }
 
 function said(timestamp: unknown, outcome: unknown): { timestamp?: string; outcome?: Outcome } {

@@ -13,6 +13,7 @@ import type { ApprovalOnRecord, ApprovalSearch, AskedAction, Notice, ShownApprov
 import type { Receipt } from '../ledger/handle.ts'
 import { APPROVAL_LIFE_MS } from '../recorder/approval.ts'
 import { jsonText, requestDrafts, type AskedFor } from './draft.ts'
+import { aboutOf } from './about.ts'
 import type { People } from './people.ts'
 import { HttpError, notFound } from './problem.ts'
 import { allows, type Principal } from './roles.ts'
@@ -124,7 +125,7 @@ export class Oversight {
       const now = this.#clock()
       const until = expires_at === undefined ? (old?.expires_at ?? formatTime(now + APPROVAL_LIFE_MS)) : formatTime(Date.parse(expires_at))
       if (old === undefined && Date.parse(until) <= now) throw new HttpError(400, 'bad_expiry', `server: expected expires_at to be to come, got ${until}`, 'leave it out for ten minutes from now')
-      const drafts = requestDrafts(approval_id, now, { ...action, expires_at: until })
+      const drafts = requestDrafts(approval_id, now, { ...action, expires_at: until }, (await aboutOf(tenant, [session_id])).get(session_id))
       receiptOf((await tenant.ledger.append(who.id, drafts, { stamped: drafts.map(() => true) })).at(-1)!)
       const approval = await tenant.ledger.call<ApprovalOnRecord | undefined>('approval', approval_id)
       if (approval === undefined) throw notFound('request for approval')

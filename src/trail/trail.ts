@@ -188,7 +188,7 @@ class OpenTrail implements AsyncDisposable {
 
   async resume(session_id: string): Promise<AgentSession> {
     checkSessionId(session_id)
-    const known = await this.#ledger.call<Summary | undefined>('summary', session_id)
+    const known = await this.#ledger.call<Summary | undefined>(this.#ledger instanceof RemoteLedger ? 'resumption' : 'summary', session_id)
     if (known === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
     const { user_id, root_session_id, about } = known
     return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}), ...(about === undefined ? {} : { about }) })
