@@ -39,6 +39,7 @@ export class Reader {
       case 'sessions': return this.#page('/v1/sessions', a as object, b as number, c as string | undefined)
       case 'events': return this.#page('/v1/events', a as object, b as number, c as string | undefined)
       case 'calls': return this.#page('/v1/calls', a as object, b as number, c as string | undefined)
+      case 'findings': return this.#page('/v1/findings', a as object, b as number, c as string | undefined)
       case 'session': return this.#all('/v1/events', { session_id: a })
       case 'rows': return this.#all(`/v1/sessions/${a as string}/rows`, {})
       case 'summary': return this.#summary(a as string)

@@ -18,6 +18,7 @@ import type { ExportedBundle } from '../ledger/bundle.ts'
 import { openLedger, type LocalLedger } from '../ledger/handle.ts'
 import type { Erased } from '../ledger/ledger.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
+import { SEVERITIES } from '../monitor/finding.ts'
 import { LOCAL_POLICY, REMOTE_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionFacts, type SessionHost } from '../recorder/session.ts'
 import type { Level, Receipt } from '../recorder/sink.ts'
@@ -29,9 +30,10 @@ import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
 import { why } from '../why/why.ts'
 import { bundleOrder } from './export-order.ts'
+import { localFindings, remoteFindings, type Finding } from './findings.ts'
 import { LocalOversight } from './local-oversight.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
-import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
+import type { EventQuery, ExportOrder, FindingQuery, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
 
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
@@ -273,6 +275,15 @@ class OpenTrail implements AsyncDisposable {
     return resultsOf((size, cursor) => this.#ledger.call<Page<LLMCall | ToolCall>>('calls', search, size, cursor))
   }
 
+  findings(query: FindingQuery = {}): Results<Finding> {
+    const { since, until, severity, ...rest } = checkQuery(query, FINDING_QUERY)
+    if (rest.session_id !== undefined) checkSessionId(rest.session_id)
+    if (severity !== undefined && !SEVERITIES.includes(severity)) throw new MisuseError('bad_query', `trail: expected severity to be one of ${SEVERITIES.join(', ')}, got ${quote(severity)}`, 'name the least that you want to see')
+    const search = { ...rest, ...(severity === undefined ? {} : { severity }), ...times(since, until) }
+    const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> => this.#ledger.call<T>(method, ...args)
+    return this.#ledger instanceof RemoteLedger ? remoteFindings(call, search) : localFindings(call, search)
+  }
+
   async verify(options: VerifyOptions = {}): Promise<Verdict> {
     for (const property of options.require ?? []) if (!(PROPERTIES as readonly string[]).includes(property)) throw new MisuseError('bad_property', `verify: expected a property, got ${JSON.stringify(property)}`, `it has ${PROPERTIES.join(', ')}`)
     const verdict = await this.#ledger.call<Verdict>('verify')
@@ -392,6 +403,7 @@ function eraseOrder(what: { session_id?: string; user_id?: string; subject?: str
 }
 
 const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
+const FINDING_QUERY = new Set(['session_id', 'agent_id', 'rule', 'severity', 'since', 'until'])
 const EVENT_TYPES: readonly string[] = Object.keys(VOCABULARY)
 const CALL_TYPES: readonly string[] = ['llm_call', 'tool_call']
 const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'subject', 'outcome', 'since', 'until', 'open', 'text'])
