@@ -66,7 +66,10 @@ export function localFindings(call: Call, search: FindingSearch): Results<Findin
 async function ofSession(call: Call, session_id: string): Promise<Finding[]> {
   const events = await withParents(session_id, (id) => call<ViewEvent[]>('session', id))
   const known = new Map(events.filter((event) => event.session_id === session_id).flatMap((event) => recorded(event)).map((finding) => [finding.event_id, finding]))
-  const noticed = findingsOf(session_id, events).map(({ indexes: _, ...finding }): Finding => ({ ...finding, index: known.get(finding.event_id)?.index ?? null }))
+  const noticed = findingsOf(session_id, events).map((finding): Finding => {
+    const { indexes: _, ...told } = finding
+    return { ...told, index: known.get(told.event_id)?.index ?? null }
+  })
   for (const { event_id } of noticed) known.delete(event_id)
   return [...noticed, ...known.values()]
 }
