@@ -572,4 +572,27 @@ trail.close()`)
     expect(numbers(await eventsOf(served, refused!))).toEqual(count(40))
     expect(left(at)).toEqual([])
   })
+
+  test('what a killed process had set aside is offered before what it had not sent, so that no part of a session goes without its beginning', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const grant = (agents: string[]): void => { served.parts.people.put({ id: 'py', tenant: 'default', kind: 'agent', name: 'py', roles: ['agent'], agents }) }
+    grant(['bot'])
+    const killed = await python(at, `${TRAIL}
+import os, signal, counterfoil
+other = AgentAuditTrail('a.db', 'stranger', 'm')
+print(other.session_id, flush=True)
+trail.flush(30)
+trail._outbox._send = lambda *_: False # it is cut off
+for n in range(5): other.log('step', {'n': n})
+os.kill(os.getpid(), signal.SIGKILL)`)
+    expect(left(at)).toHaveLength(2) // one of them in refused/
+    const refused = killed.out.trim()
+    const next = await python(at, `${TRAIL}trail.flush(30)\nprint(trail.refused)\ntrail.close()`)
+    expect([next.out, await eventsOf(served, refused)]).toEqual(['6\n', []])
+    grant(['bot', 'stranger'])
+    expect(await python(at, `${TRAIL}trail.close()`)).toMatchObject({ code: 0, err: '' })
+    const events = await eventsOf(served, refused)
+    expect([events[0]?.event_type, numbers(events), events.some(({ event_type }) => event_type === 'gap'), left(at)]).toEqual(['session_start', count(5), false, []])
+  })
 })
