@@ -2,8 +2,9 @@
 
 export { openTrail, currentSession } from './trail/trail.ts'
 export { AgentAuditTrail } from './trail/classic.ts'
-export type { EventQuery, Recorder, Session, SessionQuery, ToolContext, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions, ExportOrder } from './trail/types.ts'
+export type { EventQuery, FindingQuery, Recorder, Session, SessionQuery, ToolContext, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions, ExportOrder } from './trail/types.ts'
 export type { Disclose, DisclosedPayload, EarlierPayload, ExportedBundle } from './trail/export-order.ts'
+export type { Finding } from './trail/findings.ts'
 export type { Results } from './trail/results.ts'
 export type { AgentFacts, SessionEnd, SessionFacts } from './recorder/session-facts.ts'
 export type { Action, Approval, ApprovalRequest, Approver } from './recorder/approval.ts'

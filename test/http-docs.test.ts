@@ -64,6 +64,16 @@ describe('what npm start brings up', () => {
     expect(shows(output, out) ? normalise(output) : normalise(out)).toBe(normalise(output))
   })
 
+  // after the others: it adds a person
+  test.skipIf(noCurl !== undefined).each(fences('docs/approvals.md').filter(([language, text]) => language === 'sh' && text!.includes('curl')))('asks a person as docs/approvals.md shows (%s)', async (_sh, text) => {
+    const post = async (path: string, body: object): Promise<{ key: string }> => (await fetch(`${env['URL']}/v1/${path}`, { method: 'POST', headers: { authorization: `Bearer ${env['KEY']}`, 'content-type': 'application/json' }, body: JSON.stringify(body) })).json() as Promise<{ key: string }>
+    await post('people', { id: 'ada', kind: 'person', name: 'Ada', roles: ['approver'] })
+    env['ADA'] = (await post('keys', { principal: 'ada' })).key
+    const { code, out } = await sh(`curl() { command curl --fail-with-body -sS "$@"; echo; }\n${text}`)
+    const answers = out.trim().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { state?: string; approval?: { state: string }; receipts?: { level?: string; refused?: { code: string } }[] })
+    expect([code, answers.map(({ state, approval, receipts }) => state ?? approval?.state ?? receipts![0]!.level ?? receipts![0]!.refused!.code)]).toEqual([0, ['durable', 'open', 'approved', 'approved', 'durable', 'approval_used']])
+  })
+
   // last: it is the end of it
   test('ends on Ctrl-C, and leaves nothing behind', async () => {
     demo.kill('SIGINT')

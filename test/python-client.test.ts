@@ -5,9 +5,11 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startModelServer, type Script } from '../src/cli/model-server.ts'
 import type { ViewEvent } from '../src/event/view.ts'
+import { findingsOf } from '../src/monitor/watch.ts'
 import { serve, type Served } from '../src/server/serve.ts'
 import { noPython } from './interop/python.ts'
 import { scratch } from './scratch.ts'
@@ -353,5 +355,244 @@ trail.close()`)
     expect(numbers(events)).toEqual([0, 3])
     expect(events.find(({ event_type }) => event_type === 'gap')).toMatchObject({ from: 2, to: 3 })
     expect(out).toContain('False')
+  })
+})
+
+/** A person with a role, as whom the server is asked. */
+function person(served: Served, role: 'approver' | 'security', id: string) {
+  served.parts.people.put({ id, tenant: 'default', kind: 'person', name: id, roles: [role] })
+  const { key } = served.parts.keys.issue({ tenant: 'default', principal: id })
+  return async (method: string, path: string, body?: object): Promise<{ items: { approval_id: string; state: string }[] }> => {
+    const response = await fetch(`${served.url}/v1/${path}`, { method, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    return (await response.json()) as never
+  }
+}
+
+/** The request that waits, as soon as there is one. */
+async function waiting(as: ReturnType<typeof person>): Promise<string> {
+  for (;;) {
+    const [first] = (await as('GET', 'approvals?state=open')).items
+    if (first !== undefined) return first.approval_id
+    await sleep(50)
+  }
+}
+
+const PEOPLE = `import counterfoil\n${TRAIL}${SESSION}
+ran = []
+def attempt(run):
+    try: return run()
+    except counterfoil.Refused as error: return error.code
+    except counterfoil.CounterfoilError as error: return type(error).__name__
+`
+
+describe.skipIf(noPython !== undefined)(`people and the Python client${noPython === undefined ? '' : ` (skipped: ${noPython})`}`, () => {
+  test('it asks, waits and does what was approved, with that input and once; a no, and nobody in time, do not run', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const ada = person(served, 'approver', 'ada')
+    const { ran } = start(at, `${PEOPLE}
+given = {'amount': 5, 'to': 'größer'}
+first = trail.ask('pay', given, risk='high', summary='a refund', reasoning=['it is owed'], step=3)
+given['amount'] = 6
+print(attempt(lambda: trail.act(first, ran.append)), trail.wait(first), first.approver_id, first.comment)
+trail.act(first, lambda tool_input: ran.append(tool_input) or {'paid': tool_input['amount']})
+print(attempt(lambda: trail.act(first, ran.append)))
+second = trail.ask('pay', {'amount': 7})
+print(trail.wait(second), second.state, attempt(lambda: trail.act(second, ran.append)))
+third = trail.ask('pay', {'amount': 8}, expires=0.5)
+print(trail.wait(third), third.state, attempt(lambda: trail.act(third, ran.append)))
+fourth = trail.ask('pay', {'amount': 9}, quorum=2)
+print(trail.wait(fourth, 0.2), fourth.state)
+fails = trail.ask('pay', {'amount': 10})
+trail.wait(fails)
+def fail(tool_input): raise RuntimeError('the bank is closed')
+try: trail.act(fails, fail)
+except RuntimeError as error: print(error)
+print(ran)
+trail.close()`)
+    const decide = async (decision: string): Promise<void> => { await ada('POST', `approvals/${await waiting(ada)}/decisions`, { decision, comment: 'seen' }) }
+    await decide('approved')
+    await decide('rejected')
+    const answered = (async () => { // the one that expires is passed by, and so is the one that two people are asked for
+      for (;;) {
+        const open = (await ada('GET', 'approvals?state=open&limit=1000')).items as unknown as { approval_id: string; quorum: number; expires_at: string; asked_at: string }[]
+        const one = open.find(({ quorum, expires_at, asked_at }) => quorum === 1 && Date.parse(expires_at) - Date.parse(asked_at) > 60_000)
+        if (one !== undefined) return ada('POST', `approvals/${one.approval_id}/decisions`, { decision: 'approved' })
+        await sleep(50)
+      }
+    })()
+    const { code, out, err } = await ran
+    await answered
+    const [session_id, ...lines] = out.trim().split('\n')
+    expect([code, err, lines]).toEqual([0, '', ['ApprovalDenied True ada seen', 'approval_used', 'False rejected ApprovalDenied', 'False expired ApprovalDenied', 'False open', 'the bank is closed', "[{'amount': 5, 'to': 'größer'}]"]])
+    const events = await eventsOf(served, session_id!)
+    expect(events.filter(({ event_type }) => event_type.startsWith('tool_')).map(({ event_type, outcome, capture, approval }) => [event_type, outcome, capture, typeof approval])).toEqual([
+      ['tool_call', null, 'before', 'number'], ['tool_result', 'success', 'after', 'undefined'], ['tool_call', 'denied', 'before', 'undefined'], ['tool_result', 'denied', 'after', 'undefined'],
+      ['tool_call', null, 'before', 'number'], ['tool_result', 'failure', 'after', 'undefined'],
+    ])
+    expect(events.find(({ event_type }) => event_type === 'approval_request')).toMatchObject({ tool_input: { amount: 5, to: 'größer' }, risk: 'high', step_number: 3 })
+    expect(events.find(({ event_type }) => event_type === 'tool_call')).toMatchObject({ tool_input: { amount: 5, to: 'größer' }, requires_approval: true, risk: 'high' })
+    expect(findingsOf(session_id!, events).map(({ rule }) => rule)).not.toContain('unapproved_act')
+    expect(events.some(({ event_type }) => event_type === 'gap')).toBe(false)
+  })
+
+  test('an approval that is old by the time of the act is refused by the log, and the act does not run', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const ada = person(served, 'approver', 'ada')
+    const { child, ran } = start(at, `${PEOPLE}
+approval = trail.ask('pay', {'amount': 5}, expires=4)
+print(trail.wait(approval), approval.expires_at, flush=True)
+input()
+print(attempt(lambda: trail.act(approval, ran.append)), ran)
+trail.close()`)
+    let out = ''
+    child.stdout!.on('data', (text: string) => { out += text })
+    await ada('POST', `approvals/${await waiting(ada)}/decisions`, { decision: 'approved' })
+    await expect.poll(() => out, { timeout: 20_000 }).toContain('True')
+    const expires = Date.parse(/True (\S+)/.exec(out)![1]!)
+    while (Date.now() <= expires + 50) await sleep(50)
+    child.stdin!.end('go on\n')
+    expect((await ran).out.trim().split('\n').at(-1)).toBe('approval_expired []')
+  })
+
+  test('a process that is killed while it waits is followed by one that takes its session up, and nobody is asked twice', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const ada = person(served, 'approver', 'ada')
+    const { child, ran } = start(at, `${PEOPLE}\napproval = trail.ask('pay', {'amount': 5}, risk='high')\ntrail.wait(approval)`)
+    const approval_id = await waiting(ada)
+    child.kill('SIGKILL')
+    const session_id = (await ran).out.trim()
+    const next = start(at, `${PEOPLE.replace("'Be brief.')", "'Be brief.', session_id=sys.argv[1])").replace('import counterfoil', 'import counterfoil, sys')}
+approval = trail.ask('pay', {'amount': 5}, risk='high')
+print(approval.approval_id, trail.wait(approval))
+print(trail.act(approval, lambda tool_input: ran.append(tool_input) or len(ran)))
+other = trail.ask('pay', {'amount': 5}, risk='high')
+print(other.approval_id != approval.approval_id, other.state)
+trail.close()`, [session_id])
+    await expect.poll(async () => (await eventsOf(served, session_id)).map(({ event_type }) => event_type), { timeout: 20_000 }).toContain('session_resume')
+    await ada('POST', `approvals/${approval_id}/decisions`, { decision: 'approved' })
+    const { code, out, err } = await next.ran
+    expect([code, err, out.trim().split('\n')]).toEqual([0, '', [session_id, `${approval_id} True`, '1', 'True open']])
+    const events = await eventsOf(served, session_id)
+    expect(events.filter(({ event_type }) => event_type === 'approval_request')).toHaveLength(2)
+    expect(events.some(({ event_type }) => event_type === 'gap')).toBe(false)
+  })
+
+  test('a stop by an operator is seen by who looks, who waits and who acts, and nothing runs after it', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const [ada, sam] = [person(served, 'approver', 'ada'), person(served, 'security', 'sam')]
+    const { child, ran } = start(at, `${PEOPLE}
+approved = trail.ask('pay', {'amount': 5})
+trail.wait(approved)
+waits = trail.ask('pay', {'amount': 6})
+print('ready', trail.stopped.is_set(), flush=True)
+print(attempt(lambda: trail.wait(waits)))
+print(trail.stopped.wait(30))
+print(attempt(lambda: trail.act(approved, ran.append)), attempt(lambda: trail.ask('pay', {'amount': 7})))
+trail.stopped.clear()
+print(attempt(lambda: trail.act(approved, ran.append)), ran)
+trail.close()`)
+    let out = ''
+    child.stdout!.on('data', (text: string) => { out += text })
+    await ada('POST', `approvals/${await waiting(ada)}/decisions`, { decision: 'approved' })
+    await expect.poll(() => out, { timeout: 20_000 }).toContain('ready False')
+    const session_id = out.split('\n')[0]!
+    await sam('POST', `sessions/${session_id}/interventions`, { kind: 'stop', note: 'enough' })
+    const { code, out: all, err } = await ran
+    expect([code, err, all.trim().split('\n').slice(2)]).toEqual([0, '', ['SessionStopped', 'True', 'SessionStopped SessionStopped', 'SessionStopped []']])
+    // the last one the log itself refused
+    expect((await eventsOf(served, session_id)).filter(({ event_type }) => event_type === 'tool_call').map(({ outcome }) => outcome)).toEqual(['denied'])
+  })
+
+  test('without a server nobody is asked, and nothing is done that is not on record', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const ada = person(served, 'approver', 'ada')
+    const { child, ran } = start(at, `${PEOPLE}
+for bad in (float('nan'), 2**53, {'at': object()}, b'x', {'deep': [2**60]}): print(attempt(lambda: trail.ask('pay', bad)), end=' ')
+print(attempt(lambda: trail.ask('pay; drop', {})), attempt(lambda: trail.ask('pay', {}, quorum=99)))
+approval = trail.ask('pay', {'amount': 5})
+print(trail.wait(approval), flush=True)
+input()
+print(attempt(lambda: trail.act(approval, ran.append, timeout=0.3)), attempt(lambda: trail.ask('pay', {}, timeout=0.3)), ran, flush=True)
+input()
+print(trail.flush(60))`)
+    let out = ''
+    child.stdout!.on('data', (text: string) => { out += text })
+    await ada('POST', `approvals/${await waiting(ada)}/decisions`, { decision: 'approved' })
+    await expect.poll(() => out, { timeout: 20_000 }).toContain('True')
+    await served.close()
+    child.stdin!.write('go on\n')
+    await expect.poll(() => out, { timeout: 20_000 }).toContain('[]')
+    const again = await serveAt(at)
+    child.stdin!.end('go on\n')
+    const { code, out: all } = await ran
+    const [session_id, ...lines] = all.trim().split('\n')
+    expect([code, lines]).toEqual([0, [`${'CounterfoilError '.repeat(5)}CounterfoilError bad_body`, 'True', 'CounterfoilError CounterfoilError []', 'True']])
+    const events = await eventsOf(again, session_id!)
+    expect(events.filter(({ event_type }) => event_type === 'approval_request')).toHaveLength(1)
+    expect(events.filter(({ event_type }) => event_type === 'tool_result')).toMatchObject([{ outcome: 'denied' }]) // the intent came late, and is known not to have happened
+  })
+
+  test('what the key may not write as one agent is set aside, counted and told, keeps nothing else back, and is offered again', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const grant = (agents: string[]): void => { served.parts.people.put({ id: 'py', tenant: 'default', kind: 'agent', name: 'py', roles: ['agent'], agents }) }
+    grant(['bot'])
+    const { code, out, err } = await python(at, `${TRAIL}${SESSION}
+other = AgentAuditTrail('a.db', 'stranger', 'm')
+print(other.session_id)
+for n in range(30):
+    trail.log('step', {'n': n})
+    other.log('step', {'n': n})
+print(trail.flush(30), trail.refused)
+for n in range(30, 40):
+    other.log('step', {'n': n})
+    trail.flush(30)
+trail.log('step', {'n': 30})
+trail.flush(30)
+print(other.refused)
+trail.close()`)
+    const [own, refused, ...lines] = out.trim().split('\n')
+    expect([code, lines]).toEqual([0, ['False 31', '41']])
+    expect(err.trim().split('\n')).toEqual([expect.stringContaining('does not take events of session'), expect.stringContaining('41 events are set aside')])
+    expect([numbers(await eventsOf(served, own!)), await eventsOf(served, refused!)]).toEqual([count(31), []])
+    const { ledger } = served.parts.tenants.open('default')!
+    const denials = async (): Promise<number> => (await ledger.call<{ items: unknown[] }>('events', { event_types: ['access'], outcome: 'denied' }, 1_000)).items.length
+    const before = await denials()
+    expect(before).toBeLessThanOrEqual(3) // not one for each batch
+    const still = await python(at, `${TRAIL}trail.close()`) // it may not yet, and loses nothing
+    expect([still.code, still.err]).toEqual([0, expect.stringContaining('41 events are set aside')])
+    grant(['bot', 'stranger'])
+    const next = await python(at, `${TRAIL}print(trail.flush(30), trail.refused)\ntrail.close()`)
+    expect([next.code, next.out, next.err]).toEqual([0, 'True 0\n', ''])
+    expect(numbers(await eventsOf(served, refused!))).toEqual(count(40))
+    expect(left(at)).toEqual([])
+  })
+
+  test('what a killed process had set aside is offered before what it had not sent, so that no part of a session goes without its beginning', async () => {
+    const at = await place()
+    const served = await serveAt(at)
+    const grant = (agents: string[]): void => { served.parts.people.put({ id: 'py', tenant: 'default', kind: 'agent', name: 'py', roles: ['agent'], agents }) }
+    grant(['bot'])
+    const killed = await python(at, `${TRAIL}
+import os, signal, counterfoil
+other = AgentAuditTrail('a.db', 'stranger', 'm')
+print(other.session_id, flush=True)
+trail.flush(30)
+trail._outbox._send = lambda *_: False # it is cut off
+for n in range(5): other.log('step', {'n': n})
+os.kill(os.getpid(), signal.SIGKILL)`)
+    expect(left(at)).toHaveLength(2) // one of them in refused/
+    const refused = killed.out.trim()
+    const next = await python(at, `${TRAIL}trail.flush(30)\nprint(trail.refused)\ntrail.close()`)
+    expect([next.out, await eventsOf(served, refused)]).toEqual(['6\n', []])
+    grant(['bot', 'stranger'])
+    expect(await python(at, `${TRAIL}trail.close()`)).toMatchObject({ code: 0, err: '' })
+    const events = await eventsOf(served, refused)
+    expect([events[0]?.event_type, numbers(events), events.some(({ event_type }) => event_type === 'gap'), left(at)]).toEqual(['session_start', count(5), false, []])
   })
 })

@@ -20,6 +20,7 @@ const TABLE: { readonly [route: string]: string } = {
   'GET /v1/sessions': LOOK,
   'GET /v1/sessions/{session_id}': LOOK,
   'GET /v1/sessions/{session_id}/rows': LOOK,
+  'GET /v1/sessions/{session_id}/resumption': 'agent',
   'GET /v1/events': LOOK,
   'GET /v1/calls': LOOK,
   'GET /v1/events/{event_id}': LOOK,
@@ -35,6 +36,7 @@ const TABLE: { readonly [route: string]: string } = {
   'GET /v1/sessions/{session_id}/bundle': EVIDENCE,
   'POST /v1/erasures': 'compliance',
   'GET /v1/approvals': 'agent developer approver',
+  'POST /v1/approvals': 'agent',
   'GET /v1/approvals/{approval_id}': 'agent developer approver',
   'POST /v1/approval-matches': 'agent developer approver',
   'POST /v1/approvals/{approval_id}/decisions': 'approver',
@@ -188,5 +190,6 @@ describe('a tenant', () => {
 /** Bodies that name what is another tenant's, or nowhere. */
 function bodyOf(path: string, told: Told | undefined): unknown {
   if (path === '/v1/erasures') return { session_id: told?.session_id ?? NOWHERE, reason: 'a test' }
+  if (path === '/v1/approvals' || path === '/v1/approval-matches') return { session_id: told?.session_id ?? NOWHERE, tool_name: 'pay', tool_input: path.endsWith('matches') ? '{}' : {} }
   return {}
 }

@@ -1,7 +1,7 @@
 // What the rules notice in a trail's sessions, together with what is on record of it already.
 
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { MONITOR, SEVERITIES, type Finding, type Severity } from '../monitor/finding.ts'
+import { recordedIn, SEVERITIES, type Finding, type Severity } from '../monitor/finding.ts'
 import { findingsOf } from '../monitor/watch.ts'
 import { textOf } from '../why/message.ts'
 import { withParents } from '../why/pick.ts'
@@ -26,14 +26,13 @@ export async function sessionFindings(trail: CliTrail, session_id: string): Prom
   return [...noticed, ...recorded.filter(({ event_id }) => !seen.has(event_id))]
 }
 
-/** A finding on record: of the rules, or of the ledger itself. What anybody else calls one is an event like others. */
+/** A finding on record. */
 export function recordedFinding(event: ViewEvent, among: readonly ViewEvent[] = []): Told[] {
-  if (event.event_type !== 'finding' || (event.writer !== MONITOR && event.writer !== 'ledger')) return []
-  const { rule, severity, events } = event as { rule?: unknown; severity?: unknown; events?: unknown }
-  const ids = Array.isArray(events) ? events.filter((id) => typeof id === 'string') : []
-  const indexes = ids.flatMap((id) => among.find(({ event_id }) => event_id === id)?.index ?? [])
+  const found = recordedIn(event)
+  if (found === undefined) return []
+  const indexes = found.events.flatMap((id) => among.find(({ event_id }) => event_id === id)?.index ?? [])
   const explanation = textOf(event['explanation']) ?? (event['explanation'] instanceof Absent ? event['explanation'].toString() : '')
-  return [{ event_id: event.event_id, session_id: event.session_id, rule: typeof rule === 'string' ? rule : '', severity: SEVERITIES.find((one) => one === severity) ?? 'info', events: ids, indexes, explanation, timestamp: event.timestamp, index: event.index }]
+  return [{ event_id: event.event_id, session_id: event.session_id, ...found, indexes, explanation, timestamp: event.timestamp, index: event.index }]
 }
 
 /** Whether a finding is at least as severe as `least`. */

@@ -39,9 +39,11 @@ export class Reader {
       case 'sessions': return this.#page('/v1/sessions', a as object, b as number, c as string | undefined)
       case 'events': return this.#page('/v1/events', a as object, b as number, c as string | undefined)
       case 'calls': return this.#page('/v1/calls', a as object, b as number, c as string | undefined)
+      case 'findings': return this.#page('/v1/findings', a as object, b as number, c as string | undefined)
       case 'session': return this.#all('/v1/events', { session_id: a })
       case 'rows': return this.#all(`/v1/sessions/${a as string}/rows`, {})
       case 'summary': return this.#summary(a as string)
+      case 'resumption': return this.#resumption(a as string)
       case 'why': return this.#why(a as string | undefined)
       case 'prove': return this.#prove(a as string)
       case 'verify': return this.#verify()
@@ -80,15 +82,30 @@ export class Reader {
     }
   }
 
-  /** Undefined for a session that is not there. A key that may only append gets no more than that it may go on. */
+  /** Undefined for a session that is not there. */
   async #summary(session_id: string): Promise<unknown> {
     try {
-      const summary = await this.#json(`/v1/sessions/${session_id}`, this.#asked)
-      return { root_session_id: session_id, ...(summary as object) }
+      return { root_session_id: session_id, ...((await this.#json(`/v1/sessions/${session_id}`, this.#asked)) as object) }
     } catch (error) {
-      if (!(error instanceof RemoteError)) throw error
-      if (error.status === 404) return undefined
-      if (error.status === 403) return { session_id, root_session_id: session_id, user_id: null }
+      if (error instanceof RemoteError && error.status === 404) return undefined
+      throw error
+    }
+  }
+
+  /** What is to be known of a session to go on with it; who its persons are, only where content is read. Undefined for one that is not there. */
+  async #resumption(session_id: string): Promise<unknown> {
+    let begun: object
+    try {
+      begun = (await this.#json(`/v1/sessions/${session_id}/resumption`, {})) as object
+    } catch (error) {
+      if (error instanceof RemoteError && error.status === 404) return undefined
+      throw error
+    }
+    if (this.#content !== 'full') return begun
+    try {
+      return { ...begun, ...((await this.#summary(session_id)) as object | undefined) }
+    } catch (error) {
+      if (error instanceof RemoteError && error.status === 403) return begun
       throw error
     }
   }

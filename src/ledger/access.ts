@@ -15,7 +15,7 @@ export interface AccessNote {
   readonly purpose?: string
   readonly denied?: true
   readonly after?: string
-  /** How many entries were shown, and the RFC 6962 root over their entry hashes, ascending by index, in base64. */
+  /** How many entries were shown; of a denial, how many more like it. And the RFC 6962 root over their entry hashes, ascending by index, in base64. */
   readonly counts?: number
   readonly root?: string
 }

@@ -33,6 +33,12 @@ export interface ApprovalOnRecord {
 /** The same with what is on record of the action: `tool_input` as JSON text, `reasoning` and `summary` as the approver is to be shown them; null where they are not to be read. */
 export interface ShownApproval extends ApprovalOnRecord { readonly tool_input: string | null; readonly reasoning: readonly string[]; readonly summary: string | null; readonly user_id: string | null }
 
+/**
+ * What an act rests on that names a request: `decision` settled it, null while it waits. `tool_input` is the input as JSON text, null where it is not to be
+ * read, or something was cut out of it: then nobody can say whether another is the same.
+ */
+export interface AskedAction { readonly decision: string | null; readonly risk: string | null; readonly tool_input: string | null }
+
 /** A person who stepped in. */
 export interface Intervention { readonly event_id: string; readonly index: number; readonly session_id: string; readonly kind: string; readonly timestamp: string }
 
@@ -120,6 +126,24 @@ export class ApprovalReader {
     })
   }
 
+  /** The session's requests with these ids, in their order; null for an id that is of none. */
+  actions(session_id: string, approval_ids: readonly string[]): Promise<(AskedAction | null)[]> {
+    return this.#store.read(async (view) => {
+      const requests = requestsIn(await sessionEntries(view, session_id))
+      const byId = new Map([...requests.values()].map((one) => [one.entry.event_id, one]))
+      const out: (AskedAction | null)[] = []
+      for (const id of approval_ids) {
+        const one = byId.get(id)
+        if (one === undefined) out.push(null)
+        else {
+          const tool_input = this.#keyring === undefined ? undefined : await storedText(view, this.#keyring, one.entry, 'tool_input')
+          out.push({ decision: one.decisions.find(({ seq }) => seq === one.settling.settled?.seq)?.event_id ?? null, risk: textOrNull(one.entry.facts['risk']), tool_input: tool_input ?? null })
+        }
+      }
+      return out
+    })
+  }
+
   /** What people did to sessions from entry `from` on, with the index to go on from. */
   async interventions(from: number, session_id?: string): Promise<{ items: Intervention[]; next: number }> {
     const { items, next } = await this.notices(from, ['human_intervention'], session_id)
@@ -173,14 +197,7 @@ export class ApprovalReader {
     const entries = await sessionEntries(view, session_id)
     const stopped = entries.some(({ event_type, facts }) => event_type === 'human_intervention' && facts['kind'] === 'stop')
     const out: ApprovalOnRecord[] = []
-    const requests = new Map<string, { readonly entry: Entry & { readonly hash: string }; readonly settling: Settling; readonly decisions: (Entry & { readonly counts: boolean })[] }>()
-    for (const entry of entries) {
-      const { event_type, facts, seq, outcome } = entry
-      if (event_type === 'approval_request') requests.set(entry.hash, { entry, settling: new Settling(facts['quorum']), decisions: [] })
-      const asked = event_type === 'approval_decision' ? requests.get(String(facts['request'])) : undefined
-      asked?.decisions.push({ ...entry, counts: asked.settling.add({ seq, decision: facts['decision'], approver: facts['approver'], outcome }) })
-    }
-    for (const { entry, settling, decisions } of requests.values()) {
+    for (const { entry, settling, decisions } of requestsIn(entries).values()) {
       const { facts } = entry
       const { settled, quorum } = settling
       const by = decisions.find(({ seq }) => seq === settled?.seq)
@@ -242,6 +259,20 @@ async function sessionEntries(view: StoreView, session_id: string): Promise<(Ent
     from = page.at(-1)!.index + 1
   }
   return out
+}
+
+interface RequestIn { readonly entry: Entry & { readonly hash: string }; readonly settling: Settling; readonly decisions: (Entry & { readonly counts: boolean })[] }
+
+/** The requests among a session's entries, with what became of each, by entry hash. */
+function requestsIn(entries: readonly (Entry & { readonly hash: string })[]): Map<string, RequestIn> {
+  const requests = new Map<string, RequestIn>()
+  for (const entry of entries) {
+    const { event_type, facts, seq, outcome } = entry
+    if (event_type === 'approval_request') requests.set(entry.hash, { entry, settling: new Settling(facts['quorum']), decisions: [] })
+    const asked = event_type === 'approval_decision' ? requests.get(String(facts['request'])) : undefined
+    asked?.decisions.push({ ...entry, counts: asked.settling.add({ seq, decision: facts['decision'], approver: facts['approver'], outcome }) })
+  }
+  return requests
 }
 
 /** Whether an act rests on a decision: the call comes after it, mostly at once. */

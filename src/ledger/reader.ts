@@ -42,6 +42,9 @@ export interface Place { readonly index: number; readonly entry_hash: string; re
 export interface Page<T> { readonly items: T[]; readonly next: string | null }
 
 const READ_AT_ONCE = 1_000
+/** What is to be known of a session to go on with it. `subject`: the reference of whom it is about. */
+export interface Begun { readonly root_session_id: string; readonly state: string; readonly started: boolean; readonly subject: string | null }
+
 /** How far into a session its start is looked for. */
 const BEFORE_START = 16
 
@@ -200,17 +203,35 @@ export class LogReader {
       if (row === undefined) return undefined
       const state = decodeSession(row.row)
       if (!this.#sees(state)) return undefined
-      const about = this.#sight.content === 'full' ? await this.#about(view, session_id) : undefined
+      const about = await this.#about(view, session_id)
       return { ...(await this.#summary(view, state)), root_session_id: state.root_session_id ?? session_id, ...(about === undefined ? {} : { about }) }
     })
   }
 
-  /** Whom the session said at its start that it is about: how it named them, and who that is unless they were erased. */
+  /** Facts that whoever goes on with these sessions needs, null for one that is not there. `started`: it has said whom it is about, or that it is about nobody. */
+  begun(session_ids: readonly string[]): Promise<(Begun | null)[]> {
+    return this.#store.read(async (view) => {
+      const rows = new Map((await view.sessions(session_ids)).map(({ session_id, row }) => [session_id, decodeSession(row)]))
+      const out: (Begun | null)[] = []
+      for (const session_id of session_ids) {
+        const state = rows.get(session_id)
+        if (state === undefined) out.push(null)
+        else {
+          const ref = startIn(await firstEntries(view, session_id))?.facts['subject']
+          out.push({ root_session_id: state.root_session_id ?? session_id, state: state.state, started: state.agent_id !== '', subject: typeof ref === 'string' ? ref : null })
+        }
+      }
+      return out
+    })
+  }
+
+  /** Whom the session said at its start that it is about: how it named them, and, for who sees content, who that is unless they were erased. */
   async #about(view: StoreView, session_id: string): Promise<{ ref: string; subject?: readonly string[] } | undefined> {
-    const first = (await view.sessionEntries(session_id, 0, BEFORE_START)).map(({ entry }) => parseEntry(entry).entry)
-    const ref = first.find(({ event_type }) => event_type === 'session_start')?.facts['subject']
+    const first = await firstEntries(view, session_id)
+    const ref = startIn(first)?.facts['subject']
     const naming = first.find(({ event_type, facts }) => event_type === 'subject' && facts['subject'] === ref)
     if (typeof ref !== 'string' || naming === undefined) return undefined
+    if (this.#sight.content !== 'full') return { ref }
     const [own] = [...ownRefs(naming)]
     const [bytes] = own === undefined ? [] : await new PayloadValues(view, this.#keyring).readOf(naming, [{ ...own, index: naming.index, seq: naming.seq, ordinal: 0 }])
     return bytes === undefined || bytes instanceof Absent || own!.ref.masked !== undefined ? { ref } : { ref, subject: personsIn(new TextDecoder().decode(bytes)) }
@@ -366,6 +387,15 @@ function sessionCursor(cursor: string): { started_at: string; session_id: string
     // no cursor of ours
   }
   throw badCursor(cursor)
+}
+
+/** The entries of a session among which its start is. */
+async function firstEntries(view: StoreView, session_id: string): Promise<Entry[]> {
+  return (await view.sessionEntries(session_id, 0, BEFORE_START)).map(({ entry }) => parseEntry(entry).entry)
+}
+
+function startIn(first: readonly Entry[]): Entry | undefined {
+  return first.find(({ event_type }) => event_type === 'session_start')
 }
 
 function badCursor(cursor: string | undefined): MisuseError {

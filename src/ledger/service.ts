@@ -45,6 +45,7 @@ export class LedgerService {
     switch (method) {
       case 'session': return packAbsent(await reader.session(a as string), this.#mark)
       case 'summary': return packAbsent(await reader.summary(a as string), this.#mark)
+      case 'begun': return reader.begun(a as string[])
       case 'state': return reader.state(a as string)
       case 'rows': return reader.rows(a as string)
       case 'events': return packAbsent(await reader.events(a as EventSearch, b as number, c as string | undefined), this.#mark)
@@ -60,6 +61,7 @@ export class LedgerService {
       case 'approvals': return this.#approvals().approvals(a as ApprovalSearch, b as number, c as string | undefined)
       case 'shownApproval': return this.#approvals().shown(a as string)
       case 'matchingApprovals': return this.#approvals().matches(a as string, b as { tool_name: string; tool_input: string })
+      case 'askedActions': return this.#approvals().actions(a as string, b as string[])
       case 'interventions': return this.#approvals().interventions(a as number, b as string | undefined)
       case 'notices': return this.#approvals().notices(a as number, b as string[], c as string | undefined)
       case 'standing': return this.#ledger.read(async (view) => ({ next: (await view.head())?.size ?? 0 }))

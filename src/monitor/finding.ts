@@ -50,6 +50,13 @@ export function findingDraft({ event_id, session_id, rule, severity, events, exp
   return { event_id, event_type: 'finding', session_id, timestamp, capture: 'after', facts: { rule, severity, events }, payloads: { explanation: { m: 'text', content: explanation } } }
 }
 
+/** What a `finding` event on record says. Undefined for any other event, and for what anybody but the rules and the ledger calls a finding: that is an event like others. */
+export function recordedIn({ event_type, writer, ...facts }: ViewEvent): Pick<Finding, 'rule' | 'severity' | 'events'> | undefined {
+  if (event_type !== 'finding' || (writer !== MONITOR && writer !== 'ledger')) return undefined
+  const { rule, severity, events } = facts as { rule?: unknown; severity?: unknown; events?: unknown }
+  return { rule: typeof rule === 'string' ? rule : '', severity: SEVERITIES.find((one) => one === severity) ?? 'info', events: Array.isArray(events) ? events.filter((id) => typeof id === 'string') : [] }
+}
+
 function idOf(parts: readonly string[]): string {
   const bytes = sha256(utf8(JSON.stringify(['counterfoil finding', ...parts]))).slice(0, 16)
   bytes[6] = (bytes[6]! & 0x0f) | 0x80 // version 8

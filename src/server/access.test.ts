@@ -3,7 +3,7 @@ import { toBase64 } from '../base/bytes.ts'
 import type { AccessNote } from '../ledger/access.ts'
 import { leafHash } from '../log/hash.ts'
 import { treeRoot } from '../log/tree.ts'
-import { AccessLog, HOUR_MS, type Reading, type Shown } from './access.ts'
+import { AccessLog, DENIALS_MS, DENIALS_NAMED, HOUR_MS, type Reading, type Shown } from './access.ts'
 import type { Principal } from './roles.ts'
 
 const ada: Principal = { id: 'ada', tenant: 'default', kind: 'person', name: 'Ada', roles: ['compliance'] }
@@ -102,13 +102,41 @@ describe('a reading', () => {
 })
 
 describe('a refusal', () => {
-  test('is one entry each, and its answer does not depend on the disk', async () => {
+  const erase = { action: 'erase', identity: { subject: 'ada', roles: ['compliance'] }, query: { route: 'POST /v1/erasures' }, denied: true }
+
+  test('is on record at once, and its answer does not depend on the disk', async () => {
     const { log, notes, problems, gate } = accesses()
     await log.denied(ada, 'erase', { route: 'POST /v1/erasures' })
-    await log.denied(ada, 'erase', { route: 'POST /v1/erasures' })
-    expect(notes).toEqual(Array.from({ length: 2 }, () => ({ action: 'erase', identity: { subject: 'ada', roles: ['compliance'] }, query: { route: 'POST /v1/erasures' }, denied: true })))
+    expect(notes).toEqual([erase])
     gate.hold = Promise.reject(new Error('the disk is full'))
     await log.denied(ada, 'erase', {})
     expect(problems).toHaveLength(1)
+    gate.hold = Promise.resolve()
+    await log.denied(ada, 'erase', {})
+    expect(notes).toHaveLength(2) // it was not there, and so is no second one
+  })
+
+  test('that comes again within a minute is counted, and told once: after the minute, or when the server ends', async () => {
+    const { log, notes, time } = accesses()
+    for (let i = 0; i < 1_000; i++) await log.denied(ada, 'erase', { route: 'POST /v1/erasures' })
+    await log.denied({ ...ada, id: 'bob' }, 'erase', { route: 'POST /v1/erasures' })
+    await log.denied(ada, 'read', { route: 'GET /v1/sessions/{session_id}', session_id: 's-1' })
+    expect(notes.map(({ identity, action, counts }) => [identity.subject, action, counts])).toEqual([['ada', 'erase', undefined], ['bob', 'erase', undefined], ['ada', 'read', undefined]])
+    time.now = DENIALS_MS
+    await log.denied(ada, 'erase', { route: 'POST /v1/erasures' })
+    await log.end()
+    expect(notes.slice(3)).toEqual(expect.arrayContaining([{ ...erase, counts: 999, after: 'e-0' }, erase]))
+    expect(notes).toHaveLength(5)
+    await log.end()
+    expect(notes).toHaveLength(5)
+  })
+
+  test('of one who asks for ever other ids is named a hundred times a minute, and counted by route beyond; others are not held back by it', async () => {
+    const { log, notes } = accesses()
+    for (let i = 0; i < DENIALS_NAMED + 5_000; i++) await log.denied(ada, 'read', { route: 'GET /v1/sessions/{session_id}', session_id: `s-${i}` })
+    await log.denied({ ...ada, id: 'bob' }, 'read', { route: 'GET /v1/sessions/{session_id}', session_id: 's-1' })
+    expect(notes).toHaveLength(DENIALS_NAMED + 1)
+    await log.end()
+    expect(notes.slice(DENIALS_NAMED + 1)).toEqual([{ action: 'read', identity: erase.identity, query: { route: 'GET /v1/sessions/{session_id}' }, denied: true, counts: 5_000 }])
   })
 })

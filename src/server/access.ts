@@ -1,11 +1,12 @@
 // Who read what, on record: one entry for each actor, session or query, purpose and hour, durable before the first content is shown, and one when the hour
 // is over or the server ends, with how many entries were shown and a root over their hashes. Facts make none, and neither do the entries that say who
-// read: else each look at them would make another. What is refused makes one each.
+// read: else each look at them would make another. What is refused makes one at once, and when it is refused again within a minute one more, with how often:
+// whoever asks without end must not fill the log.
 
 import { fromBase64, toBase64 } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { treeRoot } from '../log/tree.ts'
-import type { AccessNote } from '../ledger/access.ts'
+import { MAX_ACCESS_NOTES, type AccessNote } from '../ledger/access.ts'
 import type { Principal } from './roles.ts'
 import type { Tenant } from './tenants.ts'
 
@@ -14,6 +15,12 @@ export const HOUR_MS = 3_600_000
 /** Readings under way in one tenant, and entries that they remember together: the oldest ends before there are more. */
 const MAX_READINGS = 1_000
 const MAX_REMEMBERED = 100_000
+
+/** Denials that are alike are counted for so long, and of one principal so many that are not alike are on record at once; what is beyond is counted by route. */
+export const DENIALS_MS = 60_000
+export const DENIALS_NAMED = 100
+/** Kinds of denials that are remembered together: at more, they are put on record before the minute is over. */
+const MAX_DENIALS = 20_000
 
 /** What is read: `query` says it to whoever reads the record, and with the actor and the purpose it is one reading. */
 export interface Reading { readonly who: Principal; readonly action: 'read' | 'search' | 'why' | 'export' | 'stream'; readonly query: { readonly [name: string]: unknown }; readonly purpose?: string | undefined }
@@ -26,6 +33,12 @@ export type Write = (notes: readonly AccessNote[]) => Promise<readonly { readonl
 
 interface Open { readonly note: AccessNote; readonly until: number; readonly shown: Map<number, string>; /** The event_id of the entry before it. */ readonly begun: Promise<string> }
 
+/** Denials that are alike. `begun`: the event_id of the first, where it is on record by itself; `again`: how many are to be told of. */
+interface Denied { readonly note: AccessNote; readonly begun: Promise<string | undefined>; again: number }
+
+/** A minute of denials: the kinds, and how many kinds each principal has. */
+interface Minute { readonly until: number; readonly kinds: Map<string, Denied>; readonly named: Map<string, number>; readonly timer: NodeJS.Timeout }
+
 /** The accesses of one tenant. */
 export class AccessLog {
   readonly #write: Write
@@ -34,6 +47,7 @@ export class AccessLog {
   readonly #open = new Map<string, Open>()
   readonly #ending = new Set<Promise<void>>()
   #remembered = 0
+  #minute: Minute | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(write: Write, clock: Clock, report: (problem: unknown) => void) {
@@ -63,18 +77,70 @@ export class AccessLog {
     }
   }
 
-  /** Puts on record that `who` was refused `action`. Resolves when it is durable; what is wrong is reported, since the answer is no in any case. */
+  /** Puts on record that `who` was refused `action`. Resolves when the first of its kind is durable; what is wrong is reported, since the answer is no in any case. */
   async denied(who: Principal, action: string, query: { readonly [name: string]: unknown }): Promise<void> {
-    try {
-      await this.#write([{ action, identity: identityOf(who), query, denied: true }])
-    } catch (error) {
-      this.#report(error)
+    const minute = this.#thisMinute()
+    const note: AccessNote = { action, identity: identityOf(who), query, denied: true }
+    const key = JSON.stringify([who.id, action, query])
+    const known = minute.kinds.get(key)
+    if (known !== undefined) {
+      known.again++
+      await known.begun
+      return
     }
+    const named = minute.named.get(who.id) ?? 0
+    if (named >= DENIALS_NAMED) return this.#countByRoute(minute, note)
+    minute.named.set(who.id, named + 1)
+    const begun = this.#write([note]).then(([placed]) => placed!.event_id, (error: unknown) => {
+      this.#report(error)
+      minute.kinds.delete(key) // the next one tries again
+      return undefined
+    })
+    minute.kinds.set(key, { note, begun, again: 0 })
+    await begun
   }
 
-  /** Ends every reading, or those whose hour is over. Resolves when that is on record, or was reported. */
+  /** Whoever asks for very much is told of by route alone. */
+  #countByRoute(minute: Minute, { query, ...note }: AccessNote): void {
+    const route = query?.['route'] === undefined ? {} : { route: query['route'] }
+    const key = JSON.stringify([note.identity.subject, note.action, route, 'more'])
+    const known = minute.kinds.get(key)
+    if (known !== undefined) known.again++
+    else minute.kinds.set(key, { note: { ...note, query: route }, begun: Promise.resolve(undefined), again: 1 })
+  }
+
+  #thisMinute(): Minute {
+    const now = this.#clock()
+    const minute = this.#minute
+    if (minute !== undefined && now < minute.until && minute.kinds.size < MAX_DENIALS) return minute
+    this.#endMinute()
+    const timer = setTimeout(() => this.#endMinute(), DENIALS_MS).unref()
+    return (this.#minute = { until: now + DENIALS_MS, kinds: new Map(), named: new Map(), timer })
+  }
+
+  /** Puts on record what was refused again. */
+  #endMinute(): void {
+    const minute = this.#minute
+    if (minute === undefined) return
+    this.#minute = undefined
+    clearTimeout(minute.timer)
+    const again = [...minute.kinds.values()].filter((one) => one.again > 0)
+    if (again.length === 0) return
+    const ending = (async () => {
+      const notes = await Promise.all(again.map(async ({ note, begun, again: counts }): Promise<AccessNote> => {
+        const after = await begun
+        return { ...note, counts, ...(after === undefined ? {} : { after }) }
+      }))
+      for (let at = 0; at < notes.length; at += MAX_ACCESS_NOTES) await this.#write(notes.slice(at, at + MAX_ACCESS_NOTES))
+    })().catch(this.#report)
+    this.#ending.add(ending)
+    void ending.finally(() => this.#ending.delete(ending))
+  }
+
+  /** Ends every reading, or those whose hour is over, and the minute of denials. Resolves when that is on record, or was reported. */
   async end(which: 'all' | 'over' = 'all'): Promise<void> {
     const now = this.#clock()
+    if (which === 'all' || (this.#minute !== undefined && this.#minute.until <= now)) this.#endMinute()
     for (const [key, open] of this.#open) if (which === 'all' || open.until <= now) this.#end(key, open)
     await Promise.all(this.#ending)
   }

@@ -13,8 +13,9 @@ import { defaultMasks } from '../event/mask.ts'
 import type { Piece, Subject } from '../event/model-call.ts'
 import { checkDraft } from '../event/parse.ts'
 import { identityOf } from '../event/person.ts'
-import { CAPTURES, OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome } from '../event/vocabulary.ts'
+import { CAPTURES, OUTCOMES, VOCABULARY, type Capture, type KnownType, type Outcome, type Risk } from '../event/vocabulary.ts'
 import { jsonPiece, maskPiece, pieceOf, textPiece } from '../recorder/content.ts'
+import type { AskedAction } from '../ledger/approvals.ts'
 import { sortInput, type Sorted } from '../recorder/inputs.ts'
 import { JsonMemory } from '../recorder/json-memory.ts'
 import { personsOf } from '../recorder/subject.ts'
@@ -26,9 +27,21 @@ const ENVELOPE = ['event_type', 'session_id', 'event_id', 'stream', 'stream_seq'
 const START: ReadonlySet<string> = new Set(['agent_id', 'agent_version', 'model_id', 'system_prompt', 'user_id', 'user_message', 'on_behalf_of', 'subject', 'tags', 'parent_session_id', 'root_session_id', 'source', 'client_session_id', 'timestamp', 'outcome'])
 const END: ReadonlySet<string> = new Set(['outcome', 'reason', 'final_output', 'timestamp', 'subject'])
 const LAID: ReadonlySet<string> = new Set(['reason', 'timestamp'])
+/** The longest input that people are asked about, in characters: what is on record of it is never cut. */
+const MAX_ASKED: number = 1024 * 1024
+/** Types that have a route of their own, where it is known who acts. */
+const ROUTES: { readonly [event_type: string]: string } = {
+  approval_request: 'ask with POST /v1/approvals', approval_decision: 'people decide with POST /v1/approvals/{approval_id}/decisions', human_intervention: 'people step in with POST /v1/sessions/{session_id}/interventions',
+}
 
 /** The drafts that one event of a body becomes, encoded. The event itself is the last one. */
 export interface Prepared { readonly event_id: string; readonly session_id: string; readonly event_type: string; readonly agent_id?: string; readonly drafts: readonly Uint8Array[]; readonly stamped: boolean }
+
+/** An action that people are asked about. `expires_at` as the log writes times. */
+export interface AskedFor {
+  readonly session_id: string; readonly tool_name: string; readonly tool_input: unknown; readonly risk?: Risk | undefined; readonly quorum?: number | undefined; readonly expires_at: string
+  readonly call_id?: string | undefined; readonly summary?: string | undefined; readonly reasoning?: readonly string[] | undefined; readonly parent_event_id?: string | undefined; readonly step_number?: number | undefined; readonly subject?: Subject | undefined
+}
 
 type Drafting = { -readonly [K in keyof Draft]: Draft[K] }
 
@@ -36,13 +49,17 @@ type Drafting = { -readonly [K in keyof Draft]: Draft[K] }
 export class Drafter {
   readonly #now: number
   readonly #idAt: (at: number) => string
+  readonly #asked: ReadonlyMap<string, AskedAction>
+  readonly #about: Map<string, string>
   readonly #calls = new Map<string, string>()
   #at = 0
 
-  /** `idAt` gives the id of an event whose author gave none, by its place in the body. */
-  constructor(now: number, idAt: (at: number) => string) {
+  /** `idAt` gives the id of an event whose author gave none, by its place in the body; `asked`: the requests that its calls name, by `<session_id>/<approval_id>`; `about`: the references of whom sessions are about. */
+  constructor(now: number, idAt: (at: number) => string, { asked = new Map(), about = new Map() }: { readonly asked?: ReadonlyMap<string, AskedAction>; readonly about?: ReadonlyMap<string, string> } = {}) {
     this.#now = now
     this.#idAt = idAt
+    this.#asked = asked
+    this.#about = new Map(about)
   }
 
   /** MisuseError says what does not belong, and what would. */
@@ -54,13 +71,16 @@ export class Drafter {
     if (typeof event_type !== 'string' || !Object.hasOwn(VOCABULARY, event_type)) throw new MisuseError('unknown_event_type', `server: expected an event type of the vocabulary, got ${quote(event_type)}`, "an event of your own is a 'custom', with its name and content")
     if (typeof session_id !== 'string' || !isUuid(session_id)) throw new MisuseError('bad_session_id', `server: expected session_id to be a lower-case UUID, got ${quote(session_id)}`, 'make one for each session; an id of your own goes into client_session_id of session_start')
     if (typeof event_id !== 'string' || !isUuid(event_id)) throw new MisuseError('bad_event_id', `server: expected event_id to be a lower-case UUID, got ${quote(event_id)}`, 'leave it out, or make one for each event')
-    const rest = Object.fromEntries(Object.entries(event).filter(([name, each]) => !(ENVELOPE as readonly string[]).includes(name) && each !== null))
+    // null is a field that is not there, but for whom an event is of: there it says that it is of nobody but the session
+    const rest = Object.fromEntries(Object.entries(event).filter(([name, each]) => !(ENVELOPE as readonly string[]).includes(name) && (each !== null || (name === 'subject' && !laid(event_type)))))
     const { capture } = event
     if (capture !== undefined && capture !== null && !(CAPTURES as readonly unknown[]).includes(capture)) throw new MisuseError('bad_capture', `server: expected capture to be one of ${CAPTURES.join(', ')}, got ${quote(capture)}`, 'leave it out: calls are told before, results after')
     const { subject, drafts: before, sorted } = this.#sort(event_type as KnownType, rest, event_id, session_id)
     if (typeof capture === 'string') sorted.capture = capture as Capture
-    const made = new Making(event_id, session_id, this.#now, subject)
+    const starts = event_type === 'session_start'
+    const made = new Making(event_id, session_id, this.#now, subject, starts ? undefined : this.#about.get(session_id))
     const draft = made.draft(event_type as KnownType, sorted)
+    if (starts && typeof draft.facts['subject'] === 'string') this.#about.set(session_id, draft.facts['subject'])
     if (sorted.parent_event_id === undefined) this.#belongs(draft, event)
     if (stream !== undefined || stream_seq !== undefined) Object.assign(draft, { stream, stream_seq })
     for (const each of [...before, ...made.before, draft]) checkDraft(each)
@@ -77,6 +97,23 @@ export class Drafter {
     if (parent !== undefined) draft.parent_event_id = parent
   }
 
+  /**
+   * A call that rests on an approval, by the request's id. It has the input that was approved: by reference, where the author gives none or the same, else
+   * what the author gives, which the ledger refuses. So it does where nobody has decided: that stands in the place of the decision.
+   */
+  #approvedCall({ approval_id, ...call }: { readonly [name: string]: unknown }, session_id: string): Sorted {
+    if (typeof approval_id !== 'string' || !isUuid(approval_id)) throw new MisuseError('bad_approval_id', `server: expected approval_id to be a lower-case UUID, got ${quote(approval_id)}`, 'POST /v1/approvals answers with one')
+    const asked = this.#asked.get(`${session_id}/${approval_id}`)
+    const { tool_input, risk = asked?.risk } = call
+    if (asked === undefined && tool_input === undefined) throw new MisuseError('missing_field', `server: expected tool_call.tool_input, got none, and ${approval_id} is no request of this session`, 'give the input; an act that nobody was asked about is refused and on record')
+    const same = asked !== undefined && (tool_input === undefined || jsonText(tool_input) === asked.tool_input)
+    const sorted = sortInput('tool_call', { ...call, tool_input: tool_input ?? {}, ...(typeof risk === 'string' ? { risk } : {}) }, new JsonMemory())
+    if (same) sorted.payloads = { ...sorted.payloads, tool_input: { same: approval_id } }
+    sorted.facts['requires_approval'] = true
+    sorted.links = { approval: asked?.decision ?? approval_id }
+    return sorted
+  }
+
   #sort(event_type: KnownType, event: { readonly [name: string]: unknown }, event_id: string, session_id: string): { sorted: Sorted; drafts: Draft[]; subject: Subject | undefined } {
     switch (event_type) {
       case 'session_start': return { sorted: startOf(event, event_id), drafts: [], subject: event['subject'] as Subject | undefined }
@@ -85,14 +122,16 @@ export class Drafter {
         const { sorted, output } = endOf(event_type, event)
         const subject = event['subject'] as Subject | undefined
         if (output === undefined) return { sorted, drafts: [], subject }
-        const made = new Making(derivedId(event_id, 'final_output'), session_id, this.#now, subject)
+        const made = new Making(derivedId(event_id, 'final_output'), session_id, this.#now, subject, this.#about.get(session_id))
         const final = made.draft('final_output', { facts: {}, payloads: { output }, timestamp: sorted.timestamp })
         return { sorted, drafts: [...made.before, final], subject }
       }
       case 'session_suspend':
       case 'session_resume': return { sorted: laidOf(event_type, event), drafts: [], subject: undefined }
       default: {
-        const sorted = sortInput(event_type, event, new JsonMemory())
+        if (Object.hasOwn(ROUTES, event_type)) throw new MisuseError('not_for_events', `server: expected an event that its author may hand in, got ${event_type}`, ROUTES[event_type]!)
+        const approved = event_type === 'tool_call' && event['approval_id'] !== undefined
+        const sorted = approved ? this.#approvedCall(event, session_id) : sortInput(event_type, event, new JsonMemory())
         const { call_id } = event
         if (typeof call_id === 'string' && Object.hasOwn(VOCABULARY[event_type].facts, 'call_id')) sorted.facts['call_id'] = foreignLabel(call_id).label
         sorted.capture = event_type.endsWith('_call') || event_type === 'handoff' ? 'before' : 'after'
@@ -102,20 +141,40 @@ export class Drafter {
   }
 }
 
+/**
+ * A request for approval, encoded, with what stands before it; the request is the last one. Its input is what the act is bound to: `shown` is what the
+ * people who decide are given beside it.
+ */
+export function requestDrafts(event_id: string, now: number, asked: AskedFor, about?: string): Uint8Array[] {
+  const { session_id, tool_name, tool_input, risk, quorum = 1, expires_at, call_id, summary, reasoning = [], parent_event_id, step_number, subject } = asked
+  const text = jsonText(tool_input)
+  if (text === undefined || text.length > MAX_ASKED) throw new MisuseError('bad_tool_input', `server: expected tool_input to be at most ${MAX_ASKED} characters of JSON that is not nested too deep`, 'people can approve only what they can be shown: name what is large by its hash')
+  const made = new Making(event_id, session_id, now, subject, about)
+  const draft = made.draft('approval_request', {
+    facts: { tool_name: label(tool_name, 'tool_name'), expires_at, quorum, ...(risk === undefined ? {} : { risk }), ...(call_id === undefined ? {} : { call_id: foreignLabel(call_id).label }) },
+    payloads: { tool_input: { m: 'json', content: text }, shown: jsonPiece({ tool_name, tool_input, ...(summary === undefined ? {} : { summary }), reasoning }) }, parent_event_id, step_number,
+  })
+  const drafts = [...made.before, draft]
+  for (const each of drafts) checkDraft(each)
+  return drafts.map(encodeDraft)
+}
+
 /** One event in the making. `before`: who its content is said to be of, and what of a long list does not fit into it. */
 class Making {
   readonly before: Draft[] = []
   readonly #event_id: string
   readonly #session_id: string
   readonly #now: number
-  readonly #of: string | undefined
+  #of: string | undefined
 
-  constructor(event_id: string, session_id: string, now: number, subject: Subject | undefined) {
+  /** `about`: the reference of whom the session is about, where the event says nothing. */
+  constructor(event_id: string, session_id: string, now: number, subject: Subject | undefined, about: string | undefined) {
     this.#event_id = event_id
     this.#session_id = session_id
     this.#now = now
-    const persons = personsOf(subject) ?? []
-    if (persons.length === 0) return
+    const persons = personsOf(subject)
+    if (persons === undefined) this.#of = about
+    if (persons === undefined || persons.length === 0) return
     this.#of = derivedRef(event_id, 'subject')
     this.before.push({
       ...this.#envelope('subject', 'subject', undefined), capture: 'before', facts: { subject: this.#of }, persons,
@@ -124,12 +183,13 @@ class Making {
   }
 
   draft(event_type: KnownType, sorted: Sorted): Drafting {
-    const { facts, payloads = {}, timestamp, capture = 'before', outcome, step_number, parent_event_id, persons } = sorted
+    const { facts, payloads = {}, links, timestamp, capture = 'before', outcome, step_number, parent_event_id, persons } = sorted
     const slots: Record<string, DraftSlot> = {}
     let room = MAX_ADDED
     for (const [name, value] of Object.entries(payloads)) {
       if (value === undefined) continue
-      if (!Array.isArray(value)) slots[name] = this.#payload(value as Piece)
+      if ('same' in value) slots[name] = value
+      else if (!Array.isArray(value)) slots[name] = this.#payload(value as Piece)
       else {
         const pieces = value as readonly Piece[]
         slots[name] = this.#list(name, pieces, room, capture, timestamp)
@@ -141,6 +201,7 @@ class Making {
     if (step_number !== undefined) draft.step_number = step_number
     if (parent_event_id !== undefined) draft.parent_event_id = parent_event_id
     if (persons !== undefined) draft.persons = persons
+    if (links !== undefined) draft.links = links
     return draft
   }
 
@@ -165,6 +226,15 @@ class Making {
 
   #envelope(event_type: KnownType, part: string | undefined, timestamp: string | undefined): Pick<Draft, 'event_id' | 'event_type' | 'session_id' | 'timestamp'> {
     return { event_id: part === undefined ? this.#event_id : derivedId(this.#event_id, part), event_type, session_id: this.#session_id, timestamp: timestamp ?? formatTime(this.#now) }
+  }
+}
+
+/** A parsed value as JSON text again; undefined where it is nested too deep for that. Never for content of any form: two values must not have one text. */
+export function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
   }
 }
 
@@ -202,6 +272,11 @@ function laidOf(event_type: string, event: { readonly [name: string]: unknown })
   only(event_type, event, LAID)
   const { reason, timestamp } = event
   return { facts: reason === undefined ? {} : { reason: labelOf('reason', reason) }, payloads: {}, capture: 'after', ...said(timestamp, undefined) }
+}
+
+/** Whether it has no content that could be of anybody. */
+function laid(event_type: string): boolean {
+  return event_type === 'session_suspend' || event_type === 'session_resume'
 }
 
 function said(timestamp: unknown, outcome: unknown): { timestamp?: string; outcome?: Outcome } {

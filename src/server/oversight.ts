@@ -2,13 +2,18 @@
 // whoever made it, and the end of what nobody answered.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock } from '../base/clock.ts'
+import { formatTime, type Clock } from '../base/clock.ts'
+import { isUuid } from '../base/ids.ts'
 import { REFUSED_OUTCOME } from '../event/approval.ts'
 import { decisionDraft, expiryDraft, interventionDraft, stopDrafts, type Decided, type INTERVENTIONS, type Stopping } from '../event/deciding.ts'
 import { encodeDraft, type Draft } from '../event/draft.ts'
 import { defaultMasks } from '../event/mask.ts'
-import type { ApprovalOnRecord, ApprovalSearch, Notice, ShownApproval } from '../ledger/approvals.ts'
+import type { SessionState } from '../event/session.ts'
+import type { ApprovalOnRecord, ApprovalSearch, AskedAction, Notice, ShownApproval } from '../ledger/approvals.ts'
 import type { Receipt } from '../ledger/handle.ts'
+import { APPROVAL_LIFE_MS } from '../recorder/approval.ts'
+import { jsonText, requestDrafts, type AskedFor } from './draft.ts'
+import { aboutOf } from './about.ts'
 import type { People } from './people.ts'
 import { HttpError, notFound } from './problem.ts'
 import { allows, type Principal } from './roles.ts'
@@ -86,6 +91,64 @@ export class Oversight {
     const ids = await tenant.ledger.call<string[]>('matchingApprovals', session_id, action)
     const found = await Promise.all(ids.map((id) => tenant.ledger.call<ApprovalOnRecord | undefined>('approval', id)))
     return found.flatMap((one) => (one !== undefined && one.writer === who.id ? [one.approval_id] : []))
+  }
+
+  /** The requests that the calls among `events`, as they came, say they rest on, by `<session_id>/<approval_id>`. */
+  async asked(tenant: Tenant, events: readonly unknown[]): Promise<Map<string, AskedAction>> {
+    const wanted = new Map<string, Set<string>>()
+    for (const event of events) {
+      const { session_id, approval_id } = (event ?? {}) as { session_id?: unknown; approval_id?: unknown }
+      if (typeof session_id === 'string' && isUuid(session_id) && typeof approval_id === 'string' && isUuid(approval_id)) wanted.set(session_id, (wanted.get(session_id) ?? new Set()).add(approval_id))
+    }
+    const found = new Map<string, AskedAction>()
+    for (const [session_id, ids] of wanted) {
+      const actions = await tenant.ledger.call<(AskedAction | null)[]>('askedActions', session_id, [...ids])
+      for (const [at, id] of [...ids].entries()) if (actions[at] !== null) found.set(`${session_id}/${id}`, actions[at]!)
+    }
+    return found
+  }
+
+  /**
+   * Puts the question of `who` on record, durable, under `approval_id`: the same question under the same id is there once. With `reuse` one that is there for
+   * exactly this action is answered with, unless it expired or is used up. HttpError 404, 409 where nobody is to be asked any more.
+   */
+  async ask(who: Principal, tenant: Tenant, approval_id: string, { expires_at, reuse, ...action }: Omit<AskedFor, 'expires_at'> & { readonly expires_at?: string | undefined; readonly reuse?: boolean | undefined }): Promise<{ approval: ApprovalOnRecord; made: boolean }> {
+    const { session_id } = action
+    return this.#watched(tenant).exclusive(async () => {
+      const old = await tenant.ledger.call<ApprovalOnRecord | undefined>('approval', approval_id)
+      if (old !== undefined && old.writer !== who.id) throw new HttpError(409, 'event_id_reused', 'server: this approval_id is somebody else\'s', 'make one for each request')
+      if (old === undefined) {
+        await this.#mayAsk(tenant, session_id)
+        const found = reuse === true ? await this.#again(who, tenant, action) : undefined
+        if (found !== undefined) return { approval: found, made: false }
+      }
+      const now = this.#clock()
+      const until = expires_at === undefined ? (old?.expires_at ?? formatTime(now + APPROVAL_LIFE_MS)) : formatTime(Date.parse(expires_at))
+      if (old === undefined && Date.parse(until) <= now) throw new HttpError(400, 'bad_expiry', `server: expected expires_at to be to come, got ${until}`, 'leave it out for ten minutes from now')
+      const drafts = requestDrafts(approval_id, now, { ...action, expires_at: until }, (await aboutOf(tenant, [session_id])).get(session_id))
+      receiptOf((await tenant.ledger.append(who.id, drafts, { stamped: drafts.map(() => true) })).at(-1)!)
+      const approval = await tenant.ledger.call<ApprovalOnRecord | undefined>('approval', approval_id)
+      if (approval === undefined) throw notFound('request for approval')
+      return { approval, made: old === undefined }
+    })
+  }
+
+  /** HttpError unless there is somebody who could do what is asked for. */
+  async #mayAsk(tenant: Tenant, session_id: string): Promise<void> {
+    const state = await tenant.ledger.call<SessionState | undefined>('state', session_id)
+    if (state === undefined) throw notFound('session')
+    if (state.state === 'ended') throw new HttpError(409, 'session_ended', `server: session ${session_id} has ended: nobody is asked any more`, 'begin a new session for what is still to be done')
+    const { items } = await tenant.ledger.call<{ items: Notice[] }>('notices', 0, ['human_intervention'], session_id)
+    if (items.some(({ facts }) => facts['kind'] === 'stop')) throw new HttpError(409, 'session_stopped', `server: session ${session_id} was stopped by a person: nobody is asked any more`, 'ask who stopped it; begin a new session for what is still to be done')
+  }
+
+  /** A request that was made for this action before, by whoever asks now. */
+  async #again(who: Principal, tenant: Tenant, { session_id, tool_name, tool_input, quorum = 1 }: Pick<AskedFor, 'session_id' | 'tool_name' | 'tool_input' | 'quorum'>): Promise<ApprovalOnRecord | undefined> {
+    for (const id of await this.matches(who, tenant, session_id, { tool_name, tool_input: jsonText(tool_input) ?? '' })) {
+      const one = await tenant.ledger.call<ApprovalOnRecord | undefined>('approval', id)
+      if (one !== undefined && one.state !== 'expired' && one.quorum >= quorum) return one
+    }
+    return undefined
   }
 
   /** Puts the answer of `who` on record. HttpError 409 where it does not count, which is on record too. */

@@ -18,6 +18,7 @@ import type { ExportedBundle } from '../ledger/bundle.ts'
 import { openLedger, type LocalLedger } from '../ledger/handle.ts'
 import type { Erased } from '../ledger/ledger.ts'
 import type { EventSearch, SessionSearch } from '../ledger/reader.ts'
+import { SEVERITIES } from '../monitor/finding.ts'
 import { LOCAL_POLICY, REMOTE_POLICY } from '../recorder/policy.ts'
 import { AgentSession, type SessionHost } from '../recorder/session.ts'
 import type { SessionFacts } from '../recorder/session-facts.ts'
@@ -30,9 +31,10 @@ import type { Why } from '../why/result.ts'
 import { lastWorthAsking, withParents } from '../why/pick.ts'
 import { why } from '../why/why.ts'
 import { bundleOrder } from './export-order.ts'
+import { localFindings, remoteFindings, type Finding } from './findings.ts'
 import { LocalOversight } from './local-oversight.ts'
 import { resultsOf, type Page, type Results } from './results.ts'
-import type { EventQuery, ExportOrder, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
+import type { EventQuery, ExportOrder, FindingQuery, Session, SessionQuery, Trail, TrailOptions, TrailProblem, TrailStatus, VerifyOptions } from './types.ts'
 
 /** The sessions of async contexts, one store for all copies of the package in this process. */
 const CURRENT: unique symbol = Symbol.for('counterfoil.current/1') as never
@@ -189,7 +191,7 @@ class OpenTrail implements AsyncDisposable {
 
   async resume(session_id: string): Promise<AgentSession> {
     checkSessionId(session_id)
-    const known = await this.#ledger.call<Summary | undefined>('summary', session_id)
+    const known = await this.#ledger.call<Summary | undefined>(this.#ledger instanceof RemoteLedger ? 'resumption' : 'summary', session_id)
     if (known === undefined) throw new StoreError('no_session', `trail: session ${session_id} is not in this trail`, 'check the path of the trail, or start a new session')
     const { user_id, root_session_id, about } = known
     return AgentSession.resume(this.#host, session_id, { root_session_id, ...(typeof user_id === 'string' ? { user_id } : {}), ...(about === undefined ? {} : { about }) })
@@ -272,6 +274,15 @@ class OpenTrail implements AsyncDisposable {
   calls(query: EventQuery<string> = {}): Results<LLMCall | ToolCall> {
     const search = searchOf(query, CALL_TYPES)
     return resultsOf((size, cursor) => this.#ledger.call<Page<LLMCall | ToolCall>>('calls', search, size, cursor))
+  }
+
+  findings(query: FindingQuery = {}): Results<Finding> {
+    const { since, until, severity, ...rest } = checkQuery(query, FINDING_QUERY)
+    if (rest.session_id !== undefined) checkSessionId(rest.session_id)
+    if (severity !== undefined && !SEVERITIES.includes(severity)) throw new MisuseError('bad_query', `trail: expected severity to be one of ${SEVERITIES.join(', ')}, got ${quote(severity)}`, 'name the least that you want to see')
+    const search = { ...rest, ...(severity === undefined ? {} : { severity }), ...times(since, until) }
+    const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> => this.#ledger.call<T>(method, ...args)
+    return this.#ledger instanceof RemoteLedger ? remoteFindings(call, search) : localFindings(call, search)
   }
 
   async verify(options: VerifyOptions = {}): Promise<Verdict> {
@@ -393,6 +404,7 @@ function eraseOrder(what: { session_id?: string; user_id?: string; subject?: str
 }
 
 const EVENT_QUERY = new Set(['session_id', 'event_type', 'tool_name', 'agent_id', 'user_id', 'outcome', 'since', 'until', 'text'])
+const FINDING_QUERY = new Set(['session_id', 'agent_id', 'rule', 'severity', 'since', 'until'])
 const EVENT_TYPES: readonly string[] = Object.keys(VOCABULARY)
 const CALL_TYPES: readonly string[] = ['llm_call', 'tool_call']
 const SESSION_QUERY = new Set(['session_id', 'agent_id', 'user_id', 'subject', 'outcome', 'since', 'until', 'open', 'text'])

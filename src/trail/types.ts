@@ -14,6 +14,7 @@ import type { Recorded } from '../recorder/stream.ts'
 import type { CallContext, RunnablePolicy, RunnableTool, Tool, ToolDefinition } from '../recorder/tool.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
 import type { Why } from '../why/result.ts'
+import type { Finding } from './findings.ts'
 import type { Results } from './results.ts'
 
 /** What a tool's function is given beside its input. */
@@ -77,6 +78,9 @@ export interface EventQuery<K> { readonly session_id?: string; readonly event_ty
 /** With a `session_id` one session is looked up. `user_id` is whom it is for, `subject` anybody of whom it has content. */
 export interface SessionQuery { readonly session_id?: string; readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly text?: string }
 
+/** `severity`: at least so severe. */
+export interface FindingQuery { readonly session_id?: string; readonly agent_id?: string; readonly rule?: string; readonly severity?: Finding['severity']; readonly since?: Date; readonly until?: Date }
+
 export interface VerifyOptions { readonly require?: readonly Property[] }
 
 /** `disclose` is `'none'` by default: no content goes out unasked. `witnesses` are verifier keys, whose cosignatures go along. */
@@ -124,6 +128,11 @@ export interface Trail extends Recorder, AsyncDisposable {
   sessions(query?: SessionQuery): Results<SessionSummary>
   events<K extends EventType = EventType>(query?: EventQuery<K>): Results<AuditEvent<K>>
   calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>
+  /**
+   * What the rules notice, with what the ledger refused. Of a file: as it is read, each session when it is come to, the newest first. Of a server: what it put
+   * on record, in the order of the log; the key needs the permission `findings`.
+   */
+  findings(query?: FindingQuery): Results<Finding>
   /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
   verify(options?: VerifyOptions): Promise<Verdict>
   /**

@@ -1214,6 +1214,9 @@ interface Why {
     readonly not_known: readonly Unknown[];
 }
 
+declare const SEVERITIES: readonly ["info", "low", "medium", "high", "critical"];
+type Severity = (typeof SEVERITIES)[number];
+
 /** Results that are read as they are asked for. Iterate them, or take a page, the first, all, or only their count. */
 interface Results<T> extends AsyncIterable<T> {
     /** At most `size` items (default 100, at most 1,000) after `cursor`, and the cursor of the next page. */
@@ -1227,6 +1230,21 @@ interface Results<T> extends AsyncIterable<T> {
     first(): Promise<T | undefined>;
     all(): Promise<T[]>;
     count(): Promise<number>;
+}
+
+/** Something that a rule noticed in a session, or that the ledger refused. It says what stands in the record, and never that an act was wrong. */
+interface Finding {
+    readonly event_id: string;
+    readonly session_id: string;
+    readonly rule: string;
+    readonly severity: Severity;
+    /** Event ids: what it is about, then what else one looks at. */
+    readonly events: readonly string[];
+    readonly explanation: Content<string>;
+    /** When the event came at which it was noticed. */
+    readonly timestamp: string;
+    /** The entry that it is on record with; null where nobody has put it there. */
+    readonly index: number | null;
 }
 
 /** What a tool's function is given beside its input. */
@@ -1308,6 +1326,15 @@ interface SessionQuery {
     readonly open?: boolean;
     readonly text?: string;
 }
+/** `severity`: at least so severe. */
+interface FindingQuery {
+    readonly session_id?: string;
+    readonly agent_id?: string;
+    readonly rule?: string;
+    readonly severity?: Finding['severity'];
+    readonly since?: Date;
+    readonly until?: Date;
+}
 interface VerifyOptions {
     readonly require?: readonly Property[];
 }
@@ -1362,6 +1389,11 @@ interface Trail extends Recorder, AsyncDisposable {
     sessions(query?: SessionQuery): Results<SessionSummary>;
     events<K extends EventType = EventType>(query?: EventQuery<K>): Results<AuditEvent<K>>;
     calls(query?: EventQuery<'llm_call' | 'tool_call'>): Results<LLMCall | ToolCall>;
+    /**
+     * What the rules notice, with what the ledger refused. Of a file: as it is read, each session when it is come to, the newest first. Of a server: what it put
+     * on record, in the order of the log; the key needs the permission `findings`.
+     */
+    findings(query?: FindingQuery): Results<Finding>;
     /** Checks the whole log. With `require`, a property that is not proved makes it throw a VerifyError. */
     verify(options?: VerifyOptions): Promise<Verdict>;
     /**
@@ -1455,4 +1487,4 @@ declare class AgentAuditTrail implements AsyncDisposable {
 }
 
 export { Absent, AgentAuditTrail, ApprovalDenied, CounterfoilError, MisuseError, RemoteError, SessionStopped, StoreError, VerifyError, currentSession, defaultMasks, openTrail };
-export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Disclose, DisclosedPayload, EarlierPayload, Envelope, EventInputs, EventQuery, EventType, ExportOrder, ExportedBundle, Failure, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailProblem, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };
+export type { AbsentReason, Action, AgentFacts, Approval$1 as Approval, ApprovalRequest, Approver, AuditEvent, Content, Disclose, DisclosedPayload, EarlierPayload, Envelope, EventInputs, EventQuery, EventType, ExportOrder, ExportedBundle, Failure, Finding, FindingQuery, Json, JsonSchema, KeyReign, LLMCall, Level, Mask, ObjectSchema, Outcome, Place, Problem, Property, PropertyVerdict, ReadOnlyEvents, Receipt, Recorded, Recorder, Results, Risk, RunnablePolicy, RunnableTool, Session, SessionEnd, SessionFacts, SessionQuery, SessionSummary, Signer, StandardSchema, Subject, Tool, ToolCall, ToolContext, ToolDefinition, ToolPolicy, Trail, TrailOptions, TrailProblem, TrailRow, TrailStatus, Verdict, VerifyOptions, Why };

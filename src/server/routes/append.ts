@@ -3,11 +3,12 @@
 
 import { z } from '../schema.ts'
 import { MisuseError, messageOf } from '../../base/errors.ts'
-import { uuidv7 } from '../../base/ids.ts'
+import { isUuid, uuidv7 } from '../../base/ids.ts'
 import { decodeDraft, type Draft } from '../../event/draft.ts'
 import { checkDraft } from '../../event/parse.ts'
 import { LEDGER_TYPES } from '../../event/vocabulary.ts'
 import type { Receipt, RefusedEvent } from '../../ledger/handle.ts'
+import { aboutOf } from '../about.ts'
 import type { Parts } from '../app.ts'
 import { mediaOf, parseJson } from '../body.ts'
 import { Drafter, uuidOf, type Prepared } from '../draft.ts'
@@ -95,12 +96,22 @@ function draftOf(bytes: Uint8Array, at: number): Draft {
 async function appendEvents({ who, tenant, c, parts }: Given<unknown, unknown, unknown>, body: Uint8Array): Promise<Response> {
   const events = mediaOf(c, [JSON_TYPE, LINES_TYPE]) === JSON_TYPE ? jsonEvents(body) : lineEvents(body, parts.limits.events)
   if (events.length > parts.limits.events) throw tooMany(parts.limits.events)
-  const prepared = prepareAll(events, new Drafter(parts.clock(), idsFor(who, c.req.header('idempotency-key'), parts.clock())))
+  const prepared = prepareAll(events, new Drafter(parts.clock(), idsFor(who, c.req.header('idempotency-key'), parts.clock()), { asked: await parts.oversight.asked(tenant, events), about: await aboutOf(tenant, sessionsToAsk(events)) }))
   await mayWrite(parts, who, tenant, prepared)
   const drafts = prepared.flatMap((one) => one.drafts)
   const stamped = prepared.flatMap((one) => one.drafts.map(() => one.stamped))
   const answers = await tenant.ledger.append(who.id, drafts, { stamped, patience: parts.limits.patience })
   return receipts(parts, tenant.name, answersOf(prepared, answers))
+}
+
+/** The sessions of events that say nothing of whom they are about. */
+function sessionsToAsk(events: readonly unknown[]): string[] {
+  const begin = new Set<unknown>()
+  return events.flatMap((event) => {
+    const { session_id, event_type, subject } = (event ?? {}) as { session_id?: unknown; event_type?: unknown; subject?: unknown }
+    if (event_type === 'session_start') begin.add(session_id)
+    return subject === undefined && !begin.has(session_id) && typeof session_id === 'string' && isUuid(session_id) ? [session_id] : []
+  })
 }
 
 /** One answer an event: that of the event itself, or of what it needs and was refused. */
@@ -129,10 +140,10 @@ export function receipts(parts: Parts, tenant: string, answers: readonly (Receip
 }
 
 /** Ids for events that have none: out of the idempotency key and the place, or random. */
-function idsFor(who: Principal, key: string | undefined, now: number): (at: number) => string {
+export function idsFor(who: Principal, key: string | undefined, now: number, what: 'event' | 'approval' = 'event'): (at: number) => string {
   if (key === undefined) return () => uuidv7(now)
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) throw new HttpError(400, 'bad_header', 'server: expected Idempotency-Key to be 1 to 200 printable characters without spaces', 'a UUID is one')
-  return (at) => uuidOf(`counterfoil/http/event\0${who.tenant}\0${who.id}\0${key}\0${at}`)
+  return (at) => uuidOf(`counterfoil/http/${what}\0${who.tenant}\0${who.id}\0${key}\0${at}`)
 }
 
 function jsonEvents(body: Uint8Array): unknown[] {

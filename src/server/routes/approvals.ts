@@ -1,16 +1,20 @@
 // Requests for approval: those who ask wait here, those who decide answer here. And a person's step into a session.
 
 import { z } from '../schema.ts'
+import { MAX_QUORUM } from '../../event/approval.ts'
 import { INTERVENTIONS } from '../../event/deciding.ts'
 import { APPROVAL_STATES, type ApprovalOnRecord, type ShownApproval } from '../../ledger/approvals.ts'
 import type { SessionState } from '../../event/session.ts'
 import type { Parts } from '../app.ts'
+import { mayWrite } from '../own-agents.ts'
 import { MAX_WAIT_S } from '../oversight.ts'
 import { decodeCursor, encodeCursor, pageQuery, pageSchema } from '../page.ts'
 import { HttpError, notFound } from '../problem.ts'
 import { allows, type Principal } from '../roles.ts'
 import { addRoute, type App } from '../route.ts'
 import type { Tenant } from '../tenants.ts'
+import { uuidSchema } from '../viewer.ts'
+import { idsFor } from './append.ts'
 
 const decisionSchema = z.object({
   event_id: z.string(), index: z.int(), decision: z.string(), counts: z.boolean(), approver_id: z.string().nullable(), assurance: z.string().nullable(), comment: z.string().nullable(), timestamp: z.string(),
@@ -21,6 +25,15 @@ const approvalSchema = z.object({
   quorum: z.int(), approvals: z.int(), state: z.enum(APPROVAL_STATES), used: z.boolean(), decision: z.string().nullable(), decisions: z.array(decisionSchema),
   tool_input: z.string().nullable().optional(), reasoning: z.array(z.string()).optional(), summary: z.string().nullable().optional(), user_id: z.string().nullable().optional(),
 }).openapi('Approval')
+
+const askSchema = z.strictObject({
+  session_id: uuidSchema, approval_id: uuidSchema.optional().openapi({ description: 'The id that the request is to have: asked again under it, it is there once.' }), tool_name: z.string().min(1).max(128),
+  tool_input: z.unknown().refine((value) => value !== undefined, 'expected the input').openapi({ description: 'What is approved, and nothing else: the act has this input.' }), risk: z.enum(['low', 'medium', 'high', 'critical']).optional(), quorum: z.int().min(1).max(MAX_QUORUM).optional().openapi({ description: 'How many people have to approve; 1 unless you say.' }),
+  expires_at: z.iso.datetime({ offset: true }).optional().openapi({ description: 'From when on nobody in time is a no; ten minutes from now unless you say.' }), call_id: z.string().min(1).max(512).optional(),
+  summary: z.string().min(1).max(10_000).optional(), reasoning: z.array(z.string().max(100_000)).max(64).optional().openapi({ description: 'What the agent says for it, as the people who decide are shown it.' }),
+  parent_event_id: uuidSchema.optional(), step_number: z.int().min(0).optional(), subject: z.union([z.string().min(1), z.array(z.string().min(1)).max(1_000), z.null()]).optional(),
+  reuse: z.boolean().optional().openapi({ description: 'A request of one\'s own for exactly this action that waits, was approved and not used, or was rejected, is answered with, and nobody is asked twice: for an agent that takes its session up again.' }),
+}).openapi('ApprovalInput')
 
 const approvalId = z.object({ approval_id: z.uuid() })
 const sessionId = z.object({ session_id: z.uuid() })
@@ -40,6 +53,20 @@ export function approvalRoutes(app: App, parts: Parts): void {
     const { items, next } = await oversight.list(who, tenant, search, query.limit, query.cursor === undefined ? undefined : decodeCursor(query.cursor))
     const shown = await Promise.all(items.map((one) => present(parts, who, tenant, one, query.content)))
     return Response.json({ items: shown, next: next === null ? null : encodeCursor(next) }, unkept)
+  })
+
+  addRoute(app, parts, {
+    method: 'post', path: '/v1/approvals', permission: 'append', tag: 'approvals', summary: 'Ask people whether an act may happen, with exactly this input. On record and durable when it is answered.',
+    headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }), body: askSchema,
+    answers: {
+      201: { says: 'The request, which waits.', schema: approvalSchema, headers: ['location'] }, 200: { says: 'It was on record already, and stands like this now.', schema: approvalSchema, headers: ['location'] },
+      404: { says: 'There is no such session that one may write to.' }, 409: { says: 'The id is of another question, or the session has ended or was stopped.' },
+    },
+  }, async ({ who, tenant, body, c }) => {
+    const { approval_id = idsFor(who, c.req.header('idempotency-key'), parts.clock(), 'approval')(0), ...asked } = body
+    await mayWrite(parts, who, tenant, [{ session_id: asked.session_id, event_type: 'approval_request' }])
+    const { approval, made } = await oversight.ask(who, tenant, approval_id, asked)
+    return Response.json(await present(parts, who, tenant, approval, 'none'), { status: made ? 201 : 200, headers: { ...unkept.headers, location: `/v1/approvals/${approval.approval_id}` } })
   })
 
   addRoute(app, parts, {

@@ -3,7 +3,7 @@
 import { z } from '../schema.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import type { Page } from '../../ledger/reader.ts'
-import { MONITOR, SEVERITIES } from '../../monitor/finding.ts'
+import { recordedIn, SEVERITIES } from '../../monitor/finding.ts'
 import type { Parts } from '../app.ts'
 import { badCursor, decodeCursor, pageQuery, pageSchema } from '../page.ts'
 import { addRoute, type App } from '../route.ts'
@@ -18,9 +18,6 @@ const findingQuery = contentQuery.extend(pageQuery.shape).extend({
   since: z.iso.datetime({ offset: true }).optional(), until: z.iso.datetime({ offset: true }).optional(),
 })
 
-/** Who says what a finding is: an agent that calls something so has recorded an event. */
-const WRITERS: ReadonlySet<string> = new Set([MONITOR, 'ledger'])
-
 export function findingRoutes(app: App, parts: Parts): void {
   addRoute(app, parts, {
     method: 'get', path: '/v1/findings', permission: 'findings', content: true, tag: 'read', summary: 'What the rules noticed, in the order of the log.', query: findingQuery, headers: purposeHeader,
@@ -34,7 +31,10 @@ export function findingRoutes(app: App, parts: Parts): void {
     }
     const page = await viewer.see<Page<ViewEvent>>('events', search, limit, cursor === undefined ? undefined : indexIn(cursor))
     const least = severity === undefined ? 0 : SEVERITIES.indexOf(severity)
-    const found = page.items.filter((event) => WRITERS.has(event.writer) && (rule === undefined || event['rule'] === rule) && SEVERITIES.findIndex((one) => one === event['severity']) >= least)
+    const found = page.items.filter((event) => {
+      const says = recordedIn(event)
+      return says !== undefined && (rule ?? says.rule) === says.rule && SEVERITIES.indexOf(says.severity) >= least
+    })
     return viewer.page(found, page.next, ({ index }) => String(index + 1), (count) => viewer.shown('read', search, found.slice(0, count)))
   })
 }

@@ -2,9 +2,11 @@
 
 import { z } from '../schema.ts'
 import type { SessionSummary, TrailRow } from '../../event/public.ts'
-import type { Page, Place } from '../../ledger/reader.ts'
+import type { Begun, Page, Place } from '../../ledger/reader.ts'
 import type { Parts } from '../app.ts'
+import { mayWrite } from '../own-agents.ts'
 import { badCursor, decodeCursor, pageQuery, pageSchema } from '../page.ts'
+import { notFound } from '../problem.ts'
 import { addRoute, type App } from '../route.ts'
 import { checkSearch, queryOf, sessionQuery, sessionSearch } from '../search.ts'
 import { contentQuery, purposeHeader, uuidSchema, viewerOf } from '../viewer.ts'
@@ -37,15 +39,25 @@ export function sessionRoutes(app: App, parts: Parts): void {
 
   addRoute(app, parts, {
     method: 'get', path: '/v1/sessions/{session_id}', permission: 'read', content: true, tag: 'read', summary: 'One session.', params: z.object({ session_id: uuidSchema }), query: contentQuery, headers: purposeHeader,
-    answers: { 200: { says: 'The session.', schema: sessionSchema.extend({ root_session_id: z.string() }).openapi('OneSession') }, ...missing },
+    answers: { 200: { says: 'The session.', schema: sessionSchema.extend({ root_session_id: z.string(), about: z.object({ ref: z.string(), subject: z.array(z.string()).optional() }).optional().openapi({ description: 'Whom it said at its start that it is about: the reference, and with `content=full` who that is, unless they were erased.' }) }).openapi('OneSession') }, ...missing },
   }, async (given) => {
     const { params: { session_id } } = given
     const viewer = await viewerOf(given, 'GET /v1/sessions/{session_id}', given.query)
-    const found = await viewer.see<(SessionSummary & { about?: unknown }) | undefined>('summary', session_id)
+    const found = await viewer.see<SessionSummary | undefined>('summary', session_id)
     if (found === undefined) throw await viewer.missing('session', { session_id })
     await viewer.shown('read', { session_id }, [])
-    const { about: _, ...session } = found
-    return viewer.json(session)
+    return viewer.json(found)
+  })
+
+  addRoute(app, parts, {
+    method: 'get', path: '/v1/sessions/{session_id}/resumption', permission: 'append', tag: 'append', summary: 'What is to be known of a session to go on with it: facts, and no content.', params: z.object({ session_id: uuidSchema }),
+    answers: { 200: { says: 'The reference under `about` is whom its new content is of, where nobody says otherwise.', schema: z.object({ session_id: z.string(), root_session_id: z.string(), state: z.string(), about: z.object({ ref: z.string() }).optional() }).openapi('Resumption') }, ...missing },
+  }, async ({ who, tenant, params: { session_id } }) => {
+    await mayWrite(parts, who, tenant, [{ session_id, event_type: 'session_resume' }])
+    const [begun] = await tenant.ledger.call<(Begun | null)[]>('begun', [session_id])
+    if (begun === null || begun === undefined) throw notFound('session')
+    const { root_session_id, state, subject } = begun
+    return Response.json({ session_id, root_session_id, state, ...(subject === null ? {} : { about: { ref: subject } }) }, { headers: { 'cache-control': 'no-store' } })
   })
 
   addRoute(app, parts, {
