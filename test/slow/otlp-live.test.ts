@@ -5,13 +5,14 @@
 import { spawnSync, spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startModelServer, type Message } from '../../src/cli/model-server.ts'
 import type { LLMCall, SessionSummary, ToolCall } from '../../src/event/public.ts'
+import type { ViewEvent } from '../../src/event/view.ts'
 import { testServer } from '../served.ts'
 
 const EXPORTER = ['opentelemetry-sdk', 'opentelemetry-exporter-otlp-proto-http', 'openinference-instrumentation-openai', 'opentelemetry-instrumentation-openai', 'openai']
@@ -66,6 +67,18 @@ const AGENTS = {
   langchain: { env: 'models', model: openaiServer, asked: 'gpt-4o' }, crewai: { env: 'crews', model: openaiServer, asked: 'gpt-4o' },
 } as const
 
+/** What the events of a session do not say, though the agent's model and tool said it. */
+function lackingIn(events: readonly ViewEvent[], ownTool: boolean): string[] {
+  const results = events.filter(({ event_type }) => event_type === 'llm_result')
+  const tool = events.find(({ event_type }) => event_type === 'tool_call')
+  return [
+    ...Object.entries({ model_id: 'the model that answered', response_id: 'response id', stop_reason: 'stop reason' }).filter(([name]) => results.some((event) => (event[name] ?? null) === null)).map(([, what]) => what),
+    ...(tool === undefined ? ['tool calls'] : ownTool || tool['call_id'] !== undefined ? [] : ['the id of the tool call']), // an agent's own span has what the agent puts there
+  ]
+}
+
+const docs = readFileSync(new URL('../../docs/otlp.md', import.meta.url), 'utf8')
+
 describe.each(['openinference', 'openllmetry'])('instrumented by %s', (by) => {
   describe.each(Object.entries(AGENTS))('an agent in Python on %s', (which, { env, model, asked }) => {
     const { python, missing } = ENVIRONMENTS[env]
@@ -94,6 +107,8 @@ describe.each(['openinference', 'openllmetry'])('instrumented by %s', (by) => {
         expect(JSON.stringify(tool.tool_output)).toContain('returned')
       }
       expect(await ledger.call('verify')).toMatchObject({ whole: true })
+      const lacking = lackingIn(await ledger.call<ViewEvent[]>('session', session!.session_id), which === 'openai' || which === 'anthropic')
+      expect(docs).toContain(`| ${by} | ${which} | ${lacking.join(', ') || 'nothing'} |`)
     })
   })
 })

@@ -12,8 +12,8 @@ import { endOf, failureOf, restOf, textual, timeOf } from './remainder.ts'
 import { fieldsOf, jsonIn, numberIn, type Taking, textIn } from './taking.ts'
 
 const PROVIDER = ['gen_ai.provider.name', 'gen_ai.system', 'llm.provider', 'llm.system', 'ai.model.provider']
-const ASKED_MODEL = ['gen_ai.request.model', 'llm.request.model', 'llm.model_name', 'ai.model.id', 'model']
-const ANSWERED_MODEL = ['gen_ai.response.model', 'llm.response.model', 'ai.response.model']
+const ASKED_MODEL = ['gen_ai.request.model', 'llm.request.model', 'llm.request.model_name', 'llm.model_name', 'ai.model.id', 'model']
+const ANSWERED_MODEL = ['gen_ai.response.model', 'llm.response.model', 'llm.response.model_name', 'ai.response.model']
 const RESPONSE_ID = ['gen_ai.response.id', 'ai.response.id']
 const TOKENS = {
   input_tokens: ['gen_ai.usage.input_tokens', 'gen_ai.usage.prompt_tokens', 'llm.token_count.prompt', 'llm.usage.prompt_tokens', 'ai.usage.inputTokens', 'ai.usage.promptTokens', 'input_tokens'],
@@ -35,8 +35,11 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const names = new Names()
   const resultNames = new Names()
   const failure = failureOf(span, attributes, all)
-  const asked = attributes.text(...ASKED_MODEL)
-  const answered = attributes.text(...ANSWERED_MODEL)
+  const reply = replyIn(attributes)
+  const answered = attributes.text(...ANSWERED_MODEL) ?? reply.model
+  // OpenInference's model name is the one that answered as soon as that is known; the one asked for stands among the parameters then
+  const invoked = answered === undefined || answered !== attributes.peek('llm.model_name') ? undefined : textIn(fieldsOf(jsonIn(attributes.peek('llm.invocation_parameters')))?.['model'])
+  const asked = invoked === undefined ? attributes.text(...ASKED_MODEL) : (attributes.take('llm.model_name'), invoked)
   const provider = attributes.text(...PROVIDER)
   const system = attributes.first(['gen_ai.system_instructions'], systemPiece)
   const tools = toolDefinitions(attributes)
@@ -52,8 +55,8 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
     cache_write_tokens: attributes.count(...TOKENS.cache_write_tokens), reasoning_tokens: attributes.count(...TOKENS.reasoning_tokens),
   })
   const usage = attributes.all(...USAGE)
-  const response_id = attributes.text(...RESPONSE_ID)
-  const stop = attributes.first(['gen_ai.response.finish_reasons'], firstText) ?? attributes.text('ai.response.finishReason', 'gen_ai.response.finish_reason', 'llm.response.finish_reason', 'llm.response.stop_reason', 'stop_reason') ?? answer.stop_reason
+  const response_id = attributes.text(...RESPONSE_ID) ?? reply.id
+  const stop = attributes.first(['gen_ai.response.finish_reasons'], firstText) ?? attributes.text('ai.response.finishReason', 'gen_ai.response.finish_reason', 'llm.response.finish_reason', 'llm.response.stop_reason', 'llm.finish_reason', 'stop_reason') ?? answer.stop_reason
   const latency = millisecondsBetween(span.start, span.end)
   const first = firstTokenMs(attributes)
   const outcome: Outcome = failure !== undefined ? 'failure' : span.status.code === 'ok' || stop !== undefined || answer.output.length > 0 || answer.text !== undefined || response_id !== undefined ? 'success' : 'unknown'
@@ -194,6 +197,15 @@ function parametersOf(attributes: Taking): CallParameters {
     if (value !== undefined) found[name] = name in DECIMALS ? decimal(value) : Number.isSafeInteger(value) ? value : undefined
   }
   return defined(found)
+}
+
+/** Which model answered and under which id, out of the provider's own answer where a span has it whole (OpenInference), or LangChain's account of it. It stays with the rest. */
+function replyIn(attributes: Taking): { readonly id?: string; readonly model?: string } {
+  if (attributes.peek('openinference.span.kind') === undefined) return {}
+  const answer = fieldsOf(jsonIn(attributes.peek('output.value')))
+  const reply = fieldsOf(answer?.['llm_output']) ?? answer
+  const [id, model] = [textIn(reply?.['id']), textIn(reply?.['model']) ?? textIn(reply?.['model_name'])]
+  return id === undefined || model === undefined ? {} : { id, model } // both, or it is something else
 }
 
 /** In milliseconds, whatever the unit of its name. */

@@ -97,6 +97,24 @@ describe('a model call', () => {
     expect(events[1]).toMatchObject({ input_tokens: 11, output_tokens: 4, cache_read_tokens: 2, tool_calls_requested: REQUESTED })
   })
 
+  test('that OpenInference saw answered says which model did, under which id, and why it stopped', () => {
+    const openai = tell({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o-2026', 'llm.invocation_parameters': '{"model":"gpt-4o"}', 'llm.finish_reason': 'tool_calls', 'output.value': '{"id":"chatcmpl-1","choices":[],"model":"gpt-4o-2026"}' }).events
+    expect(openai[0]).toMatchObject({ model_id: 'gpt-4o' })
+    expect(openai[1]).toMatchObject({ model_id: 'gpt-4o-2026', stop_reason: 'tool_calls', response_id: 'chatcmpl-1' })
+    const anthropic = tell({ 'openinference.span.kind': 'LLM', 'llm.request.model_name': 'claude', 'llm.response.model_name': 'claude-2026', 'llm.finish_reason': 'end_turn' }).events
+    expect(anthropic[0]).toMatchObject({ model_id: 'claude' })
+    expect(anthropic[1]).toMatchObject({ model_id: 'claude-2026', stop_reason: 'end_turn' })
+    const langchain = tell({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o-2026', 'llm.invocation_parameters': '{"model":"gpt-4o"}', 'output.value': '{"generations":[],"llm_output":{"id":"chatcmpl-3","model_name":"gpt-4o-2026"}}' }).events
+    expect([langchain[0]!['model_id'], langchain[1]!['model_id'], langchain[1]!['response_id']]).toEqual(['gpt-4o', 'gpt-4o-2026', 'chatcmpl-3'])
+  })
+
+  test('of which nothing says that it was answered keeps the model asked', () => {
+    const { events } = tell({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o', 'llm.invocation_parameters': '{"model":"gpt-4o"}', 'output.value': '{"id":"a user wrote this"}' })
+    expect(events[0]).toMatchObject({ model_id: 'gpt-4o' })
+    expect(Object.keys(events[1]!)).not.toContain('model_id')
+    expect(Object.keys(events[1]!)).not.toContain('response_id')
+  })
+
   test('as the AI SDK has it', () => {
     const { sort, events } = tell({
       'ai.operationId': 'ai.streamText.doStream', 'ai.model.id': 'gpt-4o', 'ai.model.provider': 'openai.chat', 'ai.prompt.messages': '[{"role":"user","content":"Where?"}]', 'ai.prompt.tools': ['{"name":"lookup"}'], 'ai.response.text': 'One moment.', 'ai.response.finishReason': 'tool-calls',
@@ -133,6 +151,32 @@ describe('a tool call', () => {
     expect(sort).toBe('tool_call')
     expect(events).toEqual([called, came, { event_type: 'custom', name: 'otel_span', content: expect.objectContaining({ attributes: expect.objectContaining({ 'more.than': 'that' }) as unknown }) as unknown }])
     expect(Object.keys((events[2]!['content'] as { attributes: Plain }).attributes)).toHaveLength(2) // beside it, what says that it is a tool
+  })
+
+  const LC = { lc: 1, type: 'constructor', id: ['langchain'], kwargs: { content: '{"status": "sent"}', tool_call_id: 'c1' } }
+  test.each<[string, Plain]>([
+    ["OpenLLMetry's decorator", { 'traceloop.span.kind': 'tool', 'traceloop.entity.name': 'lookup', 'gen_ai.tool.call.id': 'c1', 'traceloop.entity.input': '{"args": [], "kwargs": {"order": "1182"}}', 'traceloop.entity.output': '{"status":"sent"}' }],
+    ['OpenLLMetry of LangChain', { 'gen_ai.operation.name': 'execute_tool', 'gen_ai.tool.name': 'lookup', 'gen_ai.tool.call.arguments': '{"input_str":"{\'order\'}","inputs":{"order": "1182"},"kwargs":{"tool_call_id":"c1"}}', 'gen_ai.tool.call.result': JSON.stringify({ output: LC, kwargs: {} }) }],
+    ['OpenInference of LangChain', { 'openinference.span.kind': 'TOOL', 'tool.name': 'lookup', 'input.value': '{"order":"1182"}', 'output.value': JSON.stringify({ type: 'tool', data: LC.kwargs }) }],
+  ])('out of what %s puts around it, which is kept too', (_who, attributes) => {
+    const { events } = tell(attributes)
+    expect(events.slice(0, 2)).toEqual([called, came])
+    const { attributes: rest } = events[2]!['content'] as { attributes: Plain }
+    for (const [name, value] of Object.entries(attributes)) if (/kwargs|data/.test(String(value))) expect(rest[name]).toBe(value)
+  })
+
+  test('keeps the bytes of what stands inside', () => {
+    const [call] = tellSpan(readJsonTraces(utf8(JSON.stringify(tracesJson([{ id: spanId(1), attributes: { 'traceloop.span.kind': 'tool', 'traceloop.entity.input': '{"args":[],"kwargs": {"n": 1.0, "id":12345678901234567890} }' } }])))).items[0]!).happenings
+    expect((call!.payloads['tool_input'] as Piece).content).toBe('{"n": 1.0, "id":12345678901234567890}')
+  })
+
+  test.each<[string, Plain, unknown]>([
+    ['positional arguments are kept as they came', { 'traceloop.entity.input': '{"args":[1],"kwargs":{}}' }, { args: [1], kwargs: {} }], ['and what only looks like it', { 'traceloop.entity.input': '{"args":[],"kwargs":{},"more":1}' }, { args: [], kwargs: {}, more: 1 }],
+    ['a text is one where its mime type says so', { 'input.value': '1182', 'input.mime_type': 'text/plain' }, '1182'], ['a number is one', { 'input.value': '1182', 'input.mime_type': 'application/json' }, 1182],
+    ['and where it is written as numbers are', { 'traceloop.entity.input': '1182' }, 1182], ['no number is so long', { 'traceloop.entity.input': '12345678901234567890' }, '12345678901234567890'], ['nor written so', { 'traceloop.entity.input': '1e5' }, '1e5'],
+    ['a text in quotes is read', { 'traceloop.entity.input': '"caf\\u00e9"' }, 'café'], ['null is a value', { 'traceloop.entity.input': 'null' }, null],
+  ])('%s', (_what, attributes, input) => {
+    expect(tell({ 'traceloop.span.kind': 'tool', ...attributes }).events[0]!['tool_input']).toEqual(input)
   })
 
   test('that failed has the error of its exception', () => {
