@@ -25,7 +25,7 @@ export function parseView(text: string): unknown {
     for (const [name, given] of Object.entries(holder)) {
       if (typeof given !== 'object' || given === null) continue
       const value = isMark(given) ? meantBy(given as Fields) : given
-      if (value !== given) Object.defineProperty(holder, name, { value, enumerable: true, writable: true, configurable: true }) // a name may be __proto__
+      if (value !== given) (holder as { [name: string]: unknown })[name] = value // its own already, also where it is __proto__
       if (typeof value === 'object' && value !== null && !(value instanceof Absent || value instanceof Uint8Array)) waiting.push(value)
     }
   }

@@ -28,6 +28,7 @@ const INTEGERS = {
   seed: ['gen_ai.request.seed', 'ai.settings.seed'], budget_tokens: ['gen_ai.request.thinking.budget_tokens'],
 } as const
 const DECIMALS = { temperature: ['gen_ai.request.temperature', 'llm.temperature', 'ai.settings.temperature'], top_p: ['gen_ai.request.top_p', 'llm.top_p', 'ai.settings.topP'] } as const
+const FLAT_MESSAGES = ['llm.input_messages', 'gen_ai.prompt', 'llm.prompts'] as const
 const PARAMETERS = ['gen_ai.request.', 'llm.request.', 'ai.settings.', 'ai.prompt.toolChoice']
 
 export function readModelCall(span: Span, attributes: Taking, all: readonly SpanEvent[], scope: Scope): Told {
@@ -44,6 +45,7 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const system = attributes.first(['gen_ai.system_instructions'], systemPiece)
   const tools = toolDefinitions(attributes)
   const input = inputOf(attributes, events)
+  const flattened = Math.max(...FLAT_MESSAGES.map((prefix) => attributes.reach(prefix))) // more than there are where the exporter dropped some
   const streaming = attributes.first(['gen_ai.request.stream', 'gen_ai.is_streaming', 'llm.is_streaming'], boolean) ?? (/\.do?stream$/i.test(textIn(attributes.peek('ai.operationId')) ?? '') ? true : undefined)
   const parameters = parametersOf(attributes)
   const invocation = attributes.take('llm.invocation_parameters')
@@ -75,7 +77,7 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const call: Happening = {
     part: 'begin', event_type: 'llm_call', time: timeOf(span), parent: 'outer',
     facts: {
-      ...names.fact('provider', provider ?? 'unknown'), ...names.fact('model_id', asked ?? answered ?? 'unknown'), message_count: input.length,
+      ...names.fact('provider', provider ?? 'unknown'), ...names.fact('model_id', asked ?? answered ?? 'unknown'), message_count: Math.max(input.length, flattened),
       ...(streaming === undefined ? {} : { streaming }), ...parameters,
     },
     payloads: {
@@ -109,7 +111,7 @@ function toolDefinitions(attributes: Taking): Piece[] {
 function inputOf(attributes: Taking, events: Set<SpanEvent>): Piece[] {
   const given = attributes.first(['gen_ai.input.messages', 'ai.prompt.messages', 'gen_ai.request.messages'], listIn)
   if (given !== undefined) return pieces(given)
-  const flat = [...attributes.list('llm.input_messages').map(openInferenceMessage), ...attributes.list('gen_ai.prompt'), ...attributes.list('llm.prompts')]
+  const flat = FLAT_MESSAGES.flatMap((prefix) => (prefix === 'llm.input_messages' ? attributes.list(prefix).map(openInferenceMessage) : attributes.list(prefix)))
   if (flat.length > 0) return flat.map((each) => said(each).piece)
   const told = takeEvents(events, MESSAGE_EVENT)
   if (told.length > 0) return told.map((each) => said(each).piece)

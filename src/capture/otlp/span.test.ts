@@ -115,6 +115,12 @@ describe('a model call', () => {
     expect(Object.keys(events[1]!)).not.toContain('response_id')
   })
 
+  test('of whose messages the exporter dropped some says how many it had', () => {
+    const { events } = tell({ 'openinference.span.kind': 'LLM', 'llm.input_messages.166.message.content': 'sent', 'llm.input_messages.167.message.role': 'user', 'llm.input_messages.167.message.content': 'thanks', 'llm.input_messages.99999.message.role': 'user' })
+    expect(events[0]).toMatchObject({ message_count: 168, input_messages: [{ content: 'sent' }, { role: 'user', content: 'thanks' }] })
+    expect(tell({ 'llm.request.type': 'chat', 'gen_ai.prompt.2.role': 'user' }).events[0]).toMatchObject({ message_count: 3 })
+  })
+
   test('as the AI SDK has it', () => {
     const { sort, events } = tell({
       'ai.operationId': 'ai.streamText.doStream', 'ai.model.id': 'gpt-4o', 'ai.model.provider': 'openai.chat', 'ai.prompt.messages': '[{"role":"user","content":"Where?"}]', 'ai.prompt.tools': ['{"name":"lookup"}'], 'ai.response.text': 'One moment.', 'ai.response.finishReason': 'tool-calls',
