@@ -44,8 +44,7 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const provider = attributes.text(...PROVIDER)
   const system = attributes.first(['gen_ai.system_instructions'], systemPiece)
   const tools = toolDefinitions(attributes)
-  const input = inputOf(attributes, events)
-  const flattened = Math.max(...FLAT_MESSAGES.map((prefix) => attributes.reach(prefix))) // more than there are where the exporter dropped some
+  const { input, count } = inputOf(attributes, events)
   const streaming = attributes.first(['gen_ai.request.stream', 'gen_ai.is_streaming', 'llm.is_streaming'], boolean) ?? (/\.do?stream$/i.test(textIn(attributes.peek('ai.operationId')) ?? '') ? true : undefined)
   const parameters = parametersOf(attributes)
   const invocation = attributes.take('llm.invocation_parameters')
@@ -77,7 +76,7 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const call: Happening = {
     part: 'begin', event_type: 'llm_call', time: timeOf(span), parent: 'outer',
     facts: {
-      ...names.fact('provider', provider ?? 'unknown'), ...names.fact('model_id', asked ?? answered ?? 'unknown'), message_count: Math.max(input.length, flattened),
+      ...names.fact('provider', provider ?? 'unknown'), ...names.fact('model_id', asked ?? answered ?? 'unknown'), message_count: count,
       ...(streaming === undefined ? {} : { streaming }), ...parameters,
     },
     payloads: {
@@ -107,22 +106,23 @@ function toolDefinitions(attributes: Taking): Piece[] {
   return flat.map((each) => said(each).piece)
 }
 
-/** The messages of the request, from the first place that has any. */
-function inputOf(attributes: Taking, events: Set<SpanEvent>): Piece[] {
+/** The messages of the request, and how many it had: more than there are where the exporter dropped some. */
+function inputOf(attributes: Taking, events: Set<SpanEvent>): { readonly input: readonly Piece[]; readonly count: number } {
+  const of = (input: readonly Piece[], count = input.length): { readonly input: readonly Piece[]; readonly count: number } => ({ input, count })
   const given = attributes.first(['gen_ai.input.messages', 'ai.prompt.messages', 'gen_ai.request.messages'], listIn)
-  if (given !== undefined) return pieces(given)
+  if (given !== undefined) return of(pieces(given))
   const flat = FLAT_MESSAGES.flatMap((prefix) => (prefix === 'llm.input_messages' ? attributes.list(prefix).map(openInferenceMessage) : attributes.list(prefix)))
-  if (flat.length > 0) return flat.map((each) => said(each).piece)
+  if (flat.length > 0) return of(flat.map((each) => said(each).piece), FLAT_MESSAGES.reduce((sum, prefix) => sum + attributes.reach(prefix), 0))
   const told = takeEvents(events, MESSAGE_EVENT)
-  if (told.length > 0) return told.map((each) => said(each).piece)
+  if (told.length > 0) return of(told.map((each) => said(each).piece))
   for (const name of ['gen_ai.prompt', 'input.value', 'gcp.vertex.agent.llm_request', 'input']) {
     const value = attributes.peek(name)
     const list = listIn(value) ?? listMember(value, 'messages') ?? listMember(value, 'contents')
     if (list === undefined && (value === undefined || value === null || value === '')) continue
     if (list === undefined || listIn(value) !== undefined) attributes.take(name) // of an object the other members stay with the rest
-    return list === undefined ? [said(value!).piece] : pieces(list)
+    return of(list === undefined ? [said(value!).piece] : pieces(list))
   }
-  return []
+  return of([])
 }
 
 function pieces(list: readonly Said[]): Piece[] {

@@ -18,7 +18,7 @@ function plain({ sort, happenings }: Told): { sort: string; events: Plain[] } {
   return { sort, events: happenings.map(({ event_type, facts, payloads, outcome }) => ({ event_type, ...facts, ...(outcome === undefined ? {} : { outcome }), ...Object.fromEntries(Object.entries(payloads).flatMap(([name, each]) => (each === undefined ? [] : [[name, Array.isArray(each) ? (each as Piece[]).map(value) : value(each as Piece)]]))) })) }
 }
 
-const tell = (attributes: Plain, more: Partial<TestSpan> = {}): ReturnType<typeof plain> => plain(tellSpan(readJsonTraces(utf8(JSON.stringify(tracesJson([{ id: spanId(1), attributes, ...more }])))).items[0]!))
+const tell = (attributes: Plain, more: Partial<TestSpan> = {}, by = 'test'): ReturnType<typeof plain> => plain(tellSpan({ ...readJsonTraces(utf8(JSON.stringify(tracesJson([{ id: spanId(1), attributes, ...more }])))).items[0]!, scope: { name: by, attributes: [] } }))
 const tellRecord = (log: TestLog): ReturnType<typeof plain> => plain(tellLog(readJsonLogs(utf8(JSON.stringify(logsJson([log])))).items[0]!))
 
 const QUESTION = { role: 'user', parts: [{ type: 'text', content: 'Where is order 1182?' }] }
@@ -119,6 +119,7 @@ describe('a model call', () => {
     const { events } = tell({ 'openinference.span.kind': 'LLM', 'llm.input_messages.166.message.content': 'sent', 'llm.input_messages.167.message.role': 'user', 'llm.input_messages.167.message.content': 'thanks', 'llm.input_messages.99999.message.role': 'user' })
     expect(events[0]).toMatchObject({ message_count: 168, input_messages: [{ content: 'sent' }, { role: 'user', content: 'thanks' }] })
     expect(tell({ 'llm.request.type': 'chat', 'gen_ai.prompt.2.role': 'user' }).events[0]).toMatchObject({ message_count: 3 })
+    expect(tell({ 'llm.request.type': 'chat', 'gen_ai.input.messages': '[{"role":"user"}]', 'gen_ai.prompt.2.role': 'user' }).events[0]).toMatchObject({ message_count: 1 }) // said twice, with and without the system's
   })
 
   test('as the AI SDK has it', () => {
@@ -159,16 +160,24 @@ describe('a tool call', () => {
     expect(Object.keys((events[2]!['content'] as { attributes: Plain }).attributes)).toHaveLength(2) // beside it, what says that it is a tool
   })
 
-  const LC = { lc: 1, type: 'constructor', id: ['langchain'], kwargs: { content: '{"status": "sent"}', tool_call_id: 'c1' } }
+  const LC = { lc: 1, type: 'constructor', id: ['langchain'], kwargs: { type: 'tool', content: '{"status": "sent"}', tool_call_id: 'c1' } }
   test.each<[string, Plain]>([
     ["OpenLLMetry's decorator", { 'traceloop.span.kind': 'tool', 'traceloop.entity.name': 'lookup', 'gen_ai.tool.call.id': 'c1', 'traceloop.entity.input': '{"args": [], "kwargs": {"order": "1182"}}', 'traceloop.entity.output': '{"status":"sent"}' }],
     ['OpenLLMetry of LangChain', { 'gen_ai.operation.name': 'execute_tool', 'gen_ai.tool.name': 'lookup', 'gen_ai.tool.call.arguments': '{"input_str":"{\'order\'}","inputs":{"order": "1182"},"kwargs":{"tool_call_id":"c1"}}', 'gen_ai.tool.call.result': JSON.stringify({ output: LC, kwargs: {} }) }],
     ['OpenInference of LangChain', { 'openinference.span.kind': 'TOOL', 'tool.name': 'lookup', 'input.value': '{"order":"1182"}', 'output.value': JSON.stringify({ type: 'tool', data: LC.kwargs }) }],
-  ])('out of what %s puts around it, which is kept too', (_who, attributes) => {
-    const { events } = tell(attributes)
+  ])('out of what %s puts around it, which is kept too', (who, attributes) => {
+    const { events } = tell(attributes, {}, who)
     expect(events.slice(0, 2)).toEqual([called, came])
     const { attributes: rest } = events[2]!['content'] as { attributes: Plain }
     for (const [name, value] of Object.entries(attributes)) if (/kwargs|data/.test(String(value))) expect(rest[name]).toBe(value)
+  })
+
+  test('of which content says that something is around it, and not who wrote the span, is as it came', () => {
+    const [input, output] = [{ args: [], kwargs: { order: '1182' } }, { type: 'tool', data: { type: 'tool', content: 'fine', tool_call_id: 'c9' } }]
+    const attributes = { 'openinference.span.kind': 'TOOL', 'tool.name': 'lookup', 'input.value': JSON.stringify(input), 'output.value': JSON.stringify(output) }
+    const { events } = tell(attributes, {}, 'agent')
+    expect([events[0]!['tool_input'], events[1]!['tool_output'], events[0]!['call_id']]).toEqual([input, output, undefined])
+    expect(tell(attributes, {}, 'openinference.instrumentation.langchain').events[1]).toMatchObject({ tool_output: 'fine', call_id: 'c9' })
   })
 
   test('keeps the bytes of what stands inside', () => {

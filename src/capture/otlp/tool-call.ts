@@ -8,7 +8,7 @@ import { contentPiece, jsonText } from './messages.ts'
 import { endOf, failureOf, restOf, textual, timeOf } from './remainder.ts'
 import type { Scope, Span, SpanEvent } from './request.ts'
 import type { Taking } from './taking.ts'
-import { unwrapArguments, unwrapResult, type Unwrapped } from './wrapped.ts'
+import { unwrapArguments, unwrapCall, unwrapResult, type Unwrapped } from './wrapped.ts'
 
 const TOOL_NAME = ['gen_ai.tool.name', 'tool.name', 'ai.toolCall.name', 'tool_call.function.name', 'tool_name', 'traceloop.entity.name']
 const CALL_ID = ['gen_ai.tool.call.id', 'tool_call.id', 'ai.toolCall.id', 'tool_use_id', 'tool.id']
@@ -19,8 +19,9 @@ export function readToolCall(span: Span, attributes: Taking, events: readonly Sp
   const names = new Names()
   const failure = failureOf(span, attributes, events)
   const tool_name = attributes.text(...TOOL_NAME) ?? span.name.replace(/^(?:execute_tool|tools\/call)\s+/, '')
-  const input = contentOf(attributes, ARGUMENTS, unwrapArguments)
-  const output = contentOf(attributes, RESULT, unwrapResult)
+  const byLangChain = /\blangchain\b/i.test(scope.name ?? '') // not by what the content looks like: a tool may give back anything
+  const input = contentOf(attributes, ARGUMENTS, (name, value) => (byLangChain ? unwrapArguments(value) : name.startsWith('traceloop.') ? unwrapCall(value) : undefined))
+  const output = contentOf(attributes, RESULT, (_name, value) => (byLangChain ? unwrapResult(value) : undefined))
   const call = { ...names.fact('tool_name', tool_name), ...names.fact('call_id', attributes.text(...CALL_ID) ?? input?.call_id ?? output?.call_id) }
   const took = millisecondsBetween(span.start, span.end)
   const resultNames = new Names()
@@ -38,11 +39,11 @@ export function readToolCall(span: Span, attributes: Taking, events: readonly Sp
 }
 
 /** The first of `names` that says anything. Where a framework put something around it, what stands inside, and the whole stays with the rest. */
-function contentOf(attributes: Taking, names: readonly string[], unwrap: (value: Json) => Unwrapped | undefined): { readonly piece: Piece; readonly call_id?: string } | undefined {
+function contentOf(attributes: Taking, names: readonly string[], unwrap: (name: string, value: Json) => Unwrapped | undefined): { readonly piece: Piece; readonly call_id?: string } | undefined {
   const name = names.find((each) => (attributes.peek(each) ?? null) !== null)
   if (name === undefined) return undefined
   const value = attributes.peek(name)!
-  const inner = unwrap(value)
+  const inner = unwrap(name, value)
   if (inner === undefined) attributes.take(name)
   const piece = inner === undefined ? contentPiece(value, name.endsWith('.value') ? attributes.peek(name.replace(/value$/, 'mime_type')) : undefined) : inner.json ? jsonText(inner.text) : contentPiece(inner.text)
   return { piece, ...(inner?.call_id === undefined ? {} : { call_id: inner.call_id }) }

@@ -9,23 +9,28 @@ import { fieldsOf, jsonIn, textIn } from './taking.ts'
 /** What stands inside: JSON as its text, cut and not written again, and text as itself. `call_id`: the call that it is about, as the model named it. */
 export interface Unwrapped { readonly text: string; readonly json: boolean; readonly call_id?: string }
 
-/** The arguments in `{"args":[],"kwargs":{…}}` and in LangChain's `{"input_str":…,"inputs":{…},…}`; undefined for all else, which has no wrapping. */
-export function unwrapArguments(value: Json): Unwrapped | undefined {
+/** OpenLLMetry's decorator around arguments: `{"args":[],"kwargs":{…}}`. Undefined for all else, which has no wrapping. */
+export function unwrapCall(value: Json): Unwrapped | undefined {
   const outer = cut(value)
-  if (outer === undefined) return undefined
-  const { args, kwargs, inputs, input_str } = outer.value
-  if (Object.keys(outer.value).length === 2 && Array.isArray(args) && args.length === 0 && fieldsOf(kwargs) !== undefined) return { text: outer.cut.text('kwargs')!, json: true }
-  if (input_str === undefined || fieldsOf(inputs) === undefined) return undefined
-  return { text: outer.cut.text('inputs')!, json: true, ...callId(fieldsOf(kwargs)?.['tool_call_id']) }
+  const { args, kwargs } = outer?.value ?? {}
+  const isCall = outer !== undefined && Object.keys(outer.value).length === 2 && Array.isArray(args) && args.length === 0 && fieldsOf(kwargs) !== undefined
+  return isCall ? { text: outer.cut.text('kwargs')!, json: true } : undefined
 }
 
-/** The content of the message in `{"output":{"lc":1,…}}`, as OpenLLMetry has it, and in `{"type":"tool","data":{…}}`, as OpenInference does; or `{"output":"…"}`. */
+/** LangChain's callback around arguments, as OpenLLMetry writes it: `{"input_str":…,"inputs":{…},"kwargs":…}`. */
+export function unwrapArguments(value: Json): Unwrapped | undefined {
+  const outer = cut(value)
+  const { inputs, input_str, kwargs } = outer?.value ?? {}
+  return outer === undefined || input_str === undefined || fieldsOf(inputs) === undefined ? undefined : { text: outer.cut.text('inputs')!, json: true, ...callId(fieldsOf(kwargs)?.['tool_call_id']) }
+}
+
+/** LangChain's message around a result: `{"output":{"lc":1,…},"kwargs":…}` or `{"output":"…","kwargs":…}` as OpenLLMetry writes it, `{"type":"tool","data":{…}}` as OpenInference does. */
 export function unwrapResult(value: Json): Unwrapped | undefined {
   const outer = cut(value)
-  if (outer === undefined) return undefined
+  if (outer === undefined || Object.keys(outer.value).length !== 2) return undefined
   const { output, kwargs, type, data } = outer.value
-  if (type === 'tool') return contentOf(outer.cut.object('data'), fieldsOf(data))
-  if (kwargs === undefined || Object.keys(outer.value).length !== 2) return undefined
+  if (type === 'tool' && fieldsOf(data)?.['type'] === 'tool') return contentOf(outer.cut.object('data'), fieldsOf(data))
+  if (fieldsOf(kwargs) === undefined) return undefined
   if (typeof output === 'string') return { text: output, json: false }
   const message = fieldsOf(output)
   return message?.['lc'] === undefined ? undefined : contentOf(outer.cut.object('output')?.object('kwargs'), fieldsOf(message['kwargs']))
