@@ -187,7 +187,7 @@ describe('a tool call', () => {
 
   test.each<[string, Plain, unknown]>([
     ['positional arguments are kept as they came', { 'traceloop.entity.input': '{"args":[1],"kwargs":{}}' }, { args: [1], kwargs: {} }], ['and what only looks like it', { 'traceloop.entity.input': '{"args":[],"kwargs":{},"more":1}' }, { args: [], kwargs: {}, more: 1 }],
-    ['a text is one where its mime type says so', { 'input.value': '1182', 'input.mime_type': 'text/plain' }, '1182'], ['a number is one', { 'input.value': '1182', 'input.mime_type': 'application/json' }, 1182],
+    ['a text is one where its mime type says so', { 'input.value': '1182', 'input.mime_type': 'text/plain' }, '1182'], ['and where it says nothing of a type', { 'input.value': '1182' }, '1182'], ['a number is one', { 'input.value': '1182', 'input.mime_type': 'application/json' }, 1182],
     ['and where it is written as numbers are', { 'traceloop.entity.input': '1182' }, 1182], ['no number is so long', { 'traceloop.entity.input': '12345678901234567890' }, '12345678901234567890'], ['nor written so', { 'traceloop.entity.input': '1e5' }, '1e5'],
     ['a text in quotes is read', { 'traceloop.entity.input': '"caf\\u00e9"' }, 'café'], ['null is a value', { 'traceloop.entity.input': 'null' }, null],
   ])('%s', (_what, attributes, input) => {

@@ -45,6 +45,7 @@ function contentOf(attributes: Taking, names: readonly string[], unwrap: (name: 
   const value = attributes.peek(name)!
   const inner = unwrap(name, value)
   if (inner === undefined) attributes.take(name)
-  const piece = inner === undefined ? contentPiece(value, name.endsWith('.value') ? attributes.peek(name.replace(/value$/, 'mime_type')) : undefined) : inner.json ? jsonText(inner.text) : contentPiece(inner.text)
+  const mime = name.endsWith('.value') ? (attributes.peek(name.replace(/value$/, 'mime_type')) ?? 'text/plain') : undefined // OpenInference names the type where it is no text
+  const piece = inner === undefined ? contentPiece(value, mime) : inner.json ? jsonText(inner.text) : contentPiece(inner.text)
   return { piece, ...(inner?.call_id === undefined ? {} : { call_id: inner.call_id }) }
 }
