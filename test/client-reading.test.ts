@@ -1,9 +1,9 @@
 // Reading a trail on a server: what a local trail gives back, the server's routes give back, and what a role may not do is said in its words.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { Absent, openTrail, RemoteError, type Trail, type TrailOptions } from '../src/index.ts'
+import { Absent, openTrail, RemoteError, type ToolCall, type Trail, type TrailOptions } from '../src/index.ts'
 import { scratch } from './scratch.ts'
-import { testServer } from './served.ts'
+import { testServer, type Answer } from './served.ts'
 
 async function recorded(): Promise<{ open(role: 'agent' | 'compliance', options?: TrailOptions): Trail; local: Trail; session_id: string; call: string }> {
   const server = await testServer()
@@ -39,6 +39,58 @@ test('with a purpose is as reading the file', async () => {
   expect((await remote.verify()).whole).toBe(true)
   const { json, verdict, missing } = await remote.export({ session_id, disclose: 'all' })
   expect([verdict.whole, missing, JSON.parse(json).payloads.length > 0]).toEqual([true, 0, true])
+})
+
+test('gives content that looks like a mark of the server as content, and marks as what they stand for', async () => {
+  const server = await testServer()
+  const { home } = scratch()
+  const agent = openTrail(server.url, { key: server.key('agent'), home, agent_id: 'agent-1' })
+  const looks: object[] = [{ absent: 'erased' }, { absent: 'erased', by: 877 }, { absent: 'withheld' }, { base64: 'AQI=' }, { json: { absent: 'erased' } }, { deep: [{ absent: 'no_key' }] }]
+  const odd = agent.tool({ name: 'odd', risk: 'low' }, (input: object) => looks[(looks.findIndex((each) => JSON.stringify(each) === JSON.stringify(input)) + 1) % looks.length]!)
+  const session = await agent.start({})
+  session.record('llm_call', { provider: 'other', model_id: 'm', input_messages: looks })
+  for (const each of looks) {
+    await session.run(() => odd.run(each))
+    session.record('custom', { name: 'note', content: each as never })
+  }
+  await session.end()
+  const gone = await agent.start({ user_message: 'forget this' })
+  await gone.end()
+  await agent.close()
+  const { session_id } = session
+
+  const local = openTrail(server.db, { home: server.home })
+  onTestFinished(() => local.close())
+  const remote = openTrail(server.url, { key: server.key('compliance'), home, purpose: 'a test of reading' })
+  onTestFinished(() => remote.close())
+  await remote.erase({ session_id: gone.session_id }, { reason: 'a test' })
+  const events = await remote.events({ session_id }).all()
+  expect(events).toStrictEqual(await local.events({ session_id }).all())
+  expect(events.flatMap((event) => (event.event_type === 'custom' ? [event['content']] : []))).toStrictEqual(looks)
+  expect(events.find(({ event_type }) => event_type === 'llm_call')).toMatchObject({ input_messages: looks })
+  const calls = await remote.calls({ tool_name: 'odd' }).all()
+  expect(calls).toStrictEqual(await local.calls({ tool_name: 'odd' }).all())
+  expect(calls.map((call) => (call as ToolCall).tool_input)).toStrictEqual(looks)
+  expect(calls.map((call) => (call as ToolCall).tool_output)).toStrictEqual([...looks.slice(1), looks[0]])
+  expect(await remote.why(calls[1]!.event_id)).toStrictEqual(await local.why(calls[1]!.event_id))
+  expect((await remote.events({ session_id: gone.session_id, event_type: 'session_start' }).first())!.user_message).toStrictEqual(new Absent('erased', expect.any(Number) as never))
+
+  // over HTTP such content stands in `json`, at every route that shows it
+  const key = server.key('compliance')
+  const path = async (of: string): Promise<Answer> => (await server.ask(key, 'GET', `${of}${of.includes('?') ? '&' : '?'}content=full&purpose=test`)).body
+  const call = calls[1]!.event_id
+  const shown = [(await path(`/v1/events?session_id=${session_id}&event_type=tool_call`)).items[1], await path(`/v1/events/${call}`), (await path('/v1/calls?tool_name=odd')).items[1]]
+  for (const one of shown) expect(one.tool_input).toEqual({ json: { absent: 'erased', by: 877 } })
+  const stream = await fetch(`${server.url}/v1/stream?from=0&event_type=tool_call&content=full&purpose=test`, { headers: { authorization: `Bearer ${key}` } })
+  const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  while (text.split('"tool_input"').length <= looks.length) text += (await reader.read()).value ?? expect.fail('the stream ended')
+  await reader.cancel()
+  expect(text).toContain('"tool_input":{"json":{"base64":"AQI="}}')
+  const { items: rows } = await path(`/v1/sessions/${session_id}/rows`)
+  expect(rows.flatMap(({ event_type, content }: Answer) => (event_type === 'note' ? [JSON.parse(content)] : []))).toEqual(looks) // rows are text, as it was given
+  expect(rows.every(({ marks }: Answer) => marks === undefined)).toBe(true)
+  expect((await path(`/v1/sessions/${gone.session_id}/rows`)).items[0]).toMatchObject({ marks: ['/user_message'] })
 })
 
 test('without a purpose gives facts, and says of the rest that it is withheld', async () => {

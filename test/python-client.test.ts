@@ -273,6 +273,25 @@ trail.close()`)
     expect(events.map(({ stream_seq }) => stream_seq)).toEqual(count(events.length))
   })
 
+  test('content that looks like a mark of the server is read back as it was recorded', async () => {
+    const at = await place()
+    const { parts: { people, keys } } = await serveAt(at)
+    people.put({ id: 'reader', tenant: 'default', kind: 'person', name: 'reader', roles: ['agent', 'compliance'] })
+    at.key = keys.issue({ tenant: 'default', principal: 'reader' }).key
+    const { code, err, out } = await python(at, `${TRAIL}
+for value in [{'absent': 'erased'}, {'absent': 'erased', 'by': 877}, {'base64': 'AQI='}, {'json': {'absent': 'erased'}}]: trail.log('note', value)
+trail.log_tool_call('odd', {'absent': 'erased'}, {'base64': 'AQI='}, None, 1)
+rows = trail.get_session_trail()
+trail.close()
+import json
+print(json.dumps([[row['event_type'], json.loads(row['content']), row.get('marks')] for row in rows if row['event_type'] in ('note', 'tool_call')]))`)
+    expect([code, err]).toEqual([0, ''])
+    const rows = JSON.parse(out) as unknown[]
+    expect(left(at)).toEqual([])
+    expect(rows.slice(0, 4)).toEqual([{ absent: 'erased' }, { absent: 'erased', by: 877 }, { base64: 'AQI=' }, { json: { absent: 'erased' } }].map((value) => ['note', value, null]))
+    expect(rows[4]).toMatchObject(['tool_call', { tool_input: { absent: 'erased' }, tool_output: { base64: 'AQI=' } }, null])
+  })
+
   test('huge content is cut with its length and hash, and masks are applied by the server', async () => {
     const at = await place()
     const served = await serveAt(at)

@@ -62,9 +62,9 @@ export async function ask({ url, key }: Server, { method = 'GET', path, body, ty
 }
 
 /** The JSON of an answer; a RemoteError where it is none. */
-export function jsonOf({ url }: Server, { bytes, headers }: Answer): unknown {
+export function jsonOf({ url }: Server, { bytes, headers }: Answer, parse: (text: string) => unknown = JSON.parse): unknown {
   try {
-    return JSON.parse(fromUtf8(bytes))
+    return parse(fromUtf8(bytes))
   } catch (cause) {
     throw notOurs(url, `an answer of type ${plain(headers.get('content-type') ?? 'none').slice(0, 100)} that is no JSON`, cause)
   }

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fromUtf8 } from '../base/bytes.ts'
 import { RemoteError } from '../base/errors.ts'
-import { Absent, type AbsentReason } from '../event/view.ts'
+import { parseView } from '../event/view-json.ts'
 import { ask, jsonOf, notOurs, type Ask } from './http.ts'
 import type { Server } from './server.ts'
 
@@ -55,7 +55,7 @@ export class Reader {
   }
 
   async #page(path: string, search: object, size: number, cursor: string | undefined): Promise<Listed> {
-    const { items, next } = (await this.#json(path, { ...search, ...this.#asked, limit: size, cursor })) as Partial<Listed>
+    const { items, next } = (await this.#view(path, { ...search, ...this.#asked, limit: size, cursor })) as Partial<Listed>
     if (!Array.isArray(items) || (next !== null && typeof next !== 'string')) throw notOurs(this.#server.url, `something at ${path} that is no list`)
     return { items, next }
   }
@@ -75,7 +75,7 @@ export class Reader {
   async #why(event_id: string | undefined): Promise<unknown> {
     const content = this.#content === 'masked' ? 'none' : this.#content // what is masked has no values to trace
     try {
-      return await this.#json(event_id === undefined ? '/v1/why' : `/v1/events/${encodeURIComponent(event_id)}/why`, { content, ...this.#purpose })
+      return await this.#view(event_id === undefined ? '/v1/why' : `/v1/events/${encodeURIComponent(event_id)}/why`, { content, ...this.#purpose })
     } catch (error) {
       if (event_id === undefined && error instanceof RemoteError && error.status === 404) return undefined
       throw error
@@ -85,7 +85,7 @@ export class Reader {
   /** Undefined for a session that is not there. */
   async #summary(session_id: string): Promise<unknown> {
     try {
-      return { root_session_id: session_id, ...((await this.#json(`/v1/sessions/${session_id}`, this.#asked)) as object) }
+      return { root_session_id: session_id, ...((await this.#view(`/v1/sessions/${session_id}`, this.#asked)) as object) }
     } catch (error) {
       if (error instanceof RemoteError && error.status === 404) return undefined
       throw error
@@ -153,8 +153,13 @@ export class Reader {
     return { content: this.#content, ...this.#purpose }
   }
 
+  /** As `#json`, of an answer that shows what is recorded. */
+  async #view(path: string, query: object): Promise<unknown> {
+    return jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES }), parseView)
+  }
+
   async #json(path: string, query: object, how: Partial<Ask> = {}): Promise<unknown> {
-    return revive(jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how })))
+    return jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how }))
   }
 }
 
@@ -166,15 +171,4 @@ function queryOf(query: object): string {
   }
   const text = params.toString()
   return text === '' ? '' : `?${text}`
-}
-
-const REASONS: ReadonlySet<unknown> = new Set<AbsentReason>(['erased', 'masked', 'withheld', 'forbidden', 'missing', 'no_key'])
-
-/** An answer with each `{ absent, by? }` of its outer levels as the Absent that it stands for; what lies deeper is content. */
-function revive(value: unknown, depth = 0): unknown {
-  if (typeof value !== 'object' || value === null || depth > 5) return value
-  if (Array.isArray(value)) return value.map((each) => revive(each, depth + 1))
-  const { absent, by, ...rest } = value as { absent?: unknown; by?: unknown }
-  if (REASONS.has(absent) && Object.keys(rest).length === 0 && (by === undefined || Number.isSafeInteger(by))) return new Absent(absent as AbsentReason, by as number | undefined)
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, revive(each, depth + 1)]))
 }

@@ -260,8 +260,19 @@ describe('the classic table', () => {
   test('says of what is absent why, and keeps bytes', async () => {
     const rows = [...classicRows(await views(run, { ...CONTENT, 7: undefined as never }))]
     expect(JSON.parse(rows[2]!.content)).toMatchObject({ tool_input: { absent: 'erased', by: 877 } })
+    expect(rows.map(({ marks }) => marks)).toEqual(rows.map((_, i) => (i === 2 ? ['/tool_input'] : i === 4 ? [''] : undefined)))
     const [bytes] = classicRows(await views([entry(0, 'final_output', { payloads: { output: ref(1, { m: 'bytes' }) } })], { 1: new Uint8Array([1, 2]) }))
     expect(bytes!.content).toBe(`{"output":{"base64":"${toBase64(new Uint8Array([1, 2]))}"}}`)
+    expect(bytes!.marks).toEqual(['/output'])
+  })
+
+  test('says of nothing that it is absent where content only looks like it', async () => {
+    const looks = new TextEncoder().encode('{"absent":"erased","by":877}')
+    const custom = entry(0, 'custom', { facts: { name: 'note' }, payloads: { content: ref(1) } })
+    const [row] = classicRows(await views([custom], { 1: looks }))
+    expect([row!.content, row!.marks]).toEqual(['{"absent":"erased","by":877}', undefined])
+    const [gone] = classicRows(await views([custom], { 1: undefined as never }))
+    expect([gone!.content, gone!.marks]).toEqual(['{"absent":"erased","by":877}', ['']])
   })
 })
 

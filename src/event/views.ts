@@ -338,12 +338,15 @@ function envelopeOf(event: ViewEvent): ViewEnvelope {
 function rowOf(joined: Joined): TrailRow {
   const { event } = joined
   const custom = event.event_type === 'custom' && typeof event['name'] === 'string'
+  const content = custom ? (event['content'] ?? null) : contentOf(joined)
+  const marks = marksIn(content)
   return {
     event_id: event.event_id, session_id: event.session_id, agent_id: event.agent_id, timestamp: event.timestamp,
     event_type: custom ? (event['name'] as string) : event.event_type,
     step_number: event.step_number,
-    content: jsonText(custom ? (event['content'] ?? null) : contentOf(joined)),
+    content: jsonText(content),
     model_id: event.model_id, system_prompt_hash: event.system_prompt_hash, created_at: event.recorded_at,
+    ...(marks.length === 0 ? {} : { marks }),
   }
 }
 
@@ -364,6 +367,17 @@ function contentOf(joined: Joined): { readonly [name: string]: unknown } {
 /** Content as JSON text: an Absent as `{"absent": why, "by": index}`, bytes as `{"base64": …}`. */
 function jsonText(value: unknown): string {
   return JSON.stringify(value, (_name, each: unknown) => (each instanceof Uint8Array ? { base64: toBase64(each) } : each)) ?? 'null'
+}
+
+/** Where `jsonText` writes a mark, as JSON pointers (RFC 6901): payloads are the whole, its members, or elements of a member's list. */
+function marksIn(content: unknown): string[] {
+  if (isMark(content)) return ['']
+  if (typeof content !== 'object' || content === null) return []
+  return Object.entries(content).flatMap(([name, value]) => (isMark(value) ? [`/${name}`] : Array.isArray(value) ? value.flatMap((each, i) => (isMark(each) ? [`/${name}/${i}`] : [])) : []))
+}
+
+function isMark(value: unknown): boolean {
+  return value instanceof Absent || value instanceof Uint8Array
 }
 
 /** A session as lists show it. `user_id` is what `personOf` makes of the payload `identity` of entry `state.identity`. */

@@ -1,7 +1,7 @@
 // A principal who reads: what they see at the content that they ask for, why they say that they look, and what is put on record of it.
 
 import { z } from './schema.ts'
-import { toBase64 } from '../base/bytes.ts'
+import { formatView } from '../event/view-json.ts'
 import type { Place, Sight } from '../ledger/reader.ts'
 import type { Reading } from './access.ts'
 import type { Parts } from './app.ts'
@@ -70,7 +70,7 @@ export class Viewer {
 
   /** `value` as JSON. What shows content is kept by nobody; `etag` says that what is shown never changes. */
   json(value: unknown, etag?: string): Response {
-    return this.text(JSON.stringify(value, bytesAsBase64), etag)
+    return this.text(formatView(value), etag)
   }
 
   text(text: string, etag?: string): Response {
@@ -84,7 +84,7 @@ export class Viewer {
     const texts: string[] = []
     let bytes = 0
     for (const item of items) {
-      const text = JSON.stringify(item, bytesAsBase64)
+      const text = formatView(item)
       if (texts.length > 0 && bytes + text.length > PAGE_BYTES) break
       texts.push(text)
       bytes += text.length
@@ -124,8 +124,4 @@ export function purposeOf(header: string | undefined, query: string | undefined)
   // a header is bytes: what is no ASCII in it arrived as something else
   if (header !== undefined && !/^[\x20-\x7e]*$/.test(header)) throw new HttpError(400, 'bad_purpose', 'server: expected a purpose in ASCII in the header', 'send others as purpose= in the query, which is UTF-8')
   return text
-}
-
-function bytesAsBase64(_name: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? { base64: toBase64(value) } : value
 }

@@ -846,6 +846,8 @@ interface TrailRow {
     readonly model_id: string | null;
     readonly system_prompt_hash: string | null;
     readonly created_at: string;
+    /** where `content` says that something is not there (`{"absent": …}`) or is bytes (`{"base64": …}`), as JSON pointers; what has such a form elsewhere is content. Left out where there are none. */
+    readonly marks?: readonly string[];
 }
 /** A session in a list. `steps` counts model and tool calls, `tools` tool calls by name. */
 interface SessionSummary {

@@ -1,16 +1,26 @@
-# An agent of a few lines on a provider's SDK, instrumented by OpenInference and exported by OpenTelemetry's own exporter, as its users write it.
-#   agent.py openai|anthropic|langchain MODEL_URL OTLP_URL KEY
+# An agent of a few lines on a provider's SDK or a framework, instrumented by OpenInference or OpenLLMetry and exported by OpenTelemetry's own exporter, as its users write it.
+#   agent.py openinference|openllmetry openai|anthropic|langchain|crewai MODEL_URL OTLP_URL KEY
 
 import json
+import os
 import sys
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-which, model_url, otlp_url, key = sys.argv[1:5]
+
+class Named(SpanProcessor):
+    """Names the person on every span: the first export begins the session, and the topmost span comes in the last."""
+
+    def on_start(self, span, parent_context=None):
+        span.set_attribute("user.id", "c-4711")
+
+
+by, which, model_url, otlp_url, key = sys.argv[1:6]
 provider = TracerProvider(resource=Resource.create({"service.name": f"python-{which}", "service.version": "1.2.3"}))
+provider.add_span_processor(Named())
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{otlp_url}/v1/traces", headers={"authorization": f"Bearer {key}"})))
 tracer = provider.get_tracer("agent")
 
@@ -18,23 +28,47 @@ QUESTION = "Where is my refund for order 1182?"
 PARAMETERS = {"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}
 
 
+def instrument(package: str) -> None:
+    """One of `openai`, `anthropic`, `langchain` and `crewai`, by who was asked for."""
+    if by == "openinference":
+        if package == "openai":
+            from openinference.instrumentation.openai import OpenAIInstrumentor as Instrumentor
+        elif package == "anthropic":
+            from openinference.instrumentation.anthropic import AnthropicInstrumentor as Instrumentor
+        elif package == "langchain":
+            from openinference.instrumentation.langchain import LangChainInstrumentor as Instrumentor
+        else:
+            from openinference.instrumentation.crewai import CrewAIInstrumentor as Instrumentor
+    elif package == "openai":
+        from opentelemetry.instrumentation.openai import OpenAIInstrumentor as Instrumentor
+    elif package == "anthropic":
+        from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor as Instrumentor
+    elif package == "langchain":
+        from opentelemetry.instrumentation.langchain import LangchainInstrumentor as Instrumentor
+    else:
+        from opentelemetry.instrumentation.crewai import CrewAIInstrumentor as Instrumentor
+    Instrumentor().instrument(tracer_provider=provider)
+
+
 def lookup_order(order_id: str) -> str:
     """Look an order up."""
     return json.dumps({"order_id": order_id, "status": "returned", "amount": 42})
 
 
+# What instruments a model's SDK does not see a tool: the agent makes its span, in the words of its instrumentation (OpenLLMetry's are those that its decorator @tool writes).
 def run_tool(name: str, arguments: dict) -> str:
-    with tracer.start_as_current_span(name, attributes={"openinference.span.kind": "TOOL", "tool.name": name, "input.value": json.dumps(arguments), "input.mime_type": "application/json"}) as span:
+    said = json.dumps(arguments)
+    attributes = {"openinference.span.kind": "TOOL", "tool.name": name, "input.value": said, "input.mime_type": "application/json"} if by == "openinference" else {"traceloop.span.kind": "tool", "traceloop.entity.name": name, "traceloop.entity.input": json.dumps({"args": [], "kwargs": arguments})}
+    with tracer.start_as_current_span(name if by == "openinference" else f"{name}.tool", attributes=attributes) as span:
         output = lookup_order(**arguments)
-        span.set_attribute("output.value", output)
+        span.set_attribute(*(("output.value", output) if by == "openinference" else ("traceloop.entity.output", json.dumps(output))))
         return output
 
 
 def openai_agent() -> None:
+    instrument("openai")
     from openai import OpenAI
-    from openinference.instrumentation.openai import OpenAIInstrumentor
 
-    OpenAIInstrumentor().instrument(tracer_provider=provider)
     client = OpenAI(base_url=f"{model_url}/v1", api_key="none", max_retries=0)
     messages = [{"role": "user", "content": QUESTION}]
     tools = [{"type": "function", "function": {"name": "lookup_order", "description": "Look an order up", "parameters": PARAMETERS}}]
@@ -49,10 +83,9 @@ def openai_agent() -> None:
 
 
 def anthropic_agent() -> None:
+    instrument("anthropic")
     from anthropic import Anthropic
-    from openinference.instrumentation.anthropic import AnthropicInstrumentor
 
-    AnthropicInstrumentor().instrument(tracer_provider=provider)
     client = Anthropic(base_url=model_url, api_key="none", max_retries=0)
     messages = [{"role": "user", "content": QUESTION}]
     tools = [{"name": "lookup_order", "description": "Look an order up", "input_schema": PARAMETERS}]
@@ -66,12 +99,11 @@ def anthropic_agent() -> None:
 
 
 def langchain_agent() -> None:
+    instrument("langchain")
     from langchain_core.messages import HumanMessage
     from langchain_core.tools import tool
     from langchain_openai import ChatOpenAI
-    from openinference.instrumentation.langchain import LangChainInstrumentor
 
-    LangChainInstrumentor().instrument(tracer_provider=provider)
     lookup = tool(lookup_order)
     model = ChatOpenAI(base_url=f"{model_url}/v1", api_key="none", model="gpt-4o", max_retries=0).bind_tools([lookup])
     messages = [HumanMessage(QUESTION)]
@@ -83,6 +115,18 @@ def langchain_agent() -> None:
         messages.extend(lookup.invoke(call) for call in answer.tool_calls)
 
 
-with tracer.start_as_current_span("run", attributes={"user.id": "c-4711"}):
-    {"openai": openai_agent, "anthropic": anthropic_agent, "langchain": langchain_agent}[which]()
+def crewai_agent() -> None:
+    os.environ.update(CREWAI_DISABLE_TELEMETRY="true", CREWAI_TRACING_ENABLED="false", CREWAI_TESTING="true", ANONYMIZED_TELEMETRY="False", LITELLM_LOCAL_MODEL_COST_MAP="True")
+    from crewai import LLM, Agent, Crew, Task
+    from crewai.tools import tool
+
+    instrument("crewai")
+    instrument("openai")  # the model calls: what instruments CrewAI sees crews, tasks, agents and tools
+    clerk = Agent(role="Refund clerk", goal="Answer customers", backstory="You are kind.", tools=[tool(lookup_order)], llm=LLM(model="openai/gpt-4o", base_url=f"{model_url}/v1", api_key="none"))
+    task = Task(description=QUESTION, expected_output="One sentence.", agent=clerk)
+    Crew(agents=[clerk], tasks=[task], verbose=False).kickoff()
+
+
+with tracer.start_as_current_span("run"):
+    {"openai": openai_agent, "anthropic": anthropic_agent, "langchain": langchain_agent, "crewai": crewai_agent}[which]()
 provider.shutdown()

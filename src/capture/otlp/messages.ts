@@ -44,11 +44,15 @@ export function jsonText(text: string): Piece {
   return { m: 'json', content: text.isWellFormed() ? text : JSON.stringify(JSON.parse(text)) }
 }
 
-/** Content of a text attribute: as JSON where it is JSON of an object or a list, else as text. Any other value as JSON. */
-export function contentPiece(value: Json): Piece {
+/**
+ * Content of a text attribute, as JSON where it is JSON, else as text; any other value as JSON. A number is JSON only where it is written as numbers are, since a text
+ * may look like one (an order "0042", "1e5"), and not where `mime` says that it is text.
+ */
+export function contentPiece(value: Json, mime?: Json): Piece {
   if (typeof value !== 'string') return { m: 'json', content: JSON.stringify(value) }
   const inner = jsonIn(value)
-  if (inner !== undefined) return jsonText(value)
+  const isJson = inner !== null && typeof inner === 'object' ? true : inner !== undefined && (mime === undefined || mime === 'application/json') && (typeof inner !== 'number' || String(inner) === value)
+  if (isJson) return jsonText(value)
   return value.isWellFormed() ? { m: 'text', content: value } : { m: 'json', content: JSON.stringify(value) }
 }
 

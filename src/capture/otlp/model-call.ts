@@ -12,8 +12,8 @@ import { endOf, failureOf, restOf, textual, timeOf } from './remainder.ts'
 import { fieldsOf, jsonIn, numberIn, type Taking, textIn } from './taking.ts'
 
 const PROVIDER = ['gen_ai.provider.name', 'gen_ai.system', 'llm.provider', 'llm.system', 'ai.model.provider']
-const ASKED_MODEL = ['gen_ai.request.model', 'llm.request.model', 'llm.model_name', 'ai.model.id', 'model']
-const ANSWERED_MODEL = ['gen_ai.response.model', 'llm.response.model', 'ai.response.model']
+const ASKED_MODEL = ['gen_ai.request.model', 'llm.request.model', 'llm.request.model_name', 'llm.model_name', 'ai.model.id', 'model']
+const ANSWERED_MODEL = ['gen_ai.response.model', 'llm.response.model', 'llm.response.model_name', 'ai.response.model']
 const RESPONSE_ID = ['gen_ai.response.id', 'ai.response.id']
 const TOKENS = {
   input_tokens: ['gen_ai.usage.input_tokens', 'gen_ai.usage.prompt_tokens', 'llm.token_count.prompt', 'llm.usage.prompt_tokens', 'ai.usage.inputTokens', 'ai.usage.promptTokens', 'input_tokens'],
@@ -28,6 +28,7 @@ const INTEGERS = {
   seed: ['gen_ai.request.seed', 'ai.settings.seed'], budget_tokens: ['gen_ai.request.thinking.budget_tokens'],
 } as const
 const DECIMALS = { temperature: ['gen_ai.request.temperature', 'llm.temperature', 'ai.settings.temperature'], top_p: ['gen_ai.request.top_p', 'llm.top_p', 'ai.settings.topP'] } as const
+const FLAT_MESSAGES = ['llm.input_messages', 'gen_ai.prompt', 'llm.prompts'] as const
 const PARAMETERS = ['gen_ai.request.', 'llm.request.', 'ai.settings.', 'ai.prompt.toolChoice']
 
 export function readModelCall(span: Span, attributes: Taking, all: readonly SpanEvent[], scope: Scope): Told {
@@ -35,12 +36,15 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const names = new Names()
   const resultNames = new Names()
   const failure = failureOf(span, attributes, all)
-  const asked = attributes.text(...ASKED_MODEL)
-  const answered = attributes.text(...ANSWERED_MODEL)
+  const reply = replyIn(attributes)
+  const answered = attributes.text(...ANSWERED_MODEL) ?? reply.model
+  // OpenInference's model name is the one that answered as soon as that is known; the one asked for stands among the parameters then
+  const invoked = answered === undefined || answered !== attributes.peek('llm.model_name') ? undefined : textIn(fieldsOf(jsonIn(attributes.peek('llm.invocation_parameters')))?.['model'])
+  const asked = invoked === undefined ? attributes.text(...ASKED_MODEL) : (attributes.take('llm.model_name'), invoked)
   const provider = attributes.text(...PROVIDER)
   const system = attributes.first(['gen_ai.system_instructions'], systemPiece)
   const tools = toolDefinitions(attributes)
-  const input = inputOf(attributes, events)
+  const { input, count } = inputOf(attributes, events)
   const streaming = attributes.first(['gen_ai.request.stream', 'gen_ai.is_streaming', 'llm.is_streaming'], boolean) ?? (/\.do?stream$/i.test(textIn(attributes.peek('ai.operationId')) ?? '') ? true : undefined)
   const parameters = parametersOf(attributes)
   const invocation = attributes.take('llm.invocation_parameters')
@@ -52,8 +56,8 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
     cache_write_tokens: attributes.count(...TOKENS.cache_write_tokens), reasoning_tokens: attributes.count(...TOKENS.reasoning_tokens),
   })
   const usage = attributes.all(...USAGE)
-  const response_id = attributes.text(...RESPONSE_ID)
-  const stop = attributes.first(['gen_ai.response.finish_reasons'], firstText) ?? attributes.text('ai.response.finishReason', 'gen_ai.response.finish_reason', 'llm.response.finish_reason', 'llm.response.stop_reason', 'stop_reason') ?? answer.stop_reason
+  const response_id = attributes.text(...RESPONSE_ID) ?? reply.id
+  const stop = attributes.first(['gen_ai.response.finish_reasons'], firstText) ?? attributes.text('ai.response.finishReason', 'gen_ai.response.finish_reason', 'llm.response.finish_reason', 'llm.response.stop_reason', 'llm.finish_reason', 'stop_reason') ?? answer.stop_reason
   const latency = millisecondsBetween(span.start, span.end)
   const first = firstTokenMs(attributes)
   const outcome: Outcome = failure !== undefined ? 'failure' : span.status.code === 'ok' || stop !== undefined || answer.output.length > 0 || answer.text !== undefined || response_id !== undefined ? 'success' : 'unknown'
@@ -72,7 +76,7 @@ export function readModelCall(span: Span, attributes: Taking, all: readonly Span
   const call: Happening = {
     part: 'begin', event_type: 'llm_call', time: timeOf(span), parent: 'outer',
     facts: {
-      ...names.fact('provider', provider ?? 'unknown'), ...names.fact('model_id', asked ?? answered ?? 'unknown'), message_count: input.length,
+      ...names.fact('provider', provider ?? 'unknown'), ...names.fact('model_id', asked ?? answered ?? 'unknown'), message_count: count,
       ...(streaming === undefined ? {} : { streaming }), ...parameters,
     },
     payloads: {
@@ -102,22 +106,23 @@ function toolDefinitions(attributes: Taking): Piece[] {
   return flat.map((each) => said(each).piece)
 }
 
-/** The messages of the request, from the first place that has any. */
-function inputOf(attributes: Taking, events: Set<SpanEvent>): Piece[] {
+/** The messages of the request, and how many it had: more than there are where the exporter dropped some. */
+function inputOf(attributes: Taking, events: Set<SpanEvent>): { readonly input: readonly Piece[]; readonly count: number } {
+  const of = (input: readonly Piece[], count = input.length): { readonly input: readonly Piece[]; readonly count: number } => ({ input, count })
   const given = attributes.first(['gen_ai.input.messages', 'ai.prompt.messages', 'gen_ai.request.messages'], listIn)
-  if (given !== undefined) return pieces(given)
-  const flat = [...attributes.list('llm.input_messages').map(openInferenceMessage), ...attributes.list('gen_ai.prompt'), ...attributes.list('llm.prompts')]
-  if (flat.length > 0) return flat.map((each) => said(each).piece)
+  if (given !== undefined) return of(pieces(given))
+  const flat = FLAT_MESSAGES.flatMap((prefix) => (prefix === 'llm.input_messages' ? attributes.list(prefix).map(openInferenceMessage) : attributes.list(prefix)))
+  if (flat.length > 0) return of(flat.map((each) => said(each).piece), FLAT_MESSAGES.reduce((sum, prefix) => sum + attributes.reach(prefix), 0))
   const told = takeEvents(events, MESSAGE_EVENT)
-  if (told.length > 0) return told.map((each) => said(each).piece)
+  if (told.length > 0) return of(told.map((each) => said(each).piece))
   for (const name of ['gen_ai.prompt', 'input.value', 'gcp.vertex.agent.llm_request', 'input']) {
     const value = attributes.peek(name)
     const list = listIn(value) ?? listMember(value, 'messages') ?? listMember(value, 'contents')
     if (list === undefined && (value === undefined || value === null || value === '')) continue
     if (list === undefined || listIn(value) !== undefined) attributes.take(name) // of an object the other members stay with the rest
-    return list === undefined ? [said(value!).piece] : pieces(list)
+    return of(list === undefined ? [said(value!).piece] : pieces(list))
   }
-  return []
+  return of([])
 }
 
 function pieces(list: readonly Said[]): Piece[] {
@@ -194,6 +199,15 @@ function parametersOf(attributes: Taking): CallParameters {
     if (value !== undefined) found[name] = name in DECIMALS ? decimal(value) : Number.isSafeInteger(value) ? value : undefined
   }
   return defined(found)
+}
+
+/** Which model answered and under which id, out of the provider's own answer where a span has it whole (OpenInference), or LangChain's account of it. It stays with the rest. */
+function replyIn(attributes: Taking): { readonly id?: string; readonly model?: string } {
+  if (attributes.peek('openinference.span.kind') === undefined) return {}
+  const answer = fieldsOf(jsonIn(attributes.peek('output.value')))
+  const reply = fieldsOf(answer?.['llm_output']) ?? answer
+  const [id, model] = [textIn(reply?.['id']), textIn(reply?.['model']) ?? textIn(reply?.['model_name'])]
+  return id === undefined || model === undefined ? {} : { id, model } // both, or it is something else
 }
 
 /** In milliseconds, whatever the unit of its name. */

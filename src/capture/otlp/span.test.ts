@@ -18,7 +18,7 @@ function plain({ sort, happenings }: Told): { sort: string; events: Plain[] } {
   return { sort, events: happenings.map(({ event_type, facts, payloads, outcome }) => ({ event_type, ...facts, ...(outcome === undefined ? {} : { outcome }), ...Object.fromEntries(Object.entries(payloads).flatMap(([name, each]) => (each === undefined ? [] : [[name, Array.isArray(each) ? (each as Piece[]).map(value) : value(each as Piece)]]))) })) }
 }
 
-const tell = (attributes: Plain, more: Partial<TestSpan> = {}): ReturnType<typeof plain> => plain(tellSpan(readJsonTraces(utf8(JSON.stringify(tracesJson([{ id: spanId(1), attributes, ...more }])))).items[0]!))
+const tell = (attributes: Plain, more: Partial<TestSpan> = {}, by = 'test'): ReturnType<typeof plain> => plain(tellSpan({ ...readJsonTraces(utf8(JSON.stringify(tracesJson([{ id: spanId(1), attributes, ...more }])))).items[0]!, scope: { name: by, attributes: [] } }))
 const tellRecord = (log: TestLog): ReturnType<typeof plain> => plain(tellLog(readJsonLogs(utf8(JSON.stringify(logsJson([log])))).items[0]!))
 
 const QUESTION = { role: 'user', parts: [{ type: 'text', content: 'Where is order 1182?' }] }
@@ -97,6 +97,31 @@ describe('a model call', () => {
     expect(events[1]).toMatchObject({ input_tokens: 11, output_tokens: 4, cache_read_tokens: 2, tool_calls_requested: REQUESTED })
   })
 
+  test('that OpenInference saw answered says which model did, under which id, and why it stopped', () => {
+    const openai = tell({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o-2026', 'llm.invocation_parameters': '{"model":"gpt-4o"}', 'llm.finish_reason': 'tool_calls', 'output.value': '{"id":"chatcmpl-1","choices":[],"model":"gpt-4o-2026"}' }).events
+    expect(openai[0]).toMatchObject({ model_id: 'gpt-4o' })
+    expect(openai[1]).toMatchObject({ model_id: 'gpt-4o-2026', stop_reason: 'tool_calls', response_id: 'chatcmpl-1' })
+    const anthropic = tell({ 'openinference.span.kind': 'LLM', 'llm.request.model_name': 'claude', 'llm.response.model_name': 'claude-2026', 'llm.finish_reason': 'end_turn' }).events
+    expect(anthropic[0]).toMatchObject({ model_id: 'claude' })
+    expect(anthropic[1]).toMatchObject({ model_id: 'claude-2026', stop_reason: 'end_turn' })
+    const langchain = tell({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o-2026', 'llm.invocation_parameters': '{"model":"gpt-4o"}', 'output.value': '{"generations":[],"llm_output":{"id":"chatcmpl-3","model_name":"gpt-4o-2026"}}' }).events
+    expect([langchain[0]!['model_id'], langchain[1]!['model_id'], langchain[1]!['response_id']]).toEqual(['gpt-4o', 'gpt-4o-2026', 'chatcmpl-3'])
+  })
+
+  test('of which nothing says that it was answered keeps the model asked', () => {
+    const { events } = tell({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o', 'llm.invocation_parameters': '{"model":"gpt-4o"}', 'output.value': '{"id":"a user wrote this"}' })
+    expect(events[0]).toMatchObject({ model_id: 'gpt-4o' })
+    expect(Object.keys(events[1]!)).not.toContain('model_id')
+    expect(Object.keys(events[1]!)).not.toContain('response_id')
+  })
+
+  test('of whose messages the exporter dropped some says how many it had', () => {
+    const { events } = tell({ 'openinference.span.kind': 'LLM', 'llm.input_messages.166.message.content': 'sent', 'llm.input_messages.167.message.role': 'user', 'llm.input_messages.167.message.content': 'thanks', 'llm.input_messages.99999.message.role': 'user' })
+    expect(events[0]).toMatchObject({ message_count: 168, input_messages: [{ content: 'sent' }, { role: 'user', content: 'thanks' }] })
+    expect(tell({ 'llm.request.type': 'chat', 'gen_ai.prompt.2.role': 'user' }).events[0]).toMatchObject({ message_count: 3 })
+    expect(tell({ 'llm.request.type': 'chat', 'gen_ai.input.messages': '[{"role":"user"}]', 'gen_ai.prompt.2.role': 'user' }).events[0]).toMatchObject({ message_count: 1 }) // said twice, with and without the system's
+  })
+
   test('as the AI SDK has it', () => {
     const { sort, events } = tell({
       'ai.operationId': 'ai.streamText.doStream', 'ai.model.id': 'gpt-4o', 'ai.model.provider': 'openai.chat', 'ai.prompt.messages': '[{"role":"user","content":"Where?"}]', 'ai.prompt.tools': ['{"name":"lookup"}'], 'ai.response.text': 'One moment.', 'ai.response.finishReason': 'tool-calls',
@@ -133,6 +158,40 @@ describe('a tool call', () => {
     expect(sort).toBe('tool_call')
     expect(events).toEqual([called, came, { event_type: 'custom', name: 'otel_span', content: expect.objectContaining({ attributes: expect.objectContaining({ 'more.than': 'that' }) as unknown }) as unknown }])
     expect(Object.keys((events[2]!['content'] as { attributes: Plain }).attributes)).toHaveLength(2) // beside it, what says that it is a tool
+  })
+
+  const LC = { lc: 1, type: 'constructor', id: ['langchain'], kwargs: { type: 'tool', content: '{"status": "sent"}', tool_call_id: 'c1' } }
+  test.each<[string, Plain]>([
+    ["OpenLLMetry's decorator", { 'traceloop.span.kind': 'tool', 'traceloop.entity.name': 'lookup', 'gen_ai.tool.call.id': 'c1', 'traceloop.entity.input': '{"args": [], "kwargs": {"order": "1182"}}', 'traceloop.entity.output': '{"status":"sent"}' }],
+    ['OpenLLMetry of LangChain', { 'gen_ai.operation.name': 'execute_tool', 'gen_ai.tool.name': 'lookup', 'gen_ai.tool.call.arguments': '{"input_str":"{\'order\'}","inputs":{"order": "1182"},"kwargs":{"tool_call_id":"c1"}}', 'gen_ai.tool.call.result': JSON.stringify({ output: LC, kwargs: {} }) }],
+    ['OpenInference of LangChain', { 'openinference.span.kind': 'TOOL', 'tool.name': 'lookup', 'input.value': '{"order":"1182"}', 'output.value': JSON.stringify({ type: 'tool', data: LC.kwargs }) }],
+  ])('out of what %s puts around it, which is kept too', (who, attributes) => {
+    const { events } = tell(attributes, {}, who)
+    expect(events.slice(0, 2)).toEqual([called, came])
+    const { attributes: rest } = events[2]!['content'] as { attributes: Plain }
+    for (const [name, value] of Object.entries(attributes)) if (/kwargs|data/.test(String(value))) expect(rest[name]).toBe(value)
+  })
+
+  test('of which content says that something is around it, and not who wrote the span, is as it came', () => {
+    const [input, output] = [{ args: [], kwargs: { order: '1182' } }, { type: 'tool', data: { type: 'tool', content: 'fine', tool_call_id: 'c9' } }]
+    const attributes = { 'openinference.span.kind': 'TOOL', 'tool.name': 'lookup', 'input.value': JSON.stringify(input), 'output.value': JSON.stringify(output) }
+    const { events } = tell(attributes, {}, 'agent')
+    expect([events[0]!['tool_input'], events[1]!['tool_output'], events[0]!['call_id']]).toEqual([input, output, undefined])
+    expect(tell(attributes, {}, 'openinference.instrumentation.langchain').events[1]).toMatchObject({ tool_output: 'fine', call_id: 'c9' })
+  })
+
+  test('keeps the bytes of what stands inside', () => {
+    const [call] = tellSpan(readJsonTraces(utf8(JSON.stringify(tracesJson([{ id: spanId(1), attributes: { 'traceloop.span.kind': 'tool', 'traceloop.entity.input': '{"args":[],"kwargs": {"n": 1.0, "id":12345678901234567890} }' } }])))).items[0]!).happenings
+    expect((call!.payloads['tool_input'] as Piece).content).toBe('{"n": 1.0, "id":12345678901234567890}')
+  })
+
+  test.each<[string, Plain, unknown]>([
+    ['positional arguments are kept as they came', { 'traceloop.entity.input': '{"args":[1],"kwargs":{}}' }, { args: [1], kwargs: {} }], ['and what only looks like it', { 'traceloop.entity.input': '{"args":[],"kwargs":{},"more":1}' }, { args: [], kwargs: {}, more: 1 }],
+    ['a text is one where its mime type says so', { 'input.value': '1182', 'input.mime_type': 'text/plain' }, '1182'], ['and where it says nothing of a type', { 'input.value': '1182' }, '1182'], ['a number is one', { 'input.value': '1182', 'input.mime_type': 'application/json' }, 1182],
+    ['and where it is written as numbers are', { 'traceloop.entity.input': '1182' }, 1182], ['no number is so long', { 'traceloop.entity.input': '12345678901234567890' }, '12345678901234567890'], ['nor written so', { 'traceloop.entity.input': '1e5' }, '1e5'],
+    ['a text in quotes is read', { 'traceloop.entity.input': '"caf\\u00e9"' }, 'café'], ['null is a value', { 'traceloop.entity.input': 'null' }, null],
+  ])('%s', (_what, attributes, input) => {
+    expect(tell({ 'traceloop.span.kind': 'tool', ...attributes }).events[0]!['tool_input']).toEqual(input)
   })
 
   test('that failed has the error of its exception', () => {

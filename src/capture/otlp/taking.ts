@@ -80,6 +80,13 @@ export class Taking {
     return tree.elements()
   }
 
+  /** How many elements a list flattened under `prefix` had, by their numbers: exporters drop attributes beyond a limit, the oldest first. */
+  reach(prefix: string): number {
+    if (!this.begins(prefix)) return 0
+    const numbers = [...this.#at.keys()].flatMap((name) => (name.startsWith(`${prefix}.`) ? (/^\d{1,5}(?=\.|$)/.exec(name.slice(prefix.length + 1)) ?? []) : []))
+    return numbers.reduce((most, text) => (Number(text) < MAX_ELEMENTS ? Math.max(most, Number(text) + 1) : most), 0)
+  }
+
   /** Takes all whose name begins with one of `prefixes`, by their whole names. */
   all(...prefixes: readonly string[]): { [name: string]: Json } | undefined {
     const found: [string, Json][] = []

@@ -16,7 +16,7 @@ import { missing } from './sessions.ts'
 const eventSchema = z.looseObject({
   index: z.int(), event_id: z.string(), event_type: z.string(), session_id: z.string(), seq: z.int(), writer: z.string(), stream: z.string().nullable(), stream_seq: z.int().nullable(), step_number: z.int(), parent_event_id: z.string().nullable(),
   timestamp: z.string(), recorded_at: z.string(), capture: z.string(), outcome: z.string().nullable(), agent_id: z.string(), agent_version: z.string().nullable(), model_id: z.string().nullable(), system_prompt_hash: z.string().nullable(), entry_hash: z.string(),
-}).openapi('Event', { description: 'Besides these, the facts and payloads of its type (docs/format.md). A payload that is not shown is `{ "absent": why }`, bytes are `{ "base64": … }`.' })
+}).openapi('Event', { description: 'Besides these, the facts and payloads of its type (docs/format.md). A payload that is not shown is `{ "absent": why }`, bytes are `{ "base64": … }`; content of such a form stands in `{ "json": … }`.' })
 const whySchema = z.looseObject({}).openapi('Why', { description: 'As `trail.why()` gives it.' })
 /** What is masked has no values to trace. */
 const whyQuery = contentQuery.extend({ content: z.enum(['none', 'full']).default('none') })

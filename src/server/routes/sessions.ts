@@ -21,6 +21,7 @@ const sessionSchema = z.object({
 }).openapi('Session')
 const rowSchema = z.object({
   event_id: z.string(), session_id: z.string(), agent_id: z.string(), timestamp: z.string(), event_type: z.string(), step_number: z.int(), content: z.string(), model_id: z.string().nullable(), system_prompt_hash: z.string().nullable(), created_at: z.string(),
+  marks: z.array(z.string()).optional().openapi({ description: 'Where `content` says that something is not there, or is bytes, as JSON pointers; what has such a form elsewhere is content.' }),
 }).openapi('Row')
 
 export function sessionRoutes(app: App, parts: Parts): void {

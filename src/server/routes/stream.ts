@@ -2,7 +2,8 @@
 // held for a client that does not read: it is asked for as it is taken, and who takes nothing for too long is cut off.
 
 import { z } from '../schema.ts'
-import { toBase64, utf8 } from '../../base/bytes.ts'
+import { utf8 } from '../../base/bytes.ts'
+import { formatView } from '../../event/view-json.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import { sees } from '../../ledger/reader.ts'
 import type { Parts } from '../app.ts'
@@ -137,7 +138,7 @@ class Listening {
 
   /** Events as they go out, on record before they do. */
   async #told(found: readonly ViewEvent[], next: number): Promise<string | undefined> {
-    const text = found.map((event) => `id: ${event.index}\ndata: ${JSON.stringify(event, (_name, value: unknown) => (value instanceof Uint8Array ? { base64: toBase64(value) } : value))}\n\n`).join('')
+    const text = found.map((event) => `id: ${event.index}\ndata: ${formatView(event)}\n\n`).join('')
     this.#size = text.length > CHUNK_BYTES ? Math.max(1, Math.floor(this.#size / 2)) : Math.min(MAX_FEED_PAGE, this.#size * 2)
     await this.#viewer.shown('stream', { stream: queryOf(this.#given.query) }, found)
     if (this.#over.signal.aborted) return undefined
