@@ -7,7 +7,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startModelServer, type Message } from '../../src/cli/model-server.ts'
@@ -84,7 +84,7 @@ describe.each(['openinference', 'openllmetry'])('instrumented by %s', (by) => {
     const { python, missing } = ENVIRONMENTS[env]
     test.skipIf(missing !== undefined)(`appears as a session while it runs${missing === undefined ? '' : ` (skipped: ${missing})`}`, async () => {
       const server = await testServer()
-      const child = spawn(python, [join(import.meta.dirname, '../live/agent.py'), by, which, await model(), `${server.url}/otlp`, server.key('agent')], { stdio: ['ignore', 'pipe', 'pipe'] })
+      const child = spawn(python, [join(import.meta.dirname, '../live/agent.py'), by, which, await model(), `${server.url}/otlp`, server.key('agent')], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: dirname(server.db), XDG_DATA_HOME: dirname(server.db) } }) // CrewAI keeps files of its own at home
       const [said, problems, code] = await Promise.all([text(child.stdout), text(child.stderr), new Promise((resolve) => child.on('exit', resolve))])
       expect([code, said, problems]).toEqual([0, '', expect.not.stringMatching(/Failed to export|Traceback/)])
       const { ledger } = server.served.parts.tenants.open('default')!
