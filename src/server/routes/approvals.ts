@@ -31,7 +31,7 @@ const askSchema = z.strictObject({
   tool_input: z.unknown().refine((value) => value !== undefined, 'expected the input').openapi({ description: 'What is approved, and nothing else: the act has this input.' }), risk: z.enum(['low', 'medium', 'high', 'critical']).optional(), quorum: z.int().min(1).max(MAX_QUORUM).optional().openapi({ description: 'How many people have to approve; 1 unless you say.' }),
   expires_at: z.iso.datetime({ offset: true }).optional().openapi({ description: 'From when on nobody in time is a no; ten minutes from now unless you say.' }), call_id: z.string().min(1).max(512).optional(),
   summary: z.string().min(1).max(10_000).optional(), reasoning: z.array(z.string().max(100_000)).max(64).optional().openapi({ description: 'What the agent says for it, as the people who decide are shown it.' }),
-  parent_event_id: uuidSchema.optional(), step_number: z.int().min(0).optional(), subject: z.union([z.string().min(1), z.array(z.string().min(1)).max(1_000), z.null()]).optional(),
+  parent_event_id: uuidSchema.optional(), step_number: z.int().min(0).optional(), subject: z.union([z.string().min(1).max(1_024), z.array(z.string().min(1).max(1_024)).min(1).max(256), z.null()]).optional(),
   reuse: z.boolean().optional().openapi({ description: 'A request of one\'s own for exactly this action that waits, was approved and not used, or was rejected, is answered with, and nobody is asked twice: for an agent that takes its session up again.' }),
 }).openapi('ApprovalInput')
 
