@@ -47,19 +47,20 @@ export async function* viewEvents(entries: AsyncIterable<StoredEntry> | Iterable
     if (want !== undefined && !want(stored.entry)) continue
     pending.push(reader.pending(stored))
     if (pending.length < batch) continue
-    yield* await make(pending, values)
+    yield* await viewsOf(pending, values)
     pending = []
   }
-  yield* await make(pending, values)
+  yield* await viewsOf(pending, values)
 }
 
-async function make(pending: readonly Pending[], values: Values): Promise<ViewEvent[]> {
+/** The views of these, whose payloads are read at once. */
+export async function viewsOf(pending: readonly Pending[], values: Values): Promise<ViewEvent[]> {
   await values.load(pending)
   return pending.map((each) => viewOf(each, values))
 }
 
 /** An entry and all that its view needs. */
-interface Pending {
+export interface Pending {
   readonly entry: Entry
   readonly entry_hash: string
   readonly constants: Pick<SessionState, 'agent_id' | 'agent_version' | 'model_id'>
@@ -99,7 +100,7 @@ class SessionReader {
 }
 
 /** Payload values by where they stand. Holds those of the last batch, in which most of a long list was already. */
-class Values {
+export class Values {
   readonly #read: ReadPayloads
   readonly #mask: ViewOptions['mask']
   #values = new Map<RefPlace, Content<unknown>>()

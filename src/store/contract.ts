@@ -72,6 +72,10 @@ export interface StoreView {
   entryTexts(from: number, to: number): Promise<{ readonly index: number; readonly entry: string }[] | undefined>
   /** One session's entries from `from_seq`, ascending by seq. */
   sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]>
+  /** One session's `session_start` and `config_change` up to index `to` (inclusive), newest first: what is constant in it, and few of its entries. */
+  configEntries(session_id: string, to: number, limit: number): Promise<EntryRow[]>
+  /** The session's last entry of seq `from_seq` to `to_seq` (inclusive) that sets its prompt: a `session_start`, `config_change` or `llm_call` with a payload `system_prompt`. */
+  promptEntry(session_id: string, from_seq: number, to_seq: number): Promise<EntryRow | undefined>
   /** Those of the named events that are there. Two writers may use one id. */
   findEvents(event_ids: readonly string[]): Promise<EntryRow[]>
   events(filter: EventFilter): Promise<EntryRow[]>

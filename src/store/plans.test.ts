@@ -28,7 +28,7 @@ const blob = new Uint8Array(16)
 const key = new Uint8Array(32)
 /** Every way to call a method that makes another statement. A method without a row here fails the test. */
 const CALLS: { readonly [method: string]: readonly (readonly unknown[])[] } = {
-  head: [[]], entries: [[0, 9]], entryTexts: [[0, 9]], sessionEntries: [[id, 0, 9]], findEvents: [[[id]]],
+  head: [[]], entries: [[0, 9]], entryTexts: [[0, 9]], sessionEntries: [[id, 0, 9]], configEntries: [[id, 9, 9]], promptEntry: [[id, 0, 9]], findEvents: [[[id]]],
   events: subsets<EventFilter>({ session_id: id, event_types: ['erasure', 'clock'], tool_name: 'refund', since: '2026-11-21T08:00:00.000Z', until: '2026-11-22T08:00:00.000Z', from: 7 }).map((filter) => [{ ...filter, limit: 9 }]),
   findIds: [['01a1', 9]], tile: [[0, 0]], tiles: [[0, 0, 9]], tileCount: [[0]], sessions: [[[id]]],
   listSessions: subsets<SessionFilter>({ agent_id: 'bot', state: 'ended', outcome: 'success', since: '2026-11-21T08:00:00.000Z', until: '2026-11-22T08:00:00.000Z', before: { started_at: '2026-11-21T08:00:00.000Z', session_id: id } }).map((filter) => [{ ...filter, limit: 9 }]),

@@ -80,6 +80,17 @@ export class SqliteView implements StoreView {
     return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, limit)
   }
 
+  async configEntries(session_id: string, to: number, limit: number): Promise<EntryRow[]> {
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_config WHERE log_id = ? AND session_id = ? AND event_type IN ('session_start', 'config_change') AND idx <= ? ORDER BY idx DESC LIMIT ?`
+    return rowsOf(ENTRY, this.db, sql, this.logId, session_id, to, limit)
+  }
+
+  async promptEntry(session_id: string, from_seq: number, to_seq: number): Promise<EntryRow | undefined> {
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_seq WHERE log_id = ? AND session_id = ? AND seq >= ? AND seq <= ? AND event_type IN ('session_start', 'config_change', 'llm_call')
+      AND json_type(CAST(entry AS TEXT), '$.payloads.system_prompt') IS NOT NULL ORDER BY seq DESC LIMIT 1`
+    return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, to_seq)[0]
+  }
+
   async findEvents(event_ids: readonly string[]): Promise<EntryRow[]> {
     // One statement for a batch: of a thousand events mostly none is found. CROSS JOIN: it must not walk the log for a short list.
     const sql = `SELECT ${ENTRY_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN entries ON log_id = ? AND event_id = wanted.value`
