@@ -220,28 +220,21 @@ const NO_ROWS: ReadonlySet<string> = new Set(['context', 'subject'])
 
 /** The classic table's rows of `events`: one per call, results, `context` and `subject` are no rows of their own, everything else is one. */
 export function* classicRows(events: Iterable<ViewEvent>): Generator<TrailRow, void, undefined> {
-  for (const joined of join(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
+  for (const joined of join(events)) if (isRow(joined.event.event_type)) yield rowOf(joined)
 }
 
 /** As `classicRows`, of a stream. */
 export async function* streamRows(events: AsyncIterable<ViewEvent>): AsyncGenerator<TrailRow, void, undefined> {
-  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
+  for await (const joined of joinStream(events)) if (isRow(joined.event.event_type)) yield rowOf(joined)
 }
 
-/** As `streamRows`, each row with the events that it is made of. */
-export async function* streamRowsOf(events: AsyncIterable<ViewEvent>): AsyncGenerator<{ readonly row: TrailRow; readonly of: readonly ViewEvent[] }, void, undefined> {
-  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield { row: rowOf(joined), of: eventsOf(joined) }
+/** Whether an event of this type is a row of the classic table, where it stands for itself. */
+export function isRow(event_type: string): boolean {
+  return !NO_ROWS.has(event_type)
 }
 
-/** As `callViews`, each call with the events that it is made of. */
-export function* callViewsOf(events: Iterable<ViewEvent>): Generator<{ readonly call: LLMCall | ToolCall; readonly of: readonly ViewEvent[] }, void, undefined> {
-  for (const joined of join(events)) {
-    const call = callOf(joined)
-    if (call !== undefined) yield { call, of: eventsOf(joined) }
-  }
-}
-
-function eventsOf({ event, result, request, decisions }: Joined): ViewEvent[] {
+/** The events that a call, or a row, is made of. */
+export function eventsOf({ event, result, request, decisions }: Joined): ViewEvent[] {
   return [event, ...(result === undefined ? [] : [result]), ...(request === undefined ? [] : [request]), ...decisions]
 }
 
@@ -257,7 +250,8 @@ async function* joinStream(events: AsyncIterable<ViewEvent>): AsyncGenerator<Joi
   yield* joiner.end()
 }
 
-function callOf(joined: Joined): LLMCall | ToolCall | undefined {
+/** The call that is this; undefined where it is none. */
+export function callOf(joined: Joined): LLMCall | ToolCall | undefined {
   switch (joined.event.event_type) {
     case 'llm_call':
       return llmCall(joined)
@@ -336,7 +330,8 @@ function envelopeOf(event: ViewEvent): ViewEnvelope {
   return envelope as unknown as ViewEnvelope
 }
 
-function rowOf(joined: Joined): TrailRow {
+/** The row that is this. */
+export function rowOf(joined: Joined): TrailRow {
   const { event } = joined
   const custom = event.event_type === 'custom' && typeof event['name'] === 'string'
   return {

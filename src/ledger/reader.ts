@@ -2,25 +2,27 @@
 // does not match is shown as missing, and `verify` says why.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { equal, fromBase64, fromUtf8, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { equal, fromBase64, toHex, utf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Entry } from '../event/entry.ts'
 import { ownRefs } from '../event/entry.ts'
+import type { Joined } from '../event/join.ts'
 import type { RefPlace } from '../event/list.ts'
 import { maskValue } from '../event/masked.ts'
-import { parseEntry, parseEntryText } from '../event/parse.ts'
+import { parseEntry } from '../event/parse.ts'
 import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
 import { isStepped, viewSome } from '../event/past.ts'
-import { callViewsOf, personOf, streamRows, streamRowsOf, summaryOf, viewEvents, type ReadPayloads, type StoredEntry } from '../event/views.ts'
-import { leafHash } from '../log/hash.ts'
+import { callOf, eventsOf, isRow, personOf, rowOf, streamRows, summaryOf, viewEvents, type ReadPayloads, type StoredEntry } from '../event/views.ts'
 import type { EntryRow, EventFilter, Store, StoreView } from '../store/contract.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
 import { ContentReader } from './content.ts'
+import { joinedOf } from './joined.ts'
 import { SessionPast } from './session-past.ts'
+import { storedOf } from './stored.ts'
 
 /** Filters of events; times are time strings. `text` looks into payloads, decrypting as it goes. */
 export interface EventSearch { readonly session_id?: string; readonly event_types?: readonly string[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly text?: string }
@@ -46,6 +48,8 @@ export interface Page<T> { readonly items: T[]; readonly next: string | null }
 const READ_AT_ONCE = 1_000
 /** How far into a session its start is looked for. */
 const BEFORE_START = 16
+/** How many entries more than rows are read at once: a result is no row of its own. */
+const BEYOND = 16
 
 export class LogReader {
   readonly #store: Pick<Store, 'read'>
@@ -73,20 +77,22 @@ export class LogReader {
   /** At most `size` classic rows of a session after the one of event `after`, and the entries that each is made of. */
   rowPage(session_id: string, size: number, after?: string): Promise<Page<TrailRow> & { of: Place[][] }> {
     return this.#store.read(async (view) => {
-      const items: TrailRow[] = []
-      const of: Place[][] = []
-      let past = after === undefined
-      for await (const { row, of: events } of streamRowsOf(this.#session(view, session_id))) {
-        if (!past) {
-          past = row.event_id === after
-          continue
-        }
-        if (items.length === size) return { items, next: items.at(-1)!.event_id, of }
-        items.push(row)
-        of.push(placesOf(events))
+      const found: Joined[] = []
+      const entries = new Map<number, StoredEntry>()
+      const [row] = await view.sessions([session_id])
+      const seen = row !== undefined && this.#sees(decodeSession(row.row))
+      if (after !== undefined && !seen) throw badCursor(after)
+      for (let seq = after === undefined ? 0 : (await rowAt(view, session_id, after)).seq + 1; seen && found.length <= size;) {
+        await turn()
+        const page = (await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, size + BEYOND))).map(storedOf)
+        if (page.length === 0) break
+        const part = await joinedOf(view, session_id, page)
+        for (const joined of part.joined) if (isRow(joined.event.event_type)) found.push(joined)
+        for (const [index, stored] of part.entries) entries.set(index, stored)
+        seq = page.at(-1)!.entry.seq + 1
       }
-      if (!past) throw badCursor(after)
-      return { items, next: null, of }
+      const shown = await this.#joinedViews(view, found.slice(0, size), entries)
+      return { items: shown.map(rowOf), next: found.length > size ? shown.at(-1)!.event.event_id : null, of: shown.map((joined) => placesOf(eventsOf(joined))) }
     })
   }
 
@@ -115,14 +121,14 @@ export class LogReader {
       const scope = await this.#sessionsOf(view, search)
       const places = new Map<number, Place[]>()
       const page = await this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
-        const wanted = new Set(found.map(({ entry }) => entry.index))
         const calls: (LLMCall | ToolCall)[] = []
-        for (const session_id of new Set(found.map(({ entry }) => entry.session_id))) {
-          const events = await collect(this.#views(view, sessionEntries(view, session_id), (entry) => CALL_TYPES.has(entry.event_type)))
-          for (const { call, of } of callViewsOf(events)) {
-            if (!wanted.has(call.index)) continue
+        for (const [session_id, own] of bySession(found)) {
+          const { joined, entries } = await joinedOf(view, session_id, own)
+          for (const each of await this.#joinedViews(view, joined.filter(({ event, taken }) => event.event_type !== 'approval_request' || !taken), entries)) {
+            const call = callOf(each)
+            if (call === undefined) continue
             calls.push(call)
-            places.set(call.index, placesOf(of))
+            places.set(call.index, placesOf(eventsOf(each)))
           }
         }
         return calls.sort((a, b) => a.index - b.index)
@@ -299,15 +305,19 @@ export class LogReader {
 
   /** Views of some entries, ascending by index: what each stands on is looked up behind it. */
   async #withContext(view: StoreView, entries: readonly StoredEntry[]): Promise<ViewEvent[]> {
-    const sessions = new Map<string, StoredEntry[]>()
-    for (const stored of entries) {
-      const own = sessions.get(stored.entry.session_id)
-      if (own === undefined) sessions.set(stored.entry.session_id, [stored])
-      else own.push(stored)
-    }
     const events: ViewEvent[] = []
-    for (const own of sessions.values()) events.push(...(await this.#some(view, own)))
+    for (const own of bySession(entries).values()) events.push(...(await this.#some(view, own)))
     return events.sort((a, b) => a.index - b.index)
+  }
+
+  /** What was joined by facts alone, as it is shown. */
+  async #joinedViews(view: StoreView, joined: readonly Joined[], entries: ReadonlyMap<number, StoredEntry>): Promise<Joined[]> {
+    const indexes = new Set(joined.flatMap((each) => eventsOf(each).map(({ index }) => index)))
+    const views = new Map((await this.#withContext(view, [...indexes].map((index) => entries.get(index)!))).map((event) => [event.index, event]))
+    const shown = ({ index }: ViewEvent): ViewEvent => views.get(index)!
+    return joined.map(({ event, result, request, decisions, taken }) => ({
+      event: shown(event), ...(result === undefined ? {} : { result: shown(result) }), ...(request === undefined ? {} : { request: shown(request) }), decisions: decisions.map(shown), taken,
+    }))
   }
 
   /** Views of some entries of one session. */
@@ -398,7 +408,24 @@ export class LogReader {
   }
 }
 
-const CALL_TYPES = new Set(['session_start', 'config_change', 'llm_call', 'llm_result', 'tool_call', 'tool_result', 'approval_request', 'approval_decision', 'context'])
+function bySession(entries: readonly StoredEntry[]): Map<string, StoredEntry[]> {
+  const sessions = new Map<string, StoredEntry[]>()
+  for (const stored of entries) {
+    const own = sessions.get(stored.entry.session_id)
+    if (own === undefined) sessions.set(stored.entry.session_id, [stored])
+    else own.push(stored)
+  }
+  return sessions
+}
+
+/** The entry of the row of an event. */
+async function rowAt(view: StoreView, session_id: string, event_id: string): Promise<Entry> {
+  const named = (await view.findEvents([event_id])).map(storedOf).filter(({ entry }) => entry.session_id === session_id)
+  const { joined, entries } = await joinedOf(view, session_id, named)
+  const first = joined.find(({ event }) => isRow(event.event_type))
+  if (first === undefined) throw badCursor(event_id)
+  return entries.get(first.event.index)!.entry
+}
 
 function placesOf(events: readonly ViewEvent[]): Place[] {
   return events.map(({ index, entry_hash, event_type }) => ({ index, entry_hash, event_type }))
@@ -430,15 +457,6 @@ async function* sessionEntries(view: StoreView, session_id: string, last_seq = N
     }
     if (page.length === 0) return
   }
-}
-
-function storedOf({ entry }: EntryRow): StoredEntry {
-  return { entry: (isAscii(entry) ? parseEntryText(fromUtf8(entry)) : parseEntry(entry)).entry, entry_hash: toBase64(leafHash(entry)) }
-}
-
-function isAscii(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i]! > 0x7f) return false
-  return true
 }
 
 /** Payload bytes by place, checked; remembers the entries that it was led past, since a place names only their index. */

@@ -11,6 +11,7 @@ import { entry, ref, SESSION } from '../event/fixtures.ts'
 import { encodeEntry } from '../event/parse.ts'
 import { encodeSession, foldSession, type SessionState } from '../event/session.ts'
 import type { ViewEvent } from '../event/view.ts'
+import { callViews, classicRows } from '../event/views.ts'
 import { leafHash } from '../log/hash.ts'
 import type { EntryRow, Store, StoreView } from '../store/contract.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
@@ -37,7 +38,7 @@ async function recorded(ledger: Ledger, drafts: readonly Draft[]): Promise<void>
 /** `store`, with how many entries it handed out. */
 function counted(store: Pick<Store, 'read'>): { store: Pick<Store, 'read'>; rows: () => number } {
   let rows = 0
-  const ROWS = new Set(['entries', 'sessionEntries', 'configEntries', 'promptEntry', 'findEvents', 'events'])
+  const ROWS = new Set(['entries', 'sessionEntries', 'configEntries', 'promptEntry', 'findEvents', 'events', 'resultsOf', 'approvedCalls', 'callsNamed', 'orphanResults'])
   const watch = (view: StoreView): StoreView => new Proxy(view, {
     get: (target, name) => {
       const method = (target as unknown as { [name: string | symbol]: (...args: unknown[]) => Promise<EntryRow[] | EntryRow | undefined> })[name]!
@@ -146,8 +147,14 @@ test('an event, a page, what comes after an index and the newest are those of th
       for (const n of erase) await ledger.erase({ ...(n % 3 === 0 ? { session_ids: [id(n % 2, 2)] } : { user_id: n % 2 === 0 ? `person-${n}` : `subject-${n}` }), reason: 'asked' }).catch(() => {})
     }
     await compare(ledger, pages)
-  }), { numRuns: Number(process.env['PAST_RUNS'] ?? 8) })
+  }), { numRuns: Number(process.env['PAST_RUNS'] ?? 5) })
 }, 60_000)
+
+/** A row as it was before anything was named in the session. */
+function before(state: SessionState): SessionState {
+  const { model_id: _, system_prompt: __, ...rest } = state
+  return { ...rest, next_seq: 3 }
+}
 
 /** A store that holds these entries, whoever wrote them, and the row of their session. */
 async function storing(entries: readonly Entry[], change: (state: SessionState) => SessionState = (state) => state): Promise<Store> {
@@ -185,7 +192,7 @@ test('constants are those of the whole session, where many changes set them, one
     if (seq % 5 === 0 && seq < 80) return stepped(seq, 'config_change', { facts: { what: 'x', ...(seq === 20 ? { model_id: 'm20' } : {}) }, ...prompt(seq) })
     return stepped(seq, seq % 2 === 0 ? 'reasoning' : 'llm_call', { facts: seq % 6 === 3 ? { model_id: `q${seq}` } : {}, ...prompt(seq) })
   })
-  for (const [row, change] of Object.entries<(state: SessionState) => SessionState>({ whole: (state) => state, old: ({ model_id: _, system_prompt: __, ...state }) => ({ ...state, next_seq: 3 }) })) {
+  for (const [row, change] of Object.entries<(state: SessionState) => SessionState>({ whole: (state) => state, old: before })) {
     const store = await storing(entries, change)
     const keyring = (await openLedger()).keyring // its own log's: everything is missing, and asked for
     for (const of of [keyring, undefined]) {
@@ -215,6 +222,57 @@ test('an entry that was changed is evidence where an event stands on it, and to 
   expect((await reader.at(4))!.seq).toBe(4)
   expect((await reader.at(5))!['input_messages']).toHaveLength(2)
 })
+
+const joining = fc.record({
+  what: fc.constantFrom('llm_call', 'tool_call', 'tool_call', 'llm_result', 'tool_result', 'tool_result', 'approval_request', 'approval_request', 'approval_decision', 'approval_decision', 'reasoning', 'context'),
+  id: fc.nat(60), twice: fc.integer({ min: 0, max: 9 }), parent: fc.option(fc.integer({ min: -6, max: 4 })), name: fc.option(fc.constantFrom('x', 'y', 'undefined')), on: fc.nat(8), decision: fc.constantFrom('approved', 'approved', 'rejected', 'expired'), refused: fc.integer({ min: 0, max: 4 }),
+})
+
+test('calls and rows, page by page, are those of the whole session, whatever names what', async () => {
+  await fc.assert(fc.asyncProperty(fc.array(joining, { minLength: 2, maxLength: 45 }), fc.integer({ min: 1, max: 12 }), async (moves, size) => {
+    const entries: Entry[] = []
+    const requests: string[] = []
+    for (const [seq, { what, twice, id: other, parent, name, on, decision, refused }] of moves.entries()) {
+      const again = twice === 0 && seq > 0
+      const own = stepped(seq, what, {
+        ...(again ? { event_id: entry(other % seq, '').event_id, writer: `w${seq}` } : {}),
+        ...(parent === null || (what.endsWith('_call') && what !== 'tool_call') ? {} : { parent_event_id: entry(Math.max(0, seq + parent), '').event_id }),
+        facts: {
+          ...(name === null || what === 'approval_decision' ? {} : { call_id: name }), ...(what.startsWith('tool') || what === 'approval_request' ? { tool_name: 't' } : {}),
+          ...(what === 'tool_call' && on < 5 && !entries.some(({ facts }) => facts['approval'] === Math.max(0, seq - on)) ? { approval: Math.max(0, seq - on) } : {}),
+          ...(what === 'approval_decision' ? { request: requests[requests.length - 1 - (on % 3)] ?? ref(9).c, decision } : {}),
+        },
+        ...(what === 'approval_decision' && refused === 0 ? { outcome: 'failure' } : {}),
+      })
+      entries.push(own)
+      if (what === 'approval_request') requests.push(toBase64(leafHash(encodeEntry(own))))
+    }
+    const reader = new LogReader(await storing(entries), undefined, { content: 'none' })
+    const session = await reader.session(SESSION)
+    const calls = [...callViews(session)]
+    const rows = [...classicRows(session)]
+    const pages = async <T>(read: (cursor: string | undefined) => Promise<{ items: T[]; next: string | null }>): Promise<T[]> => {
+      const got: T[] = []
+      for (let cursor: string | undefined; ;) {
+        const { items, next } = await read(cursor)
+        got.push(...items)
+        if (next === null) return got
+        expect(items).toHaveLength(size)
+        cursor = next
+      }
+    }
+    expect(await pages((cursor) => reader.calls({}, size, cursor))).toEqual(calls)
+    expect(await pages((cursor) => reader.calls({ tool_name: 't' }, size, cursor))).toEqual(calls.filter(({ event_type }) => event_type === 'tool_call'))
+    expect(await pages((cursor) => reader.calls({ event_types: ['llm_call'] }, size, cursor))).toEqual(calls.filter(({ event_type }) => event_type === 'llm_call'))
+    if (new Set(rows.map(({ event_id }) => event_id)).size === rows.length) expect(await pages((cursor) => reader.rowPage(SESSION, size, cursor))).toEqual(rows) // a cursor is the id of a row
+    for (const { event_id } of entries) {
+      const first = rows.findIndex((row) => row.event_id === event_id)
+      const page = reader.rowPage(SESSION, size, event_id)
+      if (first === -1) await expect(page).rejects.toThrow('expected a cursor')
+      else expect((await page).items).toEqual(rows.slice(first + 1, first + 1 + size))
+    }
+  }), { numRuns: Number(process.env['PAST_RUNS'] ?? 25) })
+}, 120_000)
 
 /** A session of `size` events as an agent's: a call with the messages so far, summarised every 40, its answer, a tool's call and result. */
 function conversation(size: number): Draft[] {
@@ -256,6 +314,10 @@ test('reading costs what is shown: entries read of an event, of a page and of wh
       expect(await read((reader) => reader.after(index, 8))).toBeLessThanOrEqual(2 * 8 + own)
       expect(await read((reader) => reader.events({ session_id: id(0, 2) }, 8, String(index)))).toBeLessThanOrEqual(3 * 16 + own)
       expect(await read((reader) => reader.newest(8, id(0, 2)))).toBeLessThanOrEqual(2 * 8 + own)
+      const calls = await read((reader) => reader.calls({ session_id: id(0, 2) }, 8, String(index)))
+      expect(calls).toBeLessThanOrEqual(9 * 16 + 2 * own)
+      const rows = await read((reader) => reader.rowPage(id(0, 2), 8, id(4 * Math.floor(index / 4) + 1)))
+      expect(rows).toBeLessThanOrEqual(9 * 24 + 2 * own)
     }
   }
 })
