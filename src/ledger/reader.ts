@@ -16,7 +16,7 @@ import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
 import { isStepped, viewSome } from '../event/past.ts'
 import { callOf, eventsOf, isRow, personOf, rowOf, streamRows, summaryOf, viewEvents, type ReadPayloads, type StoredEntry } from '../event/views.ts'
-import type { EntryRow, EventFilter, Store, StoreView } from '../store/contract.ts'
+import type { EventFilter, Store, StoreView } from '../store/contract.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
 import { ContentReader } from './content.ts'
@@ -80,9 +80,11 @@ export class LogReader {
       const found: Joined[] = []
       const entries = new Map<number, StoredEntry>()
       const [row] = await view.sessions([session_id])
-      const seen = row !== undefined && this.#sees(decodeSession(row.row))
-      if (after !== undefined && !seen) throw badCursor(after)
-      for (let seq = after === undefined ? 0 : (await rowAt(view, session_id, after)).seq + 1; seen && found.length <= size;) {
+      if (row === undefined || !this.#sees(decodeSession(row.row))) {
+        if (after !== undefined) throw badCursor(after)
+        return { items: [], next: null, of: [] }
+      }
+      for (let seq = after === undefined ? 0 : (await rowAt(view, session_id, after)).seq + 1; found.length <= size;) {
         await turn()
         const page = (await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, size + BEYOND))).map(storedOf)
         if (page.length === 0) break
