@@ -2,7 +2,7 @@
 // proof among ten million leaves. `reading` gives the rows; run as a program, it prints them.
 //
 //   node bench/reading.ts [FOLDER [EVENTS [LEAVES]]]      keeps the log in FOLDER for the next time
-//   READING=entries,whole,payloads,cores,page,proof       only some of it
+//   READING=entries,whole,payloads,cores,page,deep,proof  only some of it
 
 import { hash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -18,16 +18,18 @@ import { checkInclusion, proveInclusion } from '../src/log/inclusion.ts'
 import { formatProof } from '../src/log/proof.ts'
 import { PartialTiles, tileHashReader } from '../src/log/reader.ts'
 import { TreeEdge } from '../src/log/tree.ts'
+import { Watch } from '../src/monitor/watch.ts'
 import type { Store } from '../src/store/contract.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
 import { ephemeralKeyring, openKeyring, type Keyring } from '../src/vault/keyring.ts'
 import { verifyLog } from '../src/verify/verify.ts'
+import { why } from '../src/why/why.ts'
 import { growLargeLog, largeLog, LargeLoad } from './large-log.ts'
 
 /** One figure; `bar` is what DESIGN §12 asks for. */
 export interface ReadingRow { readonly what: string; readonly figure: string; readonly bar?: string }
 
-export const READINGS = ['entries', 'whole', 'payloads', 'cores', 'page', 'proof'] as const
+export const READINGS = ['entries', 'whole', 'payloads', 'cores', 'page', 'deep', 'proof'] as const
 
 export interface ReadingOptions { readonly folder: string; readonly events?: number; readonly leaves?: number; readonly only?: readonly string[] }
 
@@ -46,6 +48,7 @@ export async function reading({ folder, events = 1_000_000, leaves = 10_000_000,
       if (only.includes('payloads')) rows.push(await verifyRow('verify with keys, each payload opened, one thread', log, 1, true))
       if (only.includes('cores')) for (const keys of [false, true]) rows.push(await verifyRow(`verify ${keys ? 'with' : 'without'} keys, ${availableParallelism()} threads`, log, availableParallelism(), keys))
       if (only.includes('page')) rows.push(...(await pageRows(log)))
+      if (only.includes('deep')) rows.push(...(await deepRows(log)))
     } finally {
       await store.close()
     }
@@ -106,6 +109,50 @@ async function pageRows({ store, keyring, size }: Log): Promise<ReadingRow[]> {
     { what: '50 events of a type in ten seconds', figure: await median(() => reader.events({ event_types: ['tool_call'], since: '2026-11-21T08:03:00.000Z', until: '2026-11-21T08:03:10.000Z' }, 50)) },
     { what: `100 events late in the session of ${count(events)}`, figure: await median(() => reader.events({ session_id: long }, 100, String(size - 1_500)), 3) },
   ]
+}
+
+/** Far into a long session, in processor time: what somebody waits for who looks at one event, and how fast the rules of a server follow. */
+async function deepRows({ store, keyring, size }: Log): Promise<ReadingRow[]> {
+  const { long } = new LargeLoad()
+  const reader = new LogReader(store, keyring)
+  const [event] = await reader.newest(1, long)
+  const middle = Math.floor(event!.seq / 2)
+  const [row] = await store.read((view) => view.sessionEntries(long, middle, 1))
+  const { event_id } = (await reader.at(row!.index))!
+  const session = await reader.session(long)
+  const act = session.findLast(({ event_type }) => event_type === 'tool_call')!
+  const seen = session.slice(middle, middle + 1_000)
+  const watch = new Watch(long)
+  for (const before of session.slice(0, middle)) watch.see(before)
+  let at = 0
+  const followed = async (): Promise<void> => {
+    const { items } = await reader.after(size - 5_000 + 500 * (at++ % 9), 500)
+    if (items.length === 0) throw new Error('reading: expected events behind the log')
+  }
+  const of = `of a session of ${count(event!.seq + 1)}`
+  return [
+    { what: `the last event ${of}, with its content`, figure: await processor(() => reader.event(event!.event_id)) },
+    { what: 'the one in its middle', figure: await processor(() => reader.event(event_id)) },
+    { what: 'a page of 100 events from there on, with their content', figure: await processor(() => reader.events({ session_id: long }, 100, String(row!.index))) },
+    { what: 'a page of 100 calls from there on', figure: await processor(() => reader.calls({ session_id: long }, 100, String(row!.index))) },
+    { what: 'a page of 100 classic rows after it', figure: await processor(() => reader.rowPage(long, 100, event_id)) },
+    { what: `why, of the last act: all that was said ${of} is read and searched`, figure: await processor(async () => why(await reader.session(long), act.event_id), 3) },
+    { what: 'the monitor: 500 events late in the log, as it reads them on', figure: await processor(followed) },
+    { what: 'the monitor: its rules over 1,000 events in the middle of the session', figure: await processor(async () => { for (const one of seen) watch.see(one) }, 1) },
+  ]
+}
+
+/** Processor time, the median. */
+async function processor(run: () => Promise<unknown>, times = 11): Promise<string> {
+  const took: number[] = []
+  for (let i = 0; i < times; i++) {
+    const before = process.cpuUsage()
+    await run()
+    const { user, system } = process.cpuUsage(before)
+    took.push((user + system) / 1_000)
+  }
+  took.sort((a, b) => a - b)
+  return `${took[Math.floor(times / 2)]!.toFixed(1)} ms of processor time`
 }
 
 /** Hashes only: tiles in a store, by the way that receipts and proofs take. */

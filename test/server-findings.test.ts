@@ -1,6 +1,6 @@
 // The rules on a server: over whatever comes in, on record once, listed for whoever may see them, and told to whoever listens.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { uuidv7 } from '../src/base/ids.ts'
 import type { ViewEvent } from '../src/event/view.ts'
 import { findingsOf } from '../src/monitor/watch.ts'
@@ -48,6 +48,23 @@ async function server(): Promise<TestServer & { writer: string; look: () => Prom
 }
 
 describe('findings on a server', () => {
+  test('cost no session that begins behind the monitor a second reading, and one that it comes into later one', async () => {
+    const at = await server()
+    const tenant = at.served.parts.tenants.open('default')!
+    const asked = vi.spyOn(tenant.ledger, 'call')
+    const [known, other] = [attacked(), attacked()]
+    await at.send(known.events)
+    await at.look()
+    const readOf = (session_id: string): number => asked.mock.calls.filter(([method, id]) => method === 'session' && id === session_id).length
+    expect(readOf(known.session_id)).toBe(0)
+    await at.send(other.events.slice(0, 2))
+    await at.look()
+    const fresh = new Monitor({ database: at.served.parts.database, ending: new AbortController().signal, report: (problem) => at.reported.push(problem) })
+    await at.send(other.events.slice(2))
+    expect(await fresh.look(tenant, 60_000)).toBe(true)
+    expect(readOf(other.session_id)).toBe(1)
+  })
+
   test('are the same however the events came, one by one with a look after each, or all at once, and whatever was forgotten between', async () => {
     const at = await server()
     const security = at.key('security')

@@ -30,7 +30,7 @@ test('of a file: as it is read, the newest session first, in pages of any size, 
   const [first, second] = [await tell(trail, 'pay-bot'), await tell(trail, 'other-bot')]
   const all = await trail.findings().all()
   expect(names(all)).toEqual([second, first].flatMap((id) => [[id, 'unapproved_act'], [id, 'intent_without_outcome']]))
-  expect(all[0]).toMatchObject({ severity: 'high', events: [expect.any(String)], explanation: expect.stringContaining('done without an approval'), index: null })
+  expect(all[0]).toMatchObject({ severity: 'high', events: [expect.any(String)], explanation: expect.stringContaining('called without an approval'), index: null })
   for (const size of [1, 2, 3, 1_000]) {
     const paged: Finding[] = []
     for (let cursor: string | undefined; ;) {
@@ -63,7 +63,7 @@ test('of a server: what it put on record, with its index; explained to who reads
   const trail = opened(server.url, { key: reader, home: scratch().home, purpose: 'a test' })
   await expect.poll(async () => names(await trail.findings().all()), { timeout: 20_000 }).toEqual([[session_id, 'unapproved_act'], [session_id, 'intent_without_outcome']])
   const [found] = await trail.findings({ severity: 'high', session_id }).all()
-  expect(found).toMatchObject({ severity: 'high', explanation: expect.stringContaining('done without an approval'), index: expect.any(Number) })
+  expect(found).toMatchObject({ severity: 'high', explanation: expect.stringContaining('called without an approval'), index: expect.any(Number) })
   const local = opened(server.db, { home: server.home })
   expect(await local.findings({ session_id, severity: 'high' }).all()).toEqual([found]) // the same of the file, where it is on record too
   const [facts] = await opened(server.url, { key: reader, home: scratch().home }).findings({ severity: 'high' }).all()

@@ -16,7 +16,8 @@ export interface Joined {
   readonly taken: boolean
 }
 
-type Open = { -readonly [name in keyof Joined]: Joined[name] } & { decisions: ViewEvent[]; settled: boolean; gone: boolean }
+/** What waits. Once it is settled it is what it was then, however long it goes on to wait behind others: `told`. */
+type Open = { -readonly [name in keyof Joined]: Joined[name] } & { decisions: ViewEvent[]; settled: boolean; gone: boolean; told?: Joined }
 
 const RESULT_OF: { readonly [type: string]: string } = { llm_result: 'llm_call', tool_result: 'tool_call' }
 
@@ -61,7 +62,8 @@ export class CallJoiner {
   }
 
   #wait(event: ViewEvent, settled: boolean): Open {
-    const open: Open = { event, decisions: [], taken: false, settled, gone: false }
+    const open: Open = { event, decisions: [], taken: false, settled: false, gone: false }
+    if (settled) settle(open)
     this.#waiting.push(open)
     return open
   }
@@ -70,15 +72,15 @@ export class CallJoiner {
     const call = this.#wait(event, false)
     this.#calls.set(event.event_id, call)
     const early = this.#early.get(event.event_id)
-    if (early !== undefined) {
-      this.#early.delete(event.event_id)
-      early.gone = true
-      this.#answer(call, early.event)
+    if (event.event_type === 'tool_call') {
+      const request = this.#requestOf(event)
+      if (request !== undefined) take(call, request)
+      if (early === undefined && typeof event['call_id'] === 'string') this.#byCallId.set(key(event, `tool_call/${event['call_id']}`), call)
     }
-    if (event.event_type !== 'tool_call') return
-    const request = this.#requestOf(event)
-    if (request !== undefined) take(call, request)
-    if (early === undefined && typeof event['call_id'] === 'string') this.#byCallId.set(key(event, `tool_call/${event['call_id']}`), call)
+    if (early === undefined) return
+    this.#early.delete(event.event_id)
+    early.gone = true
+    this.#answer(call, early.event)
   }
 
   /** By the approval it names, else by the provider's id of the call. */
@@ -94,7 +96,8 @@ export class CallJoiner {
   #result(event: ViewEvent): void {
     const { parent_event_id: parent } = event
     const type = RESULT_OF[event.event_type]!
-    const call = parent === null ? this.#byCallId.get(key(event, `${type}/${String(event['call_id'])}`)) : this.#calls.get(parent)
+    const named = typeof event['call_id'] === 'string' ? this.#byCallId.get(key(event, `${type}/${event['call_id']}`)) : undefined
+    const call = parent === null ? named : this.#calls.get(parent)
     if (call?.event.event_type === type) this.#answer(call, event)
     else if (parent === null || call !== undefined || this.#answered.has(parent) || this.#early.has(parent)) this.#wait(event, true)
     else this.#early.set(parent, this.#wait(event, false))
@@ -113,7 +116,7 @@ export class CallJoiner {
     const request = this.#requests.get(String(event['request']))
     request?.decisions.push(event)
     // Nothing follows a refusal.
-    if (request !== undefined && event['decision'] !== 'approved' && event.outcome !== REFUSED_OUTCOME) request.settled = true
+    if (request !== undefined && event['decision'] !== 'approved' && event.outcome !== REFUSED_OUTCOME) settle(request)
     this.#wait(event, true)
   }
 
@@ -122,7 +125,7 @@ export class CallJoiner {
     for (; this.#head < this.#waiting.length; this.#head++) {
       const open = this.#waiting[this.#head]!
       if (!all && !open.settled && !open.gone) break
-      if (!open.gone) done.push(open)
+      if (!open.gone) done.push(open.told ?? toldOf(open))
     }
     // Cut off what went out once it is the larger part, so that a queue of any length costs a constant for each event.
     if (this.#head > this.#waiting.length / 2) {
@@ -135,7 +138,7 @@ export class CallJoiner {
   /** What is answered is forgotten but for its id: it may hold much, and nothing else joins it. */
   #answer(call: Open, result: ViewEvent): void {
     call.result = result
-    call.settled = true
+    settle(call)
     this.#calls.delete(call.event.event_id)
     this.#answered.add(call.event.event_id)
     const callId = key(call.event, `tool_call/${String(call.event['call_id'])}`)
@@ -147,7 +150,18 @@ function take(call: Open, request: Open): void {
   call.request = request.event
   call.decisions = request.decisions // one array: a decision that comes later reaches both
   request.taken = true
-  request.settled = true
+  settle(request)
+}
+
+/** Nothing that comes later changes it. */
+function settle(open: Open): void {
+  if (open.settled) return
+  open.settled = true
+  open.told = toldOf(open)
+}
+
+function toldOf({ event, result, request, decisions, taken }: Open): Joined {
+  return { event, ...(result === undefined ? {} : { result }), ...(request === undefined ? {} : { request }), decisions: [...decisions], taken }
 }
 
 function key(event: ViewEvent, rest: string): string {

@@ -143,23 +143,34 @@ export class ListIndex<Element = Ref> {
   #same(slot: string, same: number, seq: number): RefPlace | ListNode<Element> {
     const found = this.#ones.get(slot)?.get(same) ?? this.#lists.get(slot)?.get(same)
     if (found !== undefined) return found
-    throw eventFault('same_malformed', `expected ${slot} of entry ${seq} to be that of an earlier entry, got ${same}, which has none`, NEXT)
+    throw sameFault(slot, same, seq)
   }
 
   #list({ index, seq }: Pick<Entry, 'index' | 'seq'>, slot: string, change: ListChange, ordinal: number): ListNode<Element> {
     const { count } = change
     const add = this.#elementOf === undefined ? (change.add as readonly unknown[] as readonly Element[]) : change.add.map(this.#elementOf)
-    if (change.base === undefined) return checkCount({ add, count, index, seq, slot, ordinal, keep: 0, depth: 0 })
-    let base = this.list(change.base, slot)
-    const keep = change.keep ?? 0
-    if (base === undefined) throw listFault(`expected ${slot} of entry ${seq} to build on an earlier list, got entry ${change.base}, which has none`)
-    if (keep > base.count) throw listFault(`expected ${slot} of entry ${seq} to keep at most ${base.count}, got ${keep}`)
-    if (keep === 0) return checkCount({ add, count, index, seq, slot, ordinal, keep: 0, depth: 0 })
-    base = nodeOf(base, keep - 1) // of the nodes above nothing is kept: the chain stays as short as the list
-    const { jump = base } = base
-    const far = base.depth - jump.depth === jump.depth - (jump.jump ?? jump).depth
-    return checkCount({ add, count, index, seq, slot, ordinal, base, keep, depth: base.depth + 1, jump: far ? (jump.jump ?? jump) : base })
+    const base = change.base === undefined ? undefined : this.list(change.base, slot)
+    checkBase({ seq }, slot, change, base)
+    return nodeOn(base, change.keep ?? 0, { add, count, index, seq, slot, ordinal })
   }
+}
+
+/** That the list `slot` of entry `seq` builds on one that is there and long enough. */
+export function checkBase({ seq }: Pick<Entry, 'seq'>, slot: string, change: ListChange, base: { readonly count: number } | undefined): void {
+  if (change.base === undefined) return
+  const keep = change.keep ?? 0
+  if (base === undefined) throw listFault(`expected ${slot} of entry ${seq} to build on an earlier list, got entry ${change.base}, which has none`)
+  if (keep > base.count) throw listFault(`expected ${slot} of entry ${seq} to keep at most ${base.count}, got ${keep}`)
+}
+
+/** The first `keep` elements of `base`, then `add`. */
+export function nodeOn<Element>(base: ListNode<Element> | undefined, keep: number, own: Pick<ListNode<Element>, 'add' | 'count' | 'index' | 'seq' | 'slot' | 'ordinal'>): ListNode<Element> {
+  const { add, count, index, seq, slot, ordinal } = own
+  if (base === undefined || keep === 0) return checkCount({ add, count, index, seq, slot, ordinal, keep: 0, depth: 0 })
+  const below = nodeOf(base, keep - 1) // of the nodes above nothing is kept: the chain stays as short as the list
+  const { jump = below } = below
+  const far = below.depth - jump.depth === jump.depth - (jump.jump ?? jump).depth
+  return checkCount({ add, count, index, seq, slot, ordinal, base: below, keep, depth: below.depth + 1, jump: far ? (jump.jump ?? jump) : below })
 }
 
 /** Of an index without places: that there is a payload is all that it knows. */
@@ -196,8 +207,12 @@ class BySeq<T> {
 
 const NEXT = 'compare the log with another copy of it'
 
-function listFault(message: string): Error {
+export function listFault(message: string): Error {
   return eventFault('list_malformed', message, NEXT)
+}
+
+export function sameFault(slot: string, same: number, seq: number): Error {
+  return eventFault('same_malformed', `expected ${slot} of entry ${seq} to be that of an earlier entry, got ${same}, which has none`, NEXT)
 }
 
 function checkCount<Element>(node: ListNode<Element>): ListNode<Element> {
@@ -218,7 +233,7 @@ export function elementsOf<Element>(list: ListNode<Element>, from: number, to: n
 }
 
 /** The node of the list that ends in `last` which added the element at `position`, in logarithmic time. */
-function nodeOf<Element>(last: ListNode<Element>, position: number): ListNode<Element> {
+export function nodeOf<Element>(last: ListNode<Element>, position: number): ListNode<Element> {
   let node = last
   while (node.keep > position) node = node.jump !== undefined && node.jump.keep > position ? node.jump : node.base!
   return node

@@ -126,7 +126,11 @@ function stepAfter(row: SessionState | undefined, entry: Entry): number {
   return Math.min(Math.max(row?.next_step ?? 1, stepOf(row, entry) + 1), Number.MAX_SAFE_INTEGER)
 }
 
-function foldConstants(state: Writable, entry: Entry): void {
+/** What later entries of a session stand on, and few of them change. */
+export type SessionConstants = Pick<SessionState, 'agent_id' | 'agent_version' | 'model_id' | 'source' | 'user' | 'parent_session_id' | 'root_session_id' | 'system_prompt' | 'identity'>
+
+/** `state` after `entry`, which only changes it when it is a session_start, a config_change or an llm_call. */
+export function foldConstants(state: { -readonly [name in keyof SessionConstants]: SessionConstants[name] }, entry: Pick<Entry, 'event_type' | 'facts' | 'payloads' | 'seq'>): void {
   const { event_type, facts, payloads } = entry
   const start = event_type === 'session_start'
   if (start || event_type === 'config_change') {

@@ -47,19 +47,20 @@ export async function* viewEvents(entries: AsyncIterable<StoredEntry> | Iterable
     if (want !== undefined && !want(stored.entry)) continue
     pending.push(reader.pending(stored))
     if (pending.length < batch) continue
-    yield* await make(pending, values)
+    yield* await viewsOf(pending, values)
     pending = []
   }
-  yield* await make(pending, values)
+  yield* await viewsOf(pending, values)
 }
 
-async function make(pending: readonly Pending[], values: Values): Promise<ViewEvent[]> {
+/** The views of these, whose payloads are read at once. */
+export async function viewsOf(pending: readonly Pending[], values: Values): Promise<ViewEvent[]> {
   await values.load(pending)
   return pending.map((each) => viewOf(each, values))
 }
 
 /** An entry and all that its view needs. */
-interface Pending {
+export interface Pending {
   readonly entry: Entry
   readonly entry_hash: string
   readonly constants: Pick<SessionState, 'agent_id' | 'agent_version' | 'model_id'>
@@ -99,7 +100,7 @@ class SessionReader {
 }
 
 /** Payload values by where they stand. Holds those of the last batch, in which most of a long list was already. */
-class Values {
+export class Values {
   readonly #read: ReadPayloads
   readonly #mask: ViewOptions['mask']
   #values = new Map<RefPlace, Content<unknown>>()
@@ -219,28 +220,21 @@ const NO_ROWS: ReadonlySet<string> = new Set(['context', 'subject'])
 
 /** The classic table's rows of `events`: one per call, results, `context` and `subject` are no rows of their own, everything else is one. */
 export function* classicRows(events: Iterable<ViewEvent>): Generator<TrailRow, void, undefined> {
-  for (const joined of join(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
+  for (const joined of join(events)) if (isRow(joined.event.event_type)) yield rowOf(joined)
 }
 
 /** As `classicRows`, of a stream. */
 export async function* streamRows(events: AsyncIterable<ViewEvent>): AsyncGenerator<TrailRow, void, undefined> {
-  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield rowOf(joined)
+  for await (const joined of joinStream(events)) if (isRow(joined.event.event_type)) yield rowOf(joined)
 }
 
-/** As `streamRows`, each row with the events that it is made of. */
-export async function* streamRowsOf(events: AsyncIterable<ViewEvent>): AsyncGenerator<{ readonly row: TrailRow; readonly of: readonly ViewEvent[] }, void, undefined> {
-  for await (const joined of joinStream(events)) if (!NO_ROWS.has(joined.event.event_type)) yield { row: rowOf(joined), of: eventsOf(joined) }
+/** Whether an event of this type is a row of the classic table, where it stands for itself. */
+export function isRow(event_type: string): boolean {
+  return !NO_ROWS.has(event_type)
 }
 
-/** As `callViews`, each call with the events that it is made of. */
-export function* callViewsOf(events: Iterable<ViewEvent>): Generator<{ readonly call: LLMCall | ToolCall; readonly of: readonly ViewEvent[] }, void, undefined> {
-  for (const joined of join(events)) {
-    const call = callOf(joined)
-    if (call !== undefined) yield { call, of: eventsOf(joined) }
-  }
-}
-
-function eventsOf({ event, result, request, decisions }: Joined): ViewEvent[] {
+/** The events that a call, or a row, is made of. */
+export function eventsOf({ event, result, request, decisions }: Joined): ViewEvent[] {
   return [event, ...(result === undefined ? [] : [result]), ...(request === undefined ? [] : [request]), ...decisions]
 }
 
@@ -256,7 +250,8 @@ async function* joinStream(events: AsyncIterable<ViewEvent>): AsyncGenerator<Joi
   yield* joiner.end()
 }
 
-function callOf(joined: Joined): LLMCall | ToolCall | undefined {
+/** The call that is this; undefined where it is none. */
+export function callOf(joined: Joined): LLMCall | ToolCall | undefined {
   switch (joined.event.event_type) {
     case 'llm_call':
       return llmCall(joined)
@@ -335,7 +330,8 @@ function envelopeOf(event: ViewEvent): ViewEnvelope {
   return envelope as unknown as ViewEnvelope
 }
 
-function rowOf(joined: Joined): TrailRow {
+/** The row that is this. */
+export function rowOf(joined: Joined): TrailRow {
   const { event } = joined
   const custom = event.event_type === 'custom' && typeof event['name'] === 'string'
   const content = custom ? (event['content'] ?? null) : contentOf(joined)

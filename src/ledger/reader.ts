@@ -2,23 +2,27 @@
 // does not match is shown as missing, and `verify` says why.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { equal, fromBase64, fromUtf8, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { equal, fromBase64, toHex, utf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Entry } from '../event/entry.ts'
 import { ownRefs } from '../event/entry.ts'
+import type { Joined } from '../event/join.ts'
 import type { RefPlace } from '../event/list.ts'
 import { maskValue } from '../event/masked.ts'
-import { parseEntry, parseEntryText } from '../event/parse.ts'
+import { parseEntry } from '../event/parse.ts'
 import { personsIn } from '../event/person.ts'
 import type { LLMCall, SessionSummary, ToolCall, TrailRow } from '../event/public.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
 import { Absent, type ViewEvent } from '../event/view.ts'
-import { callViewsOf, personOf, streamRows, streamRowsOf, summaryOf, viewEvents, type StoredEntry } from '../event/views.ts'
-import { leafHash } from '../log/hash.ts'
+import { isStepped, viewSome } from '../event/past.ts'
+import { callOf, eventsOf, isRow, personOf, rowOf, streamRows, summaryOf, viewEvents, type ReadPayloads, type StoredEntry } from '../event/views.ts'
 import type { EventFilter, Store, StoreView } from '../store/contract.ts'
 import { commit, digestOf } from '../vault/commitment.ts'
 import type { Keyring } from '../vault/keyring.ts'
 import { ContentReader } from './content.ts'
+import { joinedOf } from './joined.ts'
+import { SessionPast } from './session-past.ts'
+import { storedOf } from './stored.ts'
 
 /** Filters of events; times are time strings. `text` looks into payloads, decrypting as it goes. */
 export interface EventSearch { readonly session_id?: string; readonly event_types?: readonly string[]; readonly tool_name?: string; readonly agent_id?: string; readonly user_id?: string; readonly outcome?: string; readonly since?: string; readonly until?: string; readonly text?: string }
@@ -47,6 +51,8 @@ export interface Begun { readonly root_session_id: string; readonly state: strin
 
 /** How far into a session its start is looked for. */
 const BEFORE_START = 16
+/** How many entries more than rows are read at once: a result is no row of its own. */
+const BEYOND = 16
 
 export class LogReader {
   readonly #store: Pick<Store, 'read'>
@@ -74,27 +80,31 @@ export class LogReader {
   /** At most `size` classic rows of a session after the one of event `after`, and the entries that each is made of. */
   rowPage(session_id: string, size: number, after?: string): Promise<Page<TrailRow> & { of: Place[][] }> {
     return this.#store.read(async (view) => {
-      const items: TrailRow[] = []
-      const of: Place[][] = []
-      let past = after === undefined
-      for await (const { row, of: events } of streamRowsOf(this.#session(view, session_id))) {
-        if (!past) {
-          past = row.event_id === after
-          continue
-        }
-        if (items.length === size) return { items, next: items.at(-1)!.event_id, of }
-        items.push(row)
-        of.push(placesOf(events))
+      const found: Joined[] = []
+      const entries = new Map<number, StoredEntry>()
+      const [row] = await view.sessions([session_id])
+      if (row === undefined || !this.#sees(decodeSession(row.row))) {
+        if (after !== undefined) throw badCursor(after)
+        return { items: [], next: null, of: [] }
       }
-      if (!past) throw badCursor(after)
-      return { items, next: null, of }
+      for (let seq = after === undefined ? 0 : (await rowAt(view, session_id, after)).seq + 1; found.length <= size;) {
+        await turn()
+        const page = (await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, size + BEYOND))).map(storedOf)
+        if (page.length === 0) break
+        const part = await joinedOf(view, session_id, page)
+        for (const joined of part.joined) if (isRow(joined.event.event_type)) found.push(joined)
+        for (const [index, stored] of part.entries) entries.set(index, stored)
+        seq = page.at(-1)!.entry.seq + 1
+      }
+      const shown = await this.#joinedViews(view, found.slice(0, size), entries)
+      return { items: shown.map(rowOf), next: found.length > size ? shown.at(-1)!.event.event_id : null, of: shown.map((joined) => placesOf(eventsOf(joined))) }
     })
   }
 
   /** The event of an id: of two writers' the first that this reader may see. */
   event(event_id: string): Promise<ViewEvent | undefined> {
     return this.#store.read(async (view) => {
-      const found = await this.#seen(view, (await view.findEvents([event_id])).map(({ entry }) => parseEntry(entry).entry))
+      const found = await this.#seen(view, (await view.findEvents([event_id])).map(storedOf))
       return (await this.#withContext(view, found.slice(0, 1)))[0]
     })
   }
@@ -116,14 +126,14 @@ export class LogReader {
       const scope = await this.#sessionsOf(view, search)
       const places = new Map<number, Place[]>()
       const page = await this.#pages(view, { ...search, event_types: types.includes('tool_call') ? [...types, 'approval_request'] : types }, scope, size, cursor, async (found) => {
-        const wanted = new Set(found.map(({ index }) => index))
         const calls: (LLMCall | ToolCall)[] = []
-        for (const session_id of new Set(found.map(({ session_id }) => session_id))) {
-          const events = await collect(this.#views(view, sessionEntries(view, session_id), (entry) => CALL_TYPES.has(entry.event_type)))
-          for (const { call, of } of callViewsOf(events)) {
-            if (!wanted.has(call.index)) continue
+        for (const [session_id, own] of bySession(found)) {
+          const { joined, entries } = await joinedOf(view, session_id, own)
+          for (const each of await this.#joinedViews(view, joined.filter(({ event, taken }) => event.event_type !== 'approval_request' || !taken), entries)) {
+            const call = callOf(each)
+            if (call === undefined) continue
             calls.push(call)
-            places.set(call.index, placesOf(of))
+            places.set(call.index, placesOf(eventsOf(each)))
           }
         }
         return calls.sort((a, b) => a.index - b.index)
@@ -168,17 +178,29 @@ export class LogReader {
     return this.#store.read(async (view) => {
       const size = (await view.head())?.size ?? 0
       const rows = session_id === undefined ? await view.entries(Math.max(0, size - count), size) : []
-      if (session_id === undefined) return this.#withContext(view, await this.#seen(view, rows.map(({ entry }) => parseEntry(entry).entry)))
-      const events = await collect(this.#session(view, session_id))
-      return events.slice(-count)
+      if (session_id === undefined) return this.#withContext(view, await this.#seen(view, rows.map(storedOf)))
+      return this.#withContext(view, await this.#newestOf(view, session_id, count))
     })
+  }
+
+  /** The last `count` of a session, looked for from its end: the row says about where that is. */
+  async #newestOf(view: StoreView, session_id: string, count: number): Promise<StoredEntry[]> {
+    const row = (await view.sessions([session_id]))[0]
+    const state = row === undefined ? undefined : decodeSession(row.row)
+    if (state === undefined || !this.#sees(state)) return []
+    for (let back = count; ; back *= 2) {
+      const from = Math.max(0, state.next_seq - back)
+      const found: StoredEntry[] = []
+      for await (const stored of sessionEntries(view, session_id, Number.MAX_SAFE_INTEGER, from)) found.push(stored)
+      if (found.length >= count || from === 0) return found.slice(-count)
+    }
   }
 
   /** The event at an index. */
   at(index: number): Promise<ViewEvent | undefined> {
     return this.#store.read(async (view) => {
       const row = (await view.entries(index, index + 1))[0]
-      return row === undefined ? undefined : (await this.#withContext(view, await this.#seen(view, [parseEntry(row.entry).entry])))[0]
+      return row === undefined ? undefined : (await this.#withContext(view, await this.#seen(view, [storedOf(row)])))[0]
     })
   }
 
@@ -240,8 +262,8 @@ export class LogReader {
   /** Events from `index` on, at most `size` of what is there; `next` is where to go on, `size` that of the log. What is not for this reader is left out. */
   after(index: number, size: number): Promise<{ items: ViewEvent[]; next: number }> {
     return this.#store.read(async (view) => {
-      const entries = (await view.entries(index, index + size)).map(({ entry }) => parseEntry(entry).entry)
-      return { items: await this.#withContext(view, await this.#seen(view, entries)), next: entries.at(-1) === undefined ? index : entries.at(-1)!.index + 1 }
+      const entries = (await view.entries(index, index + size)).map(storedOf)
+      return { items: await this.#withContext(view, await this.#seen(view, entries)), next: (entries.at(-1)?.entry.index ?? index - 1) + 1 }
     })
   }
 
@@ -252,7 +274,7 @@ export class LogReader {
   }
 
   /** Matching events page by page: the store narrows, what it cannot know is looked at after. */
-  async #pages<T extends { readonly index: number }>(view: StoreView, search: EventSearch, sessions: ReadonlySet<string> | undefined, size: number, cursor: string | undefined, make: (found: Entry[]) => Promise<T[]>): Promise<Page<T>> {
+  async #pages<T extends { readonly index: number }>(view: StoreView, search: EventSearch, sessions: ReadonlySet<string> | undefined, size: number, cursor: string | undefined, make: (found: StoredEntry[]) => Promise<T[]>): Promise<Page<T>> {
     const items: T[] = []
     let from = cursor === undefined ? 0 : Number(cursor)
     if (!Number.isSafeInteger(from) || from < 0) throw badCursor(cursor)
@@ -265,7 +287,7 @@ export class LogReader {
       const limit = Math.min(READ_AT_ONCE, Math.max(size - items.length, 16), left)
       await turn()
       const rows = await view.events({ ...filter, from, limit })
-      const matching = rows.map(({ entry }) => parseEntry(entry).entry).filter((entry) => sessions === undefined || sessions.has(entry.session_id))
+      const matching = rows.map(storedOf).filter(({ entry }) => sessions === undefined || sessions.has(entry.session_id))
       const found = await this.#seen(view, matching)
       for (const item of await make(found)) {
         if (search.outcome !== undefined && (item as { outcome?: unknown }).outcome !== search.outcome) continue
@@ -291,11 +313,11 @@ export class LogReader {
   }
 
   /** Those of `entries` whose session this reader may see. */
-  async #seen(view: StoreView, entries: Entry[]): Promise<Entry[]> {
+  async #seen(view: StoreView, entries: StoredEntry[]): Promise<StoredEntry[]> {
     if (this.#sight.only === undefined || entries.length === 0) return entries
-    const rows = await view.sessions([...new Set(entries.map(({ session_id }) => session_id))])
+    const rows = await view.sessions([...new Set(entries.map(({ entry }) => entry.session_id))])
     const seen = new Set(rows.map(({ row }) => decodeSession(row)).filter((state) => this.#sees(state)).map(({ session_id }) => session_id))
-    return entries.filter(({ session_id }) => seen.has(session_id))
+    return entries.filter(({ entry }) => seen.has(entry.session_id))
   }
 
   /** All of a session that this reader may see. */
@@ -304,21 +326,57 @@ export class LogReader {
     if (row !== undefined && this.#sees(decodeSession(row.row))) yield* this.#views(view, sessionEntries(view, session_id))
   }
 
-  /** Views of some entries, whose sessions are read for what is constant in them. */
-  async #withContext(view: StoreView, entries: readonly Entry[]): Promise<ViewEvent[]> {
-    const wanted = new Set(entries.map(({ index }) => index))
-    const last = new Map<string, number>()
-    for (const { session_id, seq } of entries) last.set(session_id, Math.max(seq, last.get(session_id) ?? 0))
+  /** Views of some entries, ascending by index: what each stands on is looked up behind it. */
+  async #withContext(view: StoreView, entries: readonly StoredEntry[]): Promise<ViewEvent[]> {
     const events: ViewEvent[] = []
-    for (const [session_id, seq] of last) events.push(...(await collect(this.#views(view, sessionEntries(view, session_id, seq), (entry) => wanted.has(entry.index)))))
+    for (const own of bySession(entries).values()) events.push(...(await this.#some(view, own)))
     return events.sort((a, b) => a.index - b.index)
   }
 
+  /** What was joined by facts alone, as it is shown. */
+  async #joinedViews(view: StoreView, joined: readonly Joined[], entries: ReadonlyMap<number, StoredEntry>): Promise<Joined[]> {
+    const indexes = new Set(joined.flatMap((each) => eventsOf(each).map(({ index }) => index)))
+    const views = new Map((await this.#withContext(view, [...indexes].map((index) => entries.get(index)!))).map((event) => [event.index, event]))
+    const shown = ({ index }: ViewEvent): ViewEvent => views.get(index)!
+    return joined.map(({ event, result, request, decisions, taken }) => ({
+      event: shown(event), ...(result === undefined ? {} : { result: shown(result) }), ...(request === undefined ? {} : { request: shown(request) }), decisions: decisions.map(shown), taken,
+    }))
+  }
+
+  /** Views of some entries of one session. */
+  async #some(view: StoreView, entries: readonly StoredEntry[]): Promise<ViewEvent[]> {
+    const sorted = entries.toSorted((a, b) => a.entry.seq - b.entry.seq)
+    const stepped = sorted.filter(isStepped)
+    if (stepped.length < entries.length) {
+      // the step of one that does not say it follows from all before it
+      const wanted = new Set(entries.map(({ entry }) => entry.index))
+      const { session_id, seq } = sorted.at(-1)!.entry
+      return collect(this.#views(view, sessionEntries(view, session_id, seq), (entry) => wanted.has(entry.index)))
+    }
+    const payloads = this.#payloads(view)
+    for (const { entry } of stepped) payloads?.know(entry)
+    const past = new SessionPast(view, stepped.map(({ entry }) => entry), { prompts: this.#sight.content === 'full' && payloads !== undefined, onEntry: (entry) => payloads?.know(entry) })
+    return collect(viewSome(stepped, past, this.#reading(payloads), this.#shown))
+  }
+
+  /** Views of a session's entries from its first one on. */
   #views(view: StoreView, entries: AsyncIterable<StoredEntry>, want?: (entry: Entry) => boolean): AsyncGenerator<ViewEvent> {
-    const options = { ...(want === undefined ? {} : { want }), ...(this.#sight.content === 'masked' ? { mask: maskValue } : {}) }
-    if (this.#sight.content === 'none') return viewEvents(entries, (places) => places.map(() => new Absent('withheld')), options)
-    const payloads = new PayloadValues(view, this.#keyring)
-    return viewEvents(payloads.following(entries), (places) => payloads.read(places), options)
+    const options = { ...(want === undefined ? {} : { want }), ...this.#shown }
+    const payloads = this.#payloads(view)
+    return viewEvents(payloads === undefined ? entries : payloads.following(entries), this.#reading(payloads), options)
+  }
+
+  /** What payloads are read with; undefined where none is shown. */
+  #payloads(view: StoreView): PayloadValues | undefined {
+    return this.#sight.content === 'none' ? undefined : new PayloadValues(view, this.#keyring)
+  }
+
+  #reading(payloads: PayloadValues | undefined): ReadPayloads {
+    return (places) => payloads?.read(places) ?? places.map(() => new Absent('withheld'))
+  }
+
+  get #shown(): { readonly mask?: typeof maskValue } {
+    return this.#sight.content === 'masked' ? { mask: maskValue } : {}
   }
 
   async #summary(view: StoreView, state: SessionState): Promise<SessionSummary> {
@@ -373,7 +431,24 @@ export class LogReader {
   }
 }
 
-const CALL_TYPES = new Set(['session_start', 'config_change', 'llm_call', 'llm_result', 'tool_call', 'tool_result', 'approval_request', 'approval_decision', 'context'])
+function bySession(entries: readonly StoredEntry[]): Map<string, StoredEntry[]> {
+  const sessions = new Map<string, StoredEntry[]>()
+  for (const stored of entries) {
+    const own = sessions.get(stored.entry.session_id)
+    if (own === undefined) sessions.set(stored.entry.session_id, [stored])
+    else own.push(stored)
+  }
+  return sessions
+}
+
+/** The entry of the row of an event. */
+async function rowAt(view: StoreView, session_id: string, event_id: string): Promise<Entry> {
+  const named = (await view.findEvents([event_id])).map(storedOf).filter(({ entry }) => entry.session_id === session_id)
+  const { joined, entries } = await joinedOf(view, session_id, named)
+  const first = joined.find(({ event }) => isRow(event.event_type))
+  if (first === undefined) throw badCursor(event_id)
+  return entries.get(first.event.index)!.entry
+}
 
 function placesOf(events: readonly ViewEvent[]): Place[] {
   return events.map(({ index, entry_hash, event_type }) => ({ index, entry_hash, event_type }))
@@ -402,16 +477,15 @@ function badCursor(cursor: string | undefined): MisuseError {
   return new MisuseError('bad_cursor', `trail: expected a cursor that page() gave, got ${JSON.stringify(cursor?.slice(0, 100))}`, 'begin without one')
 }
 
-/** A session's entries in order, up to `last_seq`. */
-async function* sessionEntries(view: StoreView, session_id: string, last_seq = Number.MAX_SAFE_INTEGER): AsyncGenerator<StoredEntry> {
-  for (let seq = 0; seq <= last_seq; ) {
+/** A session's entries in order, from `from_seq` up to `last_seq`. */
+async function* sessionEntries(view: StoreView, session_id: string, last_seq = Number.MAX_SAFE_INTEGER, from_seq = 0): AsyncGenerator<StoredEntry> {
+  for (let seq = from_seq; seq <= last_seq; ) {
     await turn() // appends take their turn between pages
     const page = await view.sessionEntries(session_id, seq, Math.min(READ_AT_ONCE, last_seq - seq + 1))
-    for (const { entry } of page) {
-      const text = fromUtf8(entry)
-      const parsed = (text.length === entry.length ? parseEntryText(text) : parseEntry(entry)).entry
-      yield { entry: parsed, entry_hash: toBase64(leafHash(entry)) }
-      seq = parsed.seq + 1
+    for (const row of page) {
+      const stored = storedOf(row)
+      yield stored
+      seq = stored.entry.seq + 1
     }
     if (page.length === 0) return
   }
@@ -431,13 +505,17 @@ class PayloadValues {
 
   async *following(entries: AsyncIterable<StoredEntry>): AsyncGenerator<StoredEntry> {
     for await (const stored of entries) {
-      this.#entries.set(stored.entry.index, stored.entry)
+      this.know(stored.entry)
       yield stored
     }
   }
 
-  readOf(entry: Entry, places: readonly RefPlace[]): Promise<(Uint8Array | Absent)[]> {
+  know(entry: Entry): void {
     this.#entries.set(entry.index, entry)
+  }
+
+  readOf(entry: Entry, places: readonly RefPlace[]): Promise<(Uint8Array | Absent)[]> {
+    this.know(entry)
     return this.read(places)
   }
 

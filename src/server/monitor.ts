@@ -135,6 +135,8 @@ class Followed {
         if (event.event_type === 'erasure') this.#watches.clear() // what was erased is remembered by nobody
         continue
       }
+      // nothing is noticed at what was noticed, which comes after the end of a session: it is not read again for that
+      if (event.event_type === 'finding' && !this.#watches.has(event.session_id)) continue
       const watch = await this.#watch(event)
       noticed.push(...watch.see(event))
       if (event.event_type === 'session_end' || event.event_type === 'session_timeout') this.#watches.delete(event.session_id)
@@ -144,14 +146,17 @@ class Followed {
   }
 
   /** The watch of the event's session, which has seen all before it. */
-  async #watch({ session_id, index }: ViewEvent): Promise<Watch> {
+  async #watch(event: ViewEvent): Promise<Watch> {
+    const { session_id, index, seq } = event
     const known = this.#watches.get(session_id)
     if (known !== undefined) {
       this.#watches.delete(session_id)
       this.#watches.set(session_id, known)
       return known
     }
-    const events = await withParents(session_id, (id) => this.tenant.ledger.call<ViewEvent[]>('session', id))
+    // of a session that begins here there is nothing before: what came since is not read for it
+    const begins = seq === 0 && event.event_type === 'session_start'
+    const events = await withParents(session_id, async (id) => (begins && id === session_id ? [event] : this.tenant.ledger.call<ViewEvent[]>('session', id)))
     const begin = events.find((event) => event.session_id === session_id)?.index ?? index
     const watch = new Watch(session_id, events.filter((event) => event.session_id !== session_id && event.index < begin))
     for (const event of events) if (event.session_id === session_id && event.index < index) watch.see(event)

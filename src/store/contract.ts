@@ -72,6 +72,16 @@ export interface StoreView {
   entryTexts(from: number, to: number): Promise<{ readonly index: number; readonly entry: string }[] | undefined>
   /** One session's entries from `from_seq`, ascending by seq. */
   sessionEntries(session_id: string, from_seq: number, limit: number): Promise<EntryRow[]>
+  /** One session's `session_start` and `config_change` up to index `to` (inclusive), newest first: what is constant in it, and few of its entries. */
+  configEntries(session_id: string, to: number, limit: number): Promise<EntryRow[]>
+  /** The session's last entry of seq `from_seq` to `to_seq` (inclusive) that sets its prompt: a `session_start`, `config_change` or `llm_call` with a payload `system_prompt`. */
+  promptEntry(session_id: string, from_seq: number, to_seq: number): Promise<EntryRow | undefined>
+  /** Results, of a model's call or a tool's, that name one of these events as their parent, in the order of the log. */
+  resultsOf(event_ids: readonly string[]): Promise<EntryRow[]>
+  /** What is joined in a session by another way: the `tool_call` entries that name an approval; by one of these provider's ids of a call the `tool_call` entries, and the results without a parent. In the order of the log. */
+  approvedCalls(session_id: string): Promise<EntryRow[]>
+  callsNamed(session_id: string, call_ids: readonly string[]): Promise<EntryRow[]>
+  orphanResults(session_id: string, call_ids: readonly string[]): Promise<EntryRow[]>
   /** Those of the named events that are there. Two writers may use one id. */
   findEvents(event_ids: readonly string[]): Promise<EntryRow[]>
   events(filter: EventFilter): Promise<EntryRow[]>

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { utf8 } from '../base/bytes.ts'
 import { Connection } from './connection.ts'
 import type { EventFilter, SessionFilter } from './contract.ts'
 import { openSqliteStore } from './sqlite.ts'
@@ -24,12 +25,13 @@ const NAMED: { readonly [method: string]: { readonly plan: RegExp; readonly why:
 const BIG = ['entries', 'tiles', 'sessions', 'scopes', 'segments', 'places', 'contents', 'subjects']
 
 const id = '01a1fd1e-8c39-7001-8000-001200000001'
+const long = '01a1fd1e-8c39-7001-8000-001200000002'
 const blob = new Uint8Array(16)
 const key = new Uint8Array(32)
 /** Every way to call a method that makes another statement. A method without a row here fails the test. */
 const CALLS: { readonly [method: string]: readonly (readonly unknown[])[] } = {
-  head: [[]], entries: [[0, 9]], entryTexts: [[0, 9]], sessionEntries: [[id, 0, 9]], findEvents: [[[id]]],
-  events: subsets<EventFilter>({ session_id: id, event_types: ['erasure', 'clock'], tool_name: 'refund', since: '2026-11-21T08:00:00.000Z', until: '2026-11-22T08:00:00.000Z', from: 7 }).map((filter) => [{ ...filter, limit: 9 }]),
+  head: [[]], entries: [[0, 9]], entryTexts: [[0, 9]], sessionEntries: [[id, 0, 9]], configEntries: [[id, 9, 9]], promptEntry: [[id, 0, 9]], resultsOf: [[[id]]], approvedCalls: [[id]], callsNamed: [[id, ['toolu_1']]], orphanResults: [[id, ['toolu_1']]], findEvents: [[[id]]],
+  events: subsets<EventFilter>({ session_id: id, event_types: ['erasure', 'clock'], tool_name: 'refund', since: '2026-11-21T08:00:00.000Z', until: '2026-11-22T08:00:00.000Z', from: 7 }).map((filter) => [{ ...filter, limit: 9 }]).concat([[{ session_id: long, event_types: ['erasure', 'clock'], limit: 9 }], [{ session_id: long, event_types: ['erasure'], tool_name: 'refund', from: 7, limit: 9 }]]),
   findIds: [['01a1', 9]], tile: [[0, 0]], tiles: [[0, 0, 9]], tileCount: [[0]], sessions: [[[id]]],
   listSessions: subsets<SessionFilter>({ agent_id: 'bot', state: 'ended', outcome: 'success', since: '2026-11-21T08:00:00.000Z', until: '2026-11-22T08:00:00.000Z', before: { started_at: '2026-11-21T08:00:00.000Z', session_id: id } }).map((filter) => [{ ...filter, limit: 9 }]),
   scopes: [[[id]]], scopePage: [[undefined, 9], [blob, 9]], segment: [[1]], segmentPage: [[0, 9]], segmentIds: [[[blob]]], places: [[0, 9]], contents: [[[{ scope: blob, key }]]], contentPage: [[undefined, 9], [{ scope: blob, key }, 9]],
@@ -59,6 +61,9 @@ beforeAll(async () => {
     })
   })
   await store.append(async (tx) => {
+    // in a session of some length what is rare is looked for by its type
+    const entries = Array.from({ length: 40 }, (_, seq) => ({ index: seq, entry: utf8(JSON.stringify({ session_id: long, seq, event_id: `${seq}`, writer: 'local', event_type: 'reasoning', timestamp: '2026-11-21T08:00:00.000Z' })) }))
+    await tx.insertEntries(entries)
     for (const [name, calls] of Object.entries(CALLS)) {
       method = name
       statements.set(name, new Set())

@@ -21,6 +21,8 @@ const ENTRY_COLUMNS = 'idx AS "index", entry'
 /** What is no number in `generation` becomes a text, which the shape refuses. */
 const SCOPE_COLUMNS = "scope, session_id, k, CASE WHEN generation NOT GLOB '*[^0-9]*' THEN CAST(generation AS INTEGER) ELSE generation END AS generation, wrapped"
 
+const CALL_ID = "json_extract(CAST(entry AS TEXT), '$.facts.call_id')"
+
 /** So few events in a span of time are sorted; more are walked in the order of the log. */
 const SORTED_AT_MOST = 5_000
 
@@ -80,6 +82,39 @@ export class SqliteView implements StoreView {
     return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, limit)
   }
 
+  async configEntries(session_id: string, to: number, limit: number): Promise<EntryRow[]> {
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_config WHERE log_id = ? AND session_id = ? AND event_type IN ('session_start', 'config_change') AND idx <= ? ORDER BY idx DESC LIMIT ?`
+    return rowsOf(ENTRY, this.db, sql, this.logId, session_id, to, limit)
+  }
+
+  async promptEntry(session_id: string, from_seq: number, to_seq: number): Promise<EntryRow | undefined> {
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_seq WHERE log_id = ? AND session_id = ? AND seq >= ? AND seq <= ? AND event_type IN ('session_start', 'config_change', 'llm_call')
+      AND json_type(CAST(entry AS TEXT), '$.payloads.system_prompt') IS NOT NULL ORDER BY seq DESC LIMIT 1`
+    return rowsOf(ENTRY, this.db, sql, this.logId, session_id, from_seq, to_seq)[0]
+  }
+
+  async resultsOf(event_ids: readonly string[]): Promise<EntryRow[]> {
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN entries INDEXED BY entries_result ON log_id = ? AND parent_event_id = wanted.value AND event_type IN ('llm_result', 'tool_result')`
+    return inOrder(rowsOf(ENTRY, this.db, sql, JSON.stringify([...new Set(event_ids)]), this.logId))
+  }
+
+  async approvedCalls(session_id: string): Promise<EntryRow[]> {
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_approval WHERE log_id = ? AND session_id = ? AND event_type = 'tool_call' AND approval IS NOT NULL`
+    return inOrder(rowsOf(ENTRY, this.db, sql, this.logId, session_id))
+  }
+
+  async callsNamed(session_id: string, call_ids: readonly string[]): Promise<EntryRow[]> {
+    if (call_ids.length === 0) return []
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_seq WHERE log_id = ? AND session_id = ? AND event_type = 'tool_call' AND ${CALL_ID} IN (SELECT value FROM json_each(?))`
+    return inOrder(rowsOf(ENTRY, this.db, sql, this.logId, session_id, JSON.stringify(call_ids)))
+  }
+
+  async orphanResults(session_id: string, call_ids: readonly string[]): Promise<EntryRow[]> {
+    if (call_ids.length === 0) return []
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries INDEXED BY entries_result WHERE log_id = ? AND parent_event_id IS NULL AND event_type IN ('llm_result', 'tool_result') AND session_id = ? AND ${CALL_ID} IN (SELECT value FROM json_each(?))`
+    return inOrder(rowsOf(ENTRY, this.db, sql, this.logId, session_id, JSON.stringify(call_ids)))
+  }
+
   async findEvents(event_ids: readonly string[]): Promise<EntryRow[]> {
     // One statement for a batch: of a thousand events mostly none is found. CROSS JOIN: it must not walk the log for a short list.
     const sql = `SELECT ${ENTRY_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN entries ON log_id = ? AND event_id = wanted.value`
@@ -96,7 +131,10 @@ export class SqliteView implements StoreView {
     if (types?.length === 0) return []
 
     if (filter.session_id !== undefined) {
-      where.push(['session_id = ?', filter.session_id], ['seq >= ?', this.#seqAt(filter.session_id, from)], ['idx >= ?', from])
+      where.push(['session_id = ?', filter.session_id])
+      const few = types === undefined || filter.since !== undefined || filter.until !== undefined ? undefined : this.#few(filter.session_id, types, from)
+      if (few !== undefined) return this.#ofTypes(types!, [...where, ['idx >= ?', from], ['idx <= ?', few]], limit)
+      where.push(['seq >= ?', this.#seqAt(filter.session_id, from)], ['idx >= ?', from])
       return this.#select('entries_seq', where, types, 'seq', limit)
     }
     if (filter.since !== undefined || filter.until !== undefined) {
@@ -106,9 +144,27 @@ export class SqliteView implements StoreView {
     where.push(['idx >= ?', from])
     if (filter.tool_name !== undefined) return this.#select('entries_tool', where, types, 'idx', limit)
     if (types === undefined) return this.#select('sqlite_autoindex_entries_1', where, undefined, 'idx', limit)
-    // One ordered walk for each type, merged: an IN list would be sorted whole for each page.
+    return this.#ofTypes(types, where, limit)
+  }
+
+  /** One ordered walk for each type, merged: an IN list would be sorted whole for each page. */
+  #ofTypes(types: readonly string[], where: readonly [string, Value][], limit: number): EntryRow[] {
     const walks = types.flatMap((type) => this.#select('entries_type', [...where, ['event_type = ?', type]], undefined, 'idx', limit))
-    return walks.sort((a, b) => a.index - b.index).slice(0, limit)
+    return inOrder(walks).slice(0, limit)
+  }
+
+  /** The session's last index, where the log has much fewer entries of these types from `from` up to it than the session has of all: an approval in a long session is found among approvals. */
+  #few(session_id: string, types: readonly string[], from: number): number | undefined {
+    const last = this.db.get('SELECT seq, idx FROM entries WHERE log_id = ? AND session_id = ? ORDER BY seq DESC LIMIT 1', this.logId, session_id)
+    const many = Math.floor((Number(last?.['seq'] ?? 0) - this.#seqAt(session_id, from)) / 8)
+    if (many < 1) return undefined
+    const sql = 'SELECT count(*) AS n FROM (SELECT 1 FROM entries INDEXED BY entries_type WHERE log_id = ? AND event_type = ? AND idx >= ? AND idx <= ? LIMIT ?)'
+    let n = 0
+    for (const type of types) {
+      n += Number(this.db.get(sql, this.logId, type, from, Number(last!['idx']), many - n)?.['n'])
+      if (n >= many) return undefined
+    }
+    return Number(last!['idx'])
   }
 
   #select(index: string, where: readonly [string, Value][], types: readonly string[] | undefined, order: string, limit: number): EntryRow[] {
@@ -370,6 +426,10 @@ export class SqliteTx extends SqliteView implements StoreTx {
   async nextSegment(): Promise<number> {
     return Number(this.db.get('SELECT last_segment + 1 AS next FROM logs WHERE log_id = ?', this.logId)?.['next'])
   }
+}
+
+function inOrder(rows: EntryRow[]): EntryRow[] {
+  return rows.sort((a, b) => a.index - b.index)
 }
 
 function formatGeneration(generation: number): string {

@@ -188,6 +188,20 @@ export function storeSuite(driver: Driver, { describe, it }: Runner): void {
       same(await page(5, 3), [])
     })
 
+    test('finds what sets a session’s constants, newest first, and its last prompt', async ({ store }) => {
+      const prompt = { payloads: { system_prompt: { same: 0 } } }
+      const types: readonly [string, object?][] = [['session_start', prompt], ['llm_call', prompt], ['config_change'], ['llm_call'], ['reasoning', prompt], ['session_start'], ['llm_call', { payloads: { input: { same: 0 } } }], ['config_change', prompt]]
+      const rows = types.flatMap(([event_type, more], seq) => [row(2 * seq, { event_type, seq, ...more }), row(2 * seq + 1, { event_type, seq, session_id: id(1, 'session'), ...more })])
+      await store.append((tx) => tx.insertEntries(rows))
+      const config = (to: number, limit: number) => store.read((view) => view.configEntries(id(0, 'session'), to, limit))
+      same(await config(99, 9), [rows[14], rows[10], rows[4], rows[0]])
+      same(await config(10, 2), [rows[10], rows[4]])
+      same(await config(9, 9), [rows[4], rows[0]])
+      const last = (from: number, to: number) => store.read((view) => view.promptEntry(id(0, 'session'), from, to))
+      same([await last(0, 9), await last(0, 6), await last(0, 1), await last(0, 0)], [rows[14], rows[2], rows[2], rows[0]])
+      same([await last(2, 6), await last(8, 9)], [undefined, undefined])
+    })
+
     test('finds events of any writer by id', async ({ store }) => {
       const rows = [row(0), row(1), row(2, { event_id: id(0, 'event'), writer: 'other' })]
       await store.append((tx) => tx.insertEntries(rows))
