@@ -19,7 +19,7 @@ import { fitColumns, render, width } from './terminal.ts'
 
 async function counterfoil(args: readonly string[], more: Partial<Context> & { columns?: number; given?: CliTrail } = {}): Promise<Told & { code: number }> {
   const told: Told = { out: '', err: '' }
-  const code = await run(args, ({ json, trail }) => testContext(told, { json, ...(trail === undefined ? {} : { trail }), ...(more.given === undefined ? {} : { open: async () => more.given! }), ...more }))
+  const code = await run(args, ({ json, trail, purpose }) => testContext(told, { json, purpose, ...(trail === undefined ? {} : { trail }), ...(more.given === undefined ? {} : { open: async () => more.given! }), ...more }))
   return { ...told, code }
 }
 

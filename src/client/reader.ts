@@ -149,7 +149,9 @@ export class Reader {
   }
 
   async #json(path: string, query: object, how: Partial<Ask> = {}): Promise<unknown> {
-    return revive(jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how })))
+    const value = jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how }))
+    if (typeof value !== 'object' || value === null) throw notOurs(this.#server.url, `something at ${path} that is no object`)
+    return revive(value)
   }
 }
 
