@@ -222,7 +222,7 @@ describe('a server that is none', () => {
     ['under a key of two lines', { COUNTERFOIL_URL: 'https://trail.example.com', COUNTERFOIL_KEY: 'cf_secret\nx' }, 'bad_server_key', '$COUNTERFOIL_KEY'],
     ['that is away', { COUNTERFOIL_URL: 'http://127.0.0.1:9', COUNTERFOIL_KEY: 'k' }, 'unreachable', 'see whether it runs'],
   ])('%s', async (_name, env, code, next) => {
-    const { err, ...said } = await counterfoil(env as never, 'sessions', '--json')
+    const { err, ...said } = await counterfoil(env, 'sessions', '--json')
     expect(said).toEqual({ code: 2, out: '' })
     const { error } = JSON.parse(err) as { error: { code: string; next: string } }
     expect(error).toMatchObject({ code, next: expect.stringContaining(next) })
