@@ -104,6 +104,8 @@ describe('over a server', () => {
     expect(server.served.parts.tenants.open('default')!.ledger.status().size).toBe(before)
     for (const args of [['sessions', '--user', SECRET], ['export', '--disclose', 'all', '-o', '/nowhere/x.html']]) expect(await remote(...args)).toMatchObject({ code: 2, out: '', err: expect.stringContaining('--purpose TEXT') })
     // with one it is shown, and looking up what was named is no reading
+    for (const name of ['last', '#3', server.refund.call]) expect(await remote('prove', name, '--purpose', 'case 4711'), name).toMatchObject({ code: 0 })
+    expect(server.served.parts.tenants.open('default')!.ledger.status().size).toBe(before)
     const { out, err } = await remote('show', server.refund.call.slice(-12), '--purpose', 'case 4711')
     expect([out.includes(SECRET), err]).toEqual([true, ''])
     const { items } = (await server.ask(key, 'GET', '/v1/events?event_type=access&content=full&purpose=x')).body
