@@ -74,6 +74,12 @@ describe('what npm start brings up', () => {
     expect([code, answers.map(({ state, approval, receipts }) => state ?? approval?.state ?? receipts![0]!.level ?? receipts![0]!.refused!.code)]).toEqual([0, ['durable', 'open', 'approved', 'approved', 'durable', 'approval_used']])
   })
 
+  test.each(fences('README.md').filter(([language, text]) => language === 'sh' && text!.includes('COUNTERFOIL_URL')))('shows itself to the command line as the readme says (%s)', async (_sh, text) => {
+    const { code, out } = await sh(`counterfoil() { "${process.execPath}" "${join(root, 'src/cli/main.ts')}" "$@"; }\n${text}`)
+    expect([code, out]).toEqual([0, expect.stringContaining('content is withheld: --purpose TEXT shows it')])
+    expect(out).toMatch(/^refund .*9999.*\n(.*\n)?\n {2}asked for/m)
+  })
+
   // last: it is the end of it
   test('ends on Ctrl-C, and leaves nothing behind', async () => {
     demo.kill('SIGINT')

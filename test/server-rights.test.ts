@@ -23,6 +23,7 @@ const TABLE: { readonly [route: string]: string } = {
   'GET /v1/sessions/{session_id}/resumption': 'agent',
   'GET /v1/events': LOOK,
   'GET /v1/calls': LOOK,
+  'GET /v1/ids': LOOK,
   'GET /v1/events/{event_id}': LOOK,
   'GET /v1/events/{event_id}/why': LOOK,
   'GET /v1/why': LOOK,

@@ -13,6 +13,7 @@ import type { CosignReport } from '../ledger/cosign.ts'
 import type { KeyReign } from '../verify/key-chain.ts'
 import type { Setback } from '../verify/rollback.ts'
 import type { Property, Verdict } from '../verify/verdict.ts'
+import type { Why } from '../why/result.ts'
 import type { SpoolReport } from './spools.ts'
 
 /** How a command opens a trail. `read`: changes nothing, not even a spool; `write`: an existing trail; `create`: a new one is fine. */
@@ -23,11 +24,17 @@ export interface CliTrail {
   sessions(query?: SessionQuery): AsyncIterable<SessionSummary>
   /** Ascending by index. */
   events(query?: EventQuery): AsyncIterable<ViewEvent>
+  /** Of a server where content is withheld: findings as they are on record, since the rules cannot look at what is not there. */
+  recorded?(session_id?: string): AsyncIterable<ViewEvent>
+  /** Of a server, which says by itself where an act came from: of an event, or of the last act worth asking about. */
+  why?(event_id?: string): Promise<Why | undefined>
+  /** Of a server: why content is not shown and how to see it, or undefined. */
+  withheld?(): Promise<string | undefined>
   /** Ids that start or end with these hex digits, at most `limit`. */
   findIds(digits: string, limit: number): Promise<{ kind: 'event' | 'session'; id: string }[]>
   /** The newest events, at most `count`, ascending by index. */
-  newest(count: number, session_id?: string): Promise<ViewEvent[]>
-  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy; jobs?: number; since?: string }): Promise<Verdict>
+  newest(count: number, query?: { readonly session_id?: string; readonly facts?: true }): Promise<ViewEvent[]>
+  verify(options: { require?: readonly Property[]; progress?: (done: number, total: number) => void; policy?: Policy; jobs?: number; since?: string }): Promise<Verdict & SaidBy>
   /** Has the policy's witnesses cosign the newest checkpoint, and keeps it beside the keys. */
   cosign(policy: Policy, timeoutMs: number): Promise<CosignReport>
   /** The JSON text of a session's evidence bundle. */
@@ -39,7 +46,7 @@ export interface CliTrail {
   recordFindings(findings: readonly Finding[]): Promise<ReadonlyMap<string, number>>
   erase(what: EraseTarget, why: { reason: string; legal_basis?: string }): Promise<Erased>
   /** What an erasure would take: sessions with child sessions; `kept` are scopes of other persons in these. Nothing is changed. */
-  erasable(what: EraseTarget): Promise<{ sessions: readonly string[]; ends: readonly string[]; events: number; payloads: number; scopes: number; kept: number }>
+  erasable(what: EraseTarget, reason: string): Promise<{ sessions: readonly string[]; ends: readonly string[]; events: number; payloads: number; scopes: number; kept: number }>
   keys(): Promise<KeyReport>
   renewKeys(): Promise<KeyReport>
   /** Hands over to a new signing key, or to the one of the module with the URL `signer`. `index` is that of the entry that says so. */
@@ -56,13 +63,16 @@ export interface CliTrail {
   /** Brings the archive in `folder` up to this trail, or begins one. `from` is its size before. */
   archive(folder: string, options: { progress?: (done: number, total: number) => void }): Promise<Archived>
   /** Requests for approval with what is asked, in the order of asking: those that wait, or `all`. */
-  approvals(which: 'open' | 'all'): AsyncIterable<ShownApproval>
-  /** Answers a request as this terminal's user. A StoreError where the answer does not count: late, own, or the same person again. */
+  approvals(which: 'open' | 'all', query?: { readonly facts?: true }): AsyncIterable<ShownApproval>
+  /** Answers a request as this terminal's user, or as whose the server's key is. A StoreError or RemoteError where the answer does not count: late, own, or the same person again. */
   decide(approval: ShownApproval, decided: Decided): Promise<{ readonly index: number; readonly by: string }>
-  /** Stops a session, with what came out of it, as this terminal's user. `index` is the first of the entries that say so. */
+  /** Stops a session, with what came out of it, as the same. `index` is the first of the entries that say so. */
   stop(session_id: string, note: string | undefined): Promise<{ readonly index: number; readonly sessions: readonly string[]; readonly rejected: number; readonly by: string }>
   close(): Promise<void>
 }
+
+/** `by`: the URL of the server that verified itself; then nothing is proved here. */
+export interface SaidBy { readonly by?: string }
 
 /** A session, a person, or a person in a session. */
 export type EraseTarget = { readonly session_id: string; readonly subject?: string } | { readonly user_id: string }
@@ -70,8 +80,9 @@ export type EraseTarget = { readonly session_id: string; readonly subject?: stri
 /** `files` were written, `segments` of them sealed content. `checkpoint` is the archive's, a signed note. */
 export interface Archived { readonly origin: string; readonly from: number; readonly size: number; readonly files: number; readonly segments: number; readonly checkpoint: string }
 
-export interface SessionQuery { readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
-export interface EventQuery { readonly session_id?: string; readonly event_id?: string; readonly event_type?: string; readonly from?: number; readonly to?: number }
+/** `facts`: of a server, without content, so that looking something up is no reading of it. */
+export interface SessionQuery { readonly facts?: true; readonly agent_id?: string; readonly user_id?: string; readonly subject?: string; readonly outcome?: Outcome; readonly since?: Date; readonly until?: Date; readonly open?: boolean; readonly session_id?: string }
+export interface EventQuery { readonly facts?: true; readonly session_id?: string; readonly event_id?: string; readonly event_type?: string; readonly from?: number; readonly to?: number }
 
 export type SessionState = 'open' | 'suspended' | 'interrupted' | 'ended'
 export interface SessionSummary {

@@ -19,7 +19,7 @@ import { fitColumns, render, width } from './terminal.ts'
 
 async function counterfoil(args: readonly string[], more: Partial<Context> & { columns?: number; given?: CliTrail } = {}): Promise<Told & { code: number }> {
   const told: Told = { out: '', err: '' }
-  const code = await run(args, ({ json, trail }) => testContext(told, { json, ...(trail === undefined ? {} : { trail }), ...(more.given === undefined ? {} : { open: async () => more.given! }), ...more }))
+  const code = await run(args, ({ json, trail, purpose }) => testContext(told, { json, purpose, ...(trail === undefined ? {} : { trail }), ...(more.given === undefined ? {} : { open: async () => more.given! }), ...more }))
   return { ...told, code }
 }
 
@@ -186,9 +186,13 @@ describe('exit codes', () => {
     expect([code, err]).toEqual([2, 'counterfoil: cli: there is no trail at /nowhere/agent_audit.db; check the path; nothing was created\n'])
   })
 
-  test('a server is not there yet', async () => {
-    const { err, code } = await counterfoil(['show', '--db', 'https://audit.example.com'])
-    expect([code, err]).toEqual([2, 'counterfoil: cli: --trail is https://audit.example.com, expected the path of a database; servers come later; name a file with --trail PATH\n'])
+  test('an URL that is none of a server is refused, and its password is not repeated', async () => {
+    const { err, code } = await counterfoil(['show', '--db', 'postgres://me:secret@db.example.com'])
+    expect([code, err]).toEqual([2, 'counterfoil: cli: --trail is an URL that begins with postgres://, expected https:// or a path; name a server by its https URL, a file with --trail PATH\n'])
+  })
+
+  test('a purpose goes with a server, since nobody puts on record who reads a file', async () => {
+    expect(await counterfoil(['show', '--purpose', 'case 4711'])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('--purpose goes with a server') })
   })
 
   test.each([['--version'], ['-V']])('%s is the version of the package', async (option) => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { stateHome } from '../vault/paths.ts'
 import type { CliTrail, OpenMode } from './api.ts'
-import { plural, render, safeJson, type Line } from './terminal.ts'
+import { grey, plural, render, safeJson, type Line } from './terminal.ts'
 
 /** Exit codes of every command (docs/cli.md). */
 export const EXIT = { fine: 0, tampering: 1, failed: 2, not_proved: 3 } as const
@@ -23,7 +23,10 @@ export interface Context {
   readonly json: boolean
   /** what `--trail` said, if anything */
   readonly trail: string | undefined
-  readonly open: (path: string, mode: OpenMode) => Promise<CliTrail>
+  /** what `--purpose` said: why content of a server is looked at */
+  readonly purpose?: string | undefined
+  /** Opens the trail at a path, or at the URL of a server. */
+  readonly open: (place: string, mode: OpenMode) => Promise<CliTrail>
   /** Asks yes or no; no when the question is left. Only where `interactive`. */
   readonly confirm: (question: string) => Promise<boolean>
   /** Asks for a secret, not shown while it is typed; undefined when the question is left. Only where `interactive`. */
@@ -94,14 +97,29 @@ export function makeScreen(options: { columns: number; color: boolean; errorColu
   }
 }
 
-/** Where the trail is: `--trail`, `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, `./agent_audit.db`. */
-export function trailPath(context: Context): string {
+/** Where the trail is: a path, or the URL of a server, as it was named. Out of `--trail`, `$COUNTERFOIL_URL`, `$COUNTERFOIL_DB`, `./agent_audit.db`. */
+export function trailPlace(context: Context): string {
   const { env, trail } = context
   const asked = trail ?? (env['COUNTERFOIL_URL'] || env['COUNTERFOIL_DB'] || 'agent_audit.db')
+  if (isServer(asked)) return asked
   const from = trail !== undefined ? '--trail' : env['COUNTERFOIL_URL'] ? '$COUNTERFOIL_URL' : '$COUNTERFOIL_DB'
   if (/^file:/i.test(asked)) return pathOfUrl(asked, from)
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(asked)) throw new MisuseError('trail_url', `cli: ${from} is ${asked}, expected the path of a database`, 'servers come later; name a file with --trail PATH')
+  // no more of it than the scheme: there may be a password in it
+  const [scheme] = /^[a-z][a-z0-9+.-]+:\/\//i.exec(asked) ?? []
+  if (scheme !== undefined) throw new MisuseError('trail_url', `cli: ${from} is an URL that begins with ${scheme}, expected https:// or a path`, 'name a server by its https URL, a file with --trail PATH')
   return resolve(context.cwd, asked)
+}
+
+/** The file that the trail is in. MisuseError where it is on a server. */
+export function trailPath(context: Context): string {
+  const place = trailPlace(context)
+  if (isServer(place)) throw new MisuseError('not_remote', `cli: the trail is on a server, ${trailName(place)}, and this command works where its file is`, 'run it there, or name a file here with --trail PATH')
+  return place
+}
+
+/** Whether a trail is named by the URL of a server. */
+export function isServer(place: string): boolean {
+  return /^https?:\/\//i.test(place)
 }
 
 /** The path of a `file:` URL. What the URL has besides would be lost in it: `#1.db` is a part of a name only as `%231.db`. */
@@ -116,14 +134,22 @@ function pathOfUrl(text: string, from: string): string {
 }
 
 /** Opens the trail for `run` and closes it whatever happens. A missing database is an error, never a new one, unless a dead process left its beginning in a spool. */
-export async function withTrail<R>(context: Context, mode: Exclude<OpenMode, 'create'>, run: (trail: CliTrail, path: string) => Promise<R>): Promise<R> {
-  const path = trailPath(context)
-  const trail = existsSync(path) ? await context.open(path, mode) : await recovered(context, path)
+export async function withTrail<R>(context: Context, mode: Exclude<OpenMode, 'create'>, run: (trail: CliTrail, place: string) => Promise<R>): Promise<R> {
+  const place = trailPlace(context)
+  const remote = isServer(place)
+  if (!remote && context.purpose !== undefined) throw new MisuseError('purpose_for_what', 'cli: --purpose goes with a server, which puts on record who reads what, got a file', 'leave it out: whoever holds the file and its keys reads it unseen')
+  const trail = remote || existsSync(place) ? await context.open(place, mode) : await recovered(context, place)
   try {
-    return await run(trail, path)
+    return await run(trail, place)
   } finally {
     await trail.close()
   }
+}
+
+/** Says in a line why content of a server is not shown, and how to see it. */
+export async function noteWithheld({ screen, json }: Context, trail: CliTrail): Promise<void> {
+  const says = json ? undefined : await trail.withheld?.()
+  if (says !== undefined) screen.note(grey(says))
 }
 
 /** The trail that a process which is gone would have made: what it left in its spool, put into a log, and said so. */
@@ -144,6 +170,9 @@ function noTrail({ trail, env }: Context, path: string): MisuseError {
     : `run this in the agent's folder, name the file with --trail PATH or $COUNTERFOIL_DB, or see one made: counterfoil demo --keep ./demo`)
 }
 
-export function trailName(path: string): string {
-  return basename(path)
+/** The name of a file, or host and path of a server. */
+export function trailName(place: string): string {
+  if (!isServer(place) || !URL.canParse(place)) return basename(place)
+  const { host, pathname } = new URL(place)
+  return `${host}${pathname.replace(/\/+$/, '')}`
 }

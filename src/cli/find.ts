@@ -13,7 +13,7 @@ const MAX_CANDIDATES = 10
 /** The id of the session that `text` names. MisuseError `not_found` or `ambiguous`, with the candidates. */
 export async function findSession(trail: CliTrail, text: string): Promise<string> {
   if (text === 'last') {
-    for await (const session of trail.sessions()) return session.session_id
+    for await (const session of trail.sessions({ facts: true })) return session.session_id
     throw new MisuseError('not_found', 'cli: this trail has no session yet', 'counterfoil demo --keep ./demo makes one to look at')
   }
   if (text.startsWith('#')) return (await eventAt(trail, text)).session_id
@@ -24,7 +24,7 @@ export async function findSession(trail: CliTrail, text: string): Promise<string
 /** The event that `text` names. `last` is the newest. */
 export async function findEvent(trail: CliTrail, text: string): Promise<ViewEvent> {
   if (text === 'last') {
-    const [event] = await trail.newest(1)
+    const [event] = await trail.newest(1, { facts: true })
     if (event === undefined) throw new MisuseError('not_found', 'cli: this trail has no event yet', 'counterfoil demo --keep ./demo makes one to look at')
     return event
   }
@@ -32,6 +32,16 @@ export async function findEvent(trail: CliTrail, text: string): Promise<ViewEven
   const found = await findId(trail, text)
   if (found.kind === 'event') return eventOf(trail, found.id)
   throw new MisuseError('not_an_event', `cli: ${shortId(found.id)} is a session, expected an event`, `look for the event's #index with: counterfoil show ${shortId(found.id)}`)
+}
+
+/** Whether `text` names an event of this id and index: `#INDEX`, or its id, the beginning or the end of it. MisuseError for what is no name. */
+export function namesEvent(text: string): (event: { readonly id: string; readonly index: number }) => boolean {
+  if (text.startsWith('#')) {
+    const wanted = indexOf(text)
+    return ({ index }) => index === wanted
+  }
+  const digits = digitsOf(text)
+  return ({ id }) => id.startsWith(digits) || id.endsWith(digits)
 }
 
 /** Whether `text` names a session, an event, or neither by its form. */
@@ -42,9 +52,7 @@ export async function findAny(trail: CliTrail, text: string): Promise<{ session_
 }
 
 async function findId(trail: CliTrail, text: string): Promise<{ kind: 'event' | 'session'; id: string }> {
-  const digits = text.toLowerCase()
-  if (!/^[0-9a-f-]+$/.test(digits)) throw new MisuseError('bad_id', `cli: expected an id, its beginning or end, #INDEX or last, got ${JSON.stringify(text.slice(0, 60))}`, 'ids are in: counterfoil sessions')
-  if (digits.length < MIN_DIGITS) throw new MisuseError('bad_id', `cli: expected at least ${MIN_DIGITS} digits of an id, got ${JSON.stringify(text)}`, `for an index write '#${text}'`)
+  const digits = digitsOf(text)
   const found = await trail.findIds(digits, MAX_CANDIDATES + 1)
   const exact = isUuid(digits) ? found.filter(({ id }) => id === digits) : found
   const sessions = exact.filter(({ kind }) => kind === 'session')
@@ -54,24 +62,36 @@ async function findId(trail: CliTrail, text: string): Promise<{ kind: 'event' | 
   throw new MisuseError('ambiguous', `cli: ${text} could be ${await listOf(trail, candidates)}`, 'give more digits')
 }
 
+/** The digits of an id, its beginning or its end. */
+function digitsOf(text: string): string {
+  const digits = text.toLowerCase()
+  if (!/^[0-9a-f-]+$/.test(digits)) throw new MisuseError('bad_id', `cli: expected an id, its beginning or end, #INDEX or last, got ${JSON.stringify(text.slice(0, 60))}`, 'ids are in: counterfoil sessions')
+  if (digits.length < MIN_DIGITS) throw new MisuseError('bad_id', `cli: expected at least ${MIN_DIGITS} digits of an id, got ${JSON.stringify(text)}`, `for an index write '#${text}'`)
+  return digits
+}
+
 async function listOf(trail: CliTrail, candidates: readonly { kind: 'event' | 'session'; id: string }[]): Promise<string> {
   const lines = await Promise.all(candidates.slice(0, MAX_CANDIDATES).map(async ({ kind, id }) => {
     if (kind === 'event') return `\n  ${id}  event`
-    for await (const session of trail.sessions({ session_id: id })) return `\n  ${id}  session of ${session.agent_id}, ${instant(session.started_at)}`
+    for await (const session of trail.sessions({ session_id: id, facts: true })) return `\n  ${id}  session of ${session.agent_id}, ${instant(session.started_at)}`
     return `\n  ${id}  session`
   }))
   return `one of${lines.join('')}${candidates.length > MAX_CANDIDATES ? '\n  …' : ''}\n`
 }
 
+function indexOf(text: string): number {
+  if (!/^#\d{1,15}$/.test(text)) throw new MisuseError('bad_index', `cli: expected #INDEX, got ${JSON.stringify(text.slice(0, 60))}`, "in a shell, quote it: '#12'")
+  return Number(text.slice(1))
+}
+
 async function eventAt(trail: CliTrail, text: string): Promise<ViewEvent> {
-  const index = /^#\d{1,15}$/.test(text) ? Number(text.slice(1)) : Number.NaN
-  if (Number.isNaN(index)) throw new MisuseError('bad_index', `cli: expected #INDEX, got ${JSON.stringify(text.slice(0, 60))}`, "in a shell, quote it: '#12'")
-  for await (const event of trail.events({ from: index, to: index + 1 })) return event
+  const index = indexOf(text)
+  for await (const event of trail.events({ from: index, to: index + 1, facts: true })) return event
   const { size } = await trail.status()
   throw new MisuseError('not_found', `cli: there is no entry #${index}`, size === 0 ? 'the log is empty' : `the last one is #${size - 1}`)
 }
 
 async function eventOf(trail: CliTrail, event_id: string): Promise<ViewEvent> {
-  for await (const event of trail.events({ event_id })) return event
+  for await (const event of trail.events({ event_id, facts: true })) return event
   throw new MisuseError('not_found', `cli: the event ${event_id} is not there any more`, 'counterfoil verify says whether the record is whole')
 }

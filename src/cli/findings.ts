@@ -14,6 +14,7 @@ export interface Told extends Finding { readonly index: number | null }
 
 /** All that is noticed in a session, and what was noticed in it once, in the order of the events at which it was. */
 export async function sessionFindings(trail: CliTrail, session_id: string): Promise<Told[]> {
+  if (trail.recorded !== undefined) return allRecorded(trail, trail.recorded(session_id))
   const events = await withParents(session_id, async (id) => {
     const own: ViewEvent[] = []
     for await (const event of trail.events({ session_id: id })) own.push(event)
@@ -24,6 +25,21 @@ export async function sessionFindings(trail: CliTrail, session_id: string): Prom
   const noticed = findingsOf(session_id, events).map((finding): Told => ({ ...finding, index: known.get(finding.event_id)?.index ?? null }))
   const seen = new Set(noticed.map(({ event_id }) => event_id))
   return [...noticed, ...recorded.filter(({ event_id }) => !seen.has(event_id))]
+}
+
+/** Findings as they are on record, each with the indexes of its events. */
+export async function allRecorded(trail: CliTrail, found: AsyncIterable<ViewEvent> | Iterable<ViewEvent>): Promise<Told[]> {
+  const sessions = new Map<string, ViewEvent[]>()
+  const all: Told[] = []
+  for await (const event of found) {
+    let among = sessions.get(event.session_id)
+    if (among === undefined) {
+      sessions.set(event.session_id, (among = []))
+      for await (const one of trail.events({ session_id: event.session_id, facts: true })) among.push(one)
+    }
+    all.push(...recordedFinding(event, among))
+  }
+  return all
 }
 
 /** A finding on record. */

@@ -9,7 +9,6 @@ import { writeArchive } from '../archive/write.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import { decisionDraft, stopDrafts, type Person } from '../event/deciding.ts'
 import type { Draft } from '../event/draft.ts'
-import { ownRefs } from '../event/entry.ts'
 import { defaultMasks } from '../event/mask.ts'
 import { parseEntry } from '../event/parse.ts'
 import type { SessionSummary } from '../event/public.ts'
@@ -18,6 +17,7 @@ import { classicRows } from '../event/views.ts'
 import { ApprovalReader, type ShownApproval } from '../ledger/approvals.ts'
 import { backUp } from '../ledger/backup.ts'
 import { exportBundle } from '../ledger/bundle.ts'
+import { extentOf } from '../ledger/content-extent.ts'
 import { cosign, cosignedAt } from '../ledger/cosign.ts'
 import { KEK_LIFE_MS, Ledger, proofOf, type EraseOrder } from '../ledger/ledger.ts'
 import { keyChainOf } from '../ledger/keys.ts'
@@ -111,7 +111,7 @@ function trailOver({ path, home, store, keyring, kept, passphrase, ledger }: Ope
     sessions: ({ session_id, ...query } = {}) => (session_id === undefined ? pages((cursor) => reader.sessions(searchOf(query), PAGE, cursor)) : sessionOf(reader, session_id)),
     events: (query = {}) => eventsOf(store, reader, query),
     findIds: (digits, limit) => store.read((view) => view.findIds(digits, limit)),
-    newest: (count, session_id) => reader.newest(count, session_id),
+    newest: (count, { session_id } = {}) => reader.newest(count, session_id),
     async verify(options) {
       const verdict = await verifyStore({ store, path, keyring, kept, home, passphrase }, options)
       if (verdict.whole) kept?.writeProved(verdict.checkpoint)
@@ -135,7 +135,7 @@ function trailOver({ path, home, store, keyring, kept, passphrase, ledger }: Ope
     },
     async erasable(what) {
       const { sessions, ends, rows, kept } = await writing().erasable(orderOf(what))
-      return { sessions, ends, scopes: rows.length, kept, ...(await contentOf(store, new Set(rows.map((row) => `${row.session_id}/${row.k}`)))) }
+      return { sessions, ends, scopes: rows.length, kept, ...(await extentOf(store, new Set(rows.map((row) => `${row.session_id}/${row.k}`)))) }
     },
     keys: () => keyReport(store, required(keyring, home)),
     async renewKeys() {
@@ -200,25 +200,6 @@ async function* approvalsOf(reader: ApprovalReader, which: 'open' | 'all'): Asyn
 
 function orderOf(what: EraseTarget): Omit<EraseOrder, 'reason'> {
   return 'session_id' in what ? { session_ids: [what.session_id], ...(what.subject === undefined ? {} : { user_id: what.subject }) } : { user_id: what.user_id }
-}
-
-/** How many payloads lie in these scopes, and of how many events. */
-async function contentOf(store: Store, scopes: ReadonlySet<string>): Promise<{ events: number; payloads: number }> {
-  let [events, payloads] = [0, 0]
-  for (const session_id of new Set([...scopes].map((scope) => scope.slice(0, 36)))) {
-    for (let seq = 0; ; ) {
-      const page = await store.read((view) => view.sessionEntries(session_id, seq, PAGE))
-      for (const { entry } of page) {
-        const parsed = parseEntry(entry).entry
-        const own = [...ownRefs(parsed)].filter(({ ref }) => scopes.has(`${session_id}/${ref.k ?? 0}`)).length
-        payloads += own
-        if (own > 0) events++
-        seq = parsed.seq + 1
-      }
-      if (page.length < PAGE) break
-    }
-  }
-  return { events, payloads }
 }
 
 function searchOf({ since, until, ...rest }: SessionQuery): Parameters<LogReader['sessions']>[0] {

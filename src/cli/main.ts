@@ -19,7 +19,7 @@ stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 void run(process.argv.slice(2), surroundings).then((code) => { process.exitCode = code })
 
-function surroundings({ color, json, trail }: { color: boolean; json: boolean; trail: string | undefined }): Context {
+function surroundings({ color, json, trail, purpose }: { color: boolean; json: boolean; trail: string | undefined; purpose?: string | undefined }): Context {
   const colorful = (stream: NodeJS.WriteStream): boolean => color && stream.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb'
   return {
     env,
@@ -27,6 +27,7 @@ function surroundings({ color, json, trail }: { color: boolean; json: boolean; t
     now: Date.now,
     json,
     trail,
+    purpose,
     interactive: stdin.isTTY && stdout.isTTY,
     signal: interrupted.signal,
     exit: 0,
@@ -39,7 +40,7 @@ function surroundings({ color, json, trail }: { color: boolean; json: boolean; t
       write: (text) => written(stdout, text),
       writeError: (text) => written(stderr, text),
     }),
-    open: async (path, mode) => (await import('./open.ts')).openCliTrail(path, mode, env, stdin.isTTY && stdout.isTTY ? () => ask('passphrase of the keys') : undefined),
+    open: async (place, mode) => (await import('./open.ts')).openCliTrail(place, mode, env, stdin.isTTY && stdout.isTTY ? () => ask('passphrase of the keys') : undefined, purpose),
     secret: ask,
     confirm: async (question) => (await import('./ask.ts')).confirmInTerminal(question),
     pause: async (message) => (await import('./ask.ts')).pauseInTerminal(message),

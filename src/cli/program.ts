@@ -29,10 +29,10 @@ import { EXIT, type Context } from './context.ts'
 import { packageVersion } from './package.ts'
 import { bold, red, safeJson, yellow } from './terminal.ts'
 
-interface GlobalOptions { trail?: string; db?: string; json?: true; color: boolean }
+interface GlobalOptions { trail?: string; db?: string; purpose?: string; json?: true; color: boolean }
 
 /** Runs the command line `args` (without node and script) and resolves with the exit code. `surroundings` is made once the global options are known. */
-export async function run(args: readonly string[], surroundings: (options: { color: boolean; json: boolean; trail: string | undefined }) => Context): Promise<number> {
+export async function run(args: readonly string[], surroundings: (options: { color: boolean; json: boolean; trail: string | undefined; purpose?: string | undefined }) => Context): Promise<number> {
   // Color is asked for before parsing: help and errors of the parser are printed by the same screen.
   const first = surroundings({ color: !args.includes('--no-color'), json: args.includes('--json'), trail: undefined })
   const made: { context?: Context } = {}
@@ -47,8 +47,8 @@ export async function run(args: readonly string[], surroundings: (options: { col
     outputError: (text) => first.json || first.screen.note(red('counterfoil: '), text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')),
   })
   program.hook('preAction', (command) => {
-    const { trail, db, json, color } = command.opts<GlobalOptions>()
-    made.context = surroundings({ color, json: json === true, trail: trail ?? db })
+    const { trail, db, purpose, json, color } = command.opts<GlobalOptions>()
+    made.context = surroundings({ color, json: json === true, trail: trail ?? db, purpose })
   })
   try {
     await program.parseAsync(args, { from: 'user' })
@@ -74,8 +74,9 @@ function build(context: () => Context, version: string, output: OutputConfigurat
   const program = new Command('counterfoil')
     .description('The audit trail for AI agents: what an agent did and why, provably unchanged.')
     .version(version, '-V, --version', 'show the version')
-    .option('--trail <path>', 'the trail; default $COUNTERFOIL_DB, then ./agent_audit.db')
+    .option('--trail <path>', 'the trail, a file or the URL of a server; default $COUNTERFOIL_URL, $COUNTERFOIL_DB, then ./agent_audit.db')
     .option('--db <path>', 'the same as --trail')
+    .option('--purpose <text>', 'why you look at content of a server; it goes on record. Default $COUNTERFOIL_PURPOSE')
     .option('--json', 'for programs: one JSON value a line (docs cli)')
     .option('--no-color', 'no colours; there are none outside a terminal, and with NO_COLOR set')
     .helpOption('-h, --help', 'show help, with examples')

@@ -39,6 +39,7 @@ export class Reader {
       case 'sessions': return this.#page('/v1/sessions', a as object, b as number, c as string | undefined)
       case 'events': return this.#page('/v1/events', a as object, b as number, c as string | undefined)
       case 'calls': return this.#page('/v1/calls', a as object, b as number, c as string | undefined)
+      case 'event': return this.#event(a as string)
       case 'findings': return this.#page('/v1/findings', a as object, b as number, c as string | undefined)
       case 'session': return this.#all('/v1/events', { session_id: a })
       case 'rows': return this.#all(`/v1/sessions/${a as string}/rows`, {})
@@ -69,6 +70,16 @@ export class Reader {
       cursor = next ?? undefined
     } while (cursor !== undefined)
     return all
+  }
+
+  /** Undefined for one that is not there, or not for this key. */
+  async #event(event_id: string): Promise<unknown> {
+    try {
+      return await this.#json(`/v1/events/${encodeURIComponent(event_id)}`, this.#asked)
+    } catch (error) {
+      if (error instanceof RemoteError && error.status === 404) return undefined
+      throw error
+    }
   }
 
   /** Undefined for an event, or any act, that is not there. */
@@ -159,7 +170,9 @@ export class Reader {
   }
 
   async #json(path: string, query: object, how: Partial<Ask> = {}): Promise<unknown> {
-    return jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how }))
+    const value = jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how }))
+    if (typeof value !== 'object' || value === null) throw notOurs(this.#server.url, `something at ${path} that is no object`)
+    return value
   }
 }
 

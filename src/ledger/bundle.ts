@@ -67,6 +67,21 @@ export async function exportBundle(view: StoreView, keyring: Keyring | undefined
   return { json, verdict, missing, earlier }
 }
 
+/** The bundle that another exported for `order`: what a verifier says of it, and what of the order is not in it. */
+export function readExported(json: string, { session_id, disclose }: BundleOrder): ExportedBundle {
+  const { verdict, entries, contents } = verifyBundle(json)
+  if (!verdict.whole || verdict.session_id !== session_id) throw new VerifyError('not_whole', `export: what came does not verify as session ${session_id}: ${verdict.problems[0]?.message ?? `it is of session ${verdict.session_id}`}`, 'have counterfoil verify run where the log lies', verdict.problems[0]?.index === undefined ? {} : { first_bad_index: verdict.problems[0].index })
+  const { wanted, earlier } = placesOf(entries, session_id, disclose)
+  const own = new Set(entries.filter((entry) => entry.session_id === session_id).map(({ index }) => index))
+  const ordinals = new Map<number, number>()
+  const missing = contents.filter((content) => {
+    const ordinal = ordinals.get(content.index) ?? 0
+    ordinals.set(content.index, ordinal + 1)
+    return 'absent' in content && (wanted === 'all' ? own.has(content.index) : wanted.has(`${content.index}/${ordinal}`))
+  }).length
+  return { json, verdict, missing, earlier }
+}
+
 async function sessionRows(view: StoreView, session_id: string): Promise<EntryRow[]> {
   const rows: EntryRow[] = []
   for (let seq = 0; ; seq += PAGE) {

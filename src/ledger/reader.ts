@@ -43,6 +43,8 @@ const EVERYTHING: Sight = { content: 'full' }
 /** An entry that was read. */
 export interface Place { readonly index: number; readonly entry_hash: string; readonly event_type: string }
 
+export interface FoundId { readonly kind: 'event' | 'session'; readonly id: string }
+
 export interface Page<T> { readonly items: T[]; readonly next: string | null }
 
 const READ_AT_ONCE = 1_000
@@ -174,26 +176,54 @@ export class LogReader {
   }
 
   /** Up to `count` newest events, ascending. */
-  newest(count: number, session_id?: string): Promise<ViewEvent[]> {
+  async newest(count: number, session_id?: string): Promise<ViewEvent[]> {
+    return (await this.newestFirst(count, session_id)).items.toReversed()
+  }
+
+  /** Up to `size` of the newest events, newest first, of the log or of a session. `before` is where to go on: an index, in a session a seq. */
+  newestFirst(size: number, session_id?: string, before?: string): Promise<Page<ViewEvent>> {
     return this.#store.read(async (view) => {
-      const size = (await view.head())?.size ?? 0
-      const rows = session_id === undefined ? await view.entries(Math.max(0, size - count), size) : []
-      if (session_id === undefined) return this.#withContext(view, await this.#seen(view, rows.map(storedOf)))
-      return this.#withContext(view, await this.#newestOf(view, session_id, count))
+      let to = session_id === undefined ? ((await view.head())?.size ?? 0) : await this.#lengthOf(view, session_id)
+      if (before !== undefined) to = Math.min(to, Number(before))
+      let found: StoredEntry[] = []
+      for (let left = this.#sight.scan ?? Infinity; to > 0 && found.length < size && left > 0;) {
+        await turn()
+        const from = Math.max(0, to - Math.min(READ_AT_ONCE, left, this.#sight.only === undefined ? size - found.length : READ_AT_ONCE))
+        const rows = session_id === undefined ? await view.entries(from, to) : await view.sessionEntries(session_id, from, to - from)
+        found = [...(await this.#seen(view, rows.map(storedOf))), ...found]
+        left -= to - from
+        to = from
+      }
+      const taken = found.slice(-size)
+      const oldest = taken.length < found.length ? taken[0]! : undefined
+      const next = oldest === undefined ? to : session_id === undefined ? oldest.entry.index : oldest.entry.seq
+      return { items: (await this.#withContext(view, taken)).reverse(), next: next > 0 ? String(next) : null }
     })
   }
 
-  /** The last `count` of a session, looked for from its end: the row says about where that is. */
-  async #newestOf(view: StoreView, session_id: string, count: number): Promise<StoredEntry[]> {
+  /** Ids of sessions and events that begin or end with these hex digits, at most `limit`; `more`: there may be others. */
+  findIds(digits: string, limit: number): Promise<{ items: FoundId[]; more: boolean }> {
+    return this.#store.read(async (view) => {
+      const most = this.#sight.only === undefined ? limit + 1 : Math.max(READ_AT_ONCE, limit + 1)
+      const all = await view.findIds(digits, most)
+      const found = this.#sight.only === undefined ? all : await this.#seenIds(view, all)
+      return { items: found.slice(0, limit), more: found.length > limit || all.length === most }
+    })
+  }
+
+  async #seenIds(view: StoreView, ids: readonly FoundId[]): Promise<FoundId[]> {
+    const of = (wanted: FoundId['kind']): string[] => ids.filter(({ kind }) => kind === wanted).map(({ id }) => id)
+    const sessions = (await view.sessions(of('session'))).map(({ row }) => decodeSession(row)).filter((state) => this.#sees(state))
+    const events = await this.#seen(view, (await view.findEvents(of('event'))).map(storedOf))
+    const seen = new Set([...sessions.map(({ session_id }) => `session ${session_id}`), ...events.map(({ entry }) => `event ${entry.event_id}`)])
+    return ids.filter(({ kind, id }) => seen.has(`${kind} ${id}`))
+  }
+
+  /** How many events a session has; 0 where this reader may not see it. */
+  async #lengthOf(view: StoreView, session_id: string): Promise<number> {
     const row = (await view.sessions([session_id]))[0]
     const state = row === undefined ? undefined : decodeSession(row.row)
-    if (state === undefined || !this.#sees(state)) return []
-    for (let back = count; ; back *= 2) {
-      const from = Math.max(0, state.next_seq - back)
-      const found: StoredEntry[] = []
-      for await (const stored of sessionEntries(view, session_id, Number.MAX_SAFE_INTEGER, from)) found.push(stored)
-      if (found.length >= count || from === 0) return found.slice(-count)
-    }
+    return state !== undefined && this.#sees(state) ? state.next_seq : 0
   }
 
   /** The event at an index. */

@@ -6,6 +6,7 @@ import type { TilePath } from '../log/tile.ts'
 import type { AccessNote } from './access.ts'
 import { ApprovalReader, type ApprovalSearch } from './approvals.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
+import { extentOf } from './content-extent.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
 import { packAbsent } from './message.ts'
 import { LogReader, type EventSearch, type SessionSearch, type Sight } from './reader.ts'
@@ -13,7 +14,7 @@ import { verifyStore, type VerifiedStore } from './verification.ts'
 import type { Witnessing } from './witnessing.ts'
 
 /** What is read in somebody's sight. */
-const SEEING: ReadonlySet<string> = new Set(['session', 'summary', 'rows', 'rowPage', 'event', 'events', 'calls', 'sessions', 'after', 'at'])
+const SEEING: ReadonlySet<string> = new Set(['session', 'summary', 'rows', 'rowPage', 'event', 'events', 'calls', 'sessions', 'after', 'at', 'newestFirst', 'findIds'])
 
 export class LedgerService {
   readonly #ledger: Ledger
@@ -52,6 +53,7 @@ export class LedgerService {
       case 'calls': return packAbsent(await reader.calls(a as EventSearch, b as number, c as string | undefined), this.#mark)
       case 'sessions': return packAbsent(await reader.sessions(a as SessionSearch, b as number, c as string | undefined), this.#mark)
       case 'newest': return packAbsent(await reader.newest(a as number, b as string | undefined), this.#mark)
+      case 'newestFirst': return packAbsent(await reader.newestFirst(a as number, b as string | undefined, c as string | undefined), this.#mark)
       case 'rowPage': return reader.rowPage(a as string, b as number, c as string | undefined)
       case 'event': return packAbsent(await reader.event(a as string), this.#mark)
       case 'after': return packAbsent(await reader.after(a as number, b as number), this.#mark)
@@ -68,13 +70,13 @@ export class LedgerService {
       case 'stopping': return this.#approvals().stopping(a as string)
       case 'own': return this.#ledger.ownSession
       case 'sessionsOf': return reader.sessionsOf(a as string[])
-      case 'findIds': return this.#ledger.read((view) => view.findIds(a as string, b as number))
+      case 'findIds': return reader.findIds(a as string, b as number)
       case 'log': return { origin: this.#ledger.origin, vkey: this.#ledger.keyring.vkey, checkpoint: await this.#ledger.read(async (view) => (await view.head())?.checkpoint) }
       case 'tile': return this.#ledger.tile(a as TilePath)
       case 'verify': return this.#verify(a as { since?: string; job?: string } | undefined)
       case 'progress': return this.#progress.get(a as string)
       case 'erase': return this.#ledger.erase(a as EraseOrder)
-      case 'erasable': return this.#ledger.erasable(a as EraseOrder).then(({ rows, ...rest }) => ({ ...rest, scopes: rows.length }))
+      case 'erasable': return this.#erasable(a as EraseOrder)
       case 'renewKek': return this.#ledger.renewKek()
       case 'copy': return this.#ledger.copyTo(a as string)
       case 'counts': return this.#ledger.read((view) => view.counts())
@@ -85,6 +87,11 @@ export class LedgerService {
       case 'flush': return undefined
       default: throw new MisuseError('no_method', `ledger: no method ${method}`, 'this is a fault in counterfoil, or two versions of it in one process: install one')
     }
+  }
+
+  async #erasable(order: EraseOrder): Promise<unknown> {
+    const { rows, ...rest } = await this.#ledger.erasable(order)
+    return { ...rest, scopes: rows.length, ...(await extentOf({ read: (fn) => this.#ledger.read(fn) }, new Set(rows.map(({ session_id, k }) => `${session_id}/${k}`)))) }
   }
 
   #approvals(): ApprovalReader {

@@ -22,6 +22,7 @@ import { erasureRoutes } from './routes/erasures.ts'
 import { readEventRoutes } from './routes/events.ts'
 import { evidenceRoutes } from './routes/evidence.ts'
 import { healthRoutes } from './routes/health.ts'
+import { idRoutes } from './routes/ids.ts'
 import { logRoutes } from './routes/log.ts'
 import { meRoutes } from './routes/me.ts'
 import { otlpRoutes } from './routes/otlp.ts'
@@ -107,7 +108,7 @@ export function makeParts({ database, people, tenants, clock, ending, version, r
 }
 
 /** Every noun's routes. */
-const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, approvalRoutes, peopleRoutes, webhookRoutes, sessionRoutes, readEventRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes, otlpRoutes]
+const ROUTES: readonly ((app: App, parts: Parts) => void)[] = [healthRoutes, meRoutes, eventRoutes, approvalRoutes, peopleRoutes, webhookRoutes, sessionRoutes, readEventRoutes, idRoutes, logRoutes, verificationRoutes, evidenceRoutes, erasureRoutes, streamRoutes, findingRoutes, otlpRoutes]
 
 /** The application on these parts. It listens nowhere: `app.request()` asks it, and `serve.ts` puts it on a port. */
 export function makeApp(parts: Parts): App {

@@ -12,17 +12,23 @@ const labelSchema = z.string().min(1).max(128)
 const timeSchema = z.iso.datetime({ offset: true }).openapi({ example: '2026-11-21T08:00:00Z' })
 const person = z.string().min(1).max(512)
 const text = z.string().min(1).max(500)
+const index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const common = { agent_id: labelSchema.optional(), user_id: person.optional(), outcome: z.enum(OUTCOMES).optional(), since: timeSchema.optional(), until: timeSchema.optional(), text: text.optional() }
 
 interface Common { readonly content: Content; readonly purpose?: string | undefined; readonly limit: number; readonly cursor?: string | undefined; readonly agent_id?: string | undefined; readonly user_id?: string | undefined; readonly outcome?: string | undefined; readonly since?: string | undefined; readonly until?: string | undefined; readonly text?: string | undefined }
 export interface SessionQuery extends Common { readonly subject?: string | undefined; readonly open?: 'true' | 'false' | undefined }
-export interface EventQuery extends Common { readonly session_id?: string | undefined; readonly event_type?: string | undefined; readonly tool_name?: string | undefined }
+export interface EventQuery extends Common { readonly session_id?: string | undefined; readonly event_type?: string | undefined; readonly tool_name?: string | undefined; readonly from?: number | undefined; readonly order?: 'log' | 'newest' | undefined }
 /** Of a stream: filters by facts, and the index to begin at. */
 export interface StreamQuery extends Pick<EventQuery, 'content' | 'purpose' | 'session_id' | 'event_type' | 'tool_name' | 'agent_id' | 'outcome'> { readonly from?: number | undefined }
 
 export const sessionQuery: z.ZodType<SessionQuery> = contentQuery.extend(pageQuery.shape).extend({ ...common, subject: person.optional(), open: z.enum(['true', 'false']).optional() })
-export const eventQuery: z.ZodType<EventQuery> = contentQuery.extend(pageQuery.shape).extend({ ...common, session_id: uuidSchema.optional(), event_type: z.string().min(1).max(500).optional().openapi({ description: 'One, or several with commas.' }), tool_name: labelSchema.optional() })
-export const streamQuery: z.ZodType<StreamQuery> = contentQuery.extend({ session_id: uuidSchema.optional(), event_type: z.string().min(1).max(500).optional(), tool_name: labelSchema.optional(), agent_id: labelSchema.optional(), outcome: z.enum(OUTCOMES).optional(), from: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional() })
+const eventFields = contentQuery.extend(pageQuery.shape).extend({ ...common, session_id: uuidSchema.optional(), event_type: z.string().min(1).max(500).optional().openapi({ description: 'One, or several with commas.' }), tool_name: labelSchema.optional() })
+export const callQuery: z.ZodType<EventQuery> = eventFields
+export const eventQuery: z.ZodType<EventQuery> = eventFields.extend({
+  from: index.optional().openapi({ description: 'The index to begin at.' }),
+  order: z.enum(['log', 'newest']).default('log').openapi({ description: '`newest`: newest first, of the log or of a `session_id`, with no other filter.' }),
+})
+export const streamQuery: z.ZodType<StreamQuery> = contentQuery.extend({ session_id: uuidSchema.optional(), event_type: z.string().min(1).max(500).optional(), tool_name: labelSchema.optional(), agent_id: labelSchema.optional(), outcome: z.enum(OUTCOMES).optional(), from: index.optional() })
 
 /** The filters without what is not said. */
 export function sessionSearch({ agent_id, user_id, subject, outcome, since, until, open, text: words }: SessionQuery): SessionSearch {

@@ -4,8 +4,8 @@ import type { Command } from 'commander'
 import { MisuseError } from '../../base/errors.ts'
 import type { ShownApproval } from '../../ledger/approvals.ts'
 import type { CliTrail } from '../api.ts'
-import { withTrail, type Context } from '../context.ts'
-import { findEvent, findSession } from '../find.ts'
+import { isServer, trailPlace, withTrail, type Context } from '../context.ts'
+import { findSession, namesEvent } from '../find.ts'
 import { bold, cut, duration, green, grey, plural, red, shortId, visible, yellow, type Line } from '../terminal.ts'
 
 export function approvalsCommand(program: Command, context: () => Context): void {
@@ -14,7 +14,8 @@ export function approvalsCommand(program: Command, context: () => Context): void
     .option('--all', 'also those that are settled')
     .addHelpText('after', `
 What is shown is what is on record. An answer binds this one act with this one
-input, once, until it expires. You answer as this terminal's user.
+input, once, until it expires. You answer as this terminal's user, on a server as whose
+the key is.
 
 Examples:
   $ counterfoil approvals
@@ -68,14 +69,17 @@ Example:
     })
 }
 
-async function list({ screen, json, now }: Context, trail: CliTrail, all: boolean): Promise<void> {
-  let shown = 0
+async function list(ctx: Context, trail: CliTrail, all: boolean): Promise<void> {
+  const { screen, json, now } = ctx
+  let [shown, unread] = [0, 0]
   for await (const approval of trail.approvals(all ? 'all' : 'open')) {
     shown++
+    if (approval.tool_input === null) unread++
     if (json) screen.json(approval)
     else for (const line of approvalLines(approval, now(), screen.columns)) screen.line(...line)
     await screen.drain()
   }
+  if (unread > 0 && !json && isServer(trailPlace(ctx))) screen.note(grey('what is asked is shown to who may decide'))
   if (shown === 0 && !json) screen.line(grey(all ? 'nobody was ever asked' : 'nothing waits for a person'))
 }
 
@@ -95,10 +99,13 @@ export function approvalLines(approval: ShownApproval, now: number, columns: num
   ]
 }
 
+/** The request that `text` names, by what is known of it without its content. */
 async function findApproval(trail: CliTrail, text: string): Promise<ShownApproval> {
-  const event_id = text === 'last' ? undefined : (await findEvent(trail, text)).event_id
-  let found: ShownApproval | undefined
-  for await (const one of trail.approvals(event_id === undefined ? 'open' : 'all')) if (event_id === undefined || one.approval_id === event_id) found = one
-  if (found === undefined) throw new MisuseError('no_request', event_id === undefined ? 'cli: nothing waits for a person' : `cli: ${text} is no request for approval`, 'counterfoil approvals lists what waits')
-  return found
+  const names = text === 'last' ? undefined : namesEvent(text)
+  const found: ShownApproval[] = []
+  for await (const one of trail.approvals(names === undefined ? 'open' : 'all', { facts: true })) if (names === undefined || names({ id: one.approval_id, index: one.index })) found.push(one)
+  if (names !== undefined && found.length > 1) throw new MisuseError('ambiguous', `cli: ${text} could be one of ${plural(found.length, 'request')} for approval`, 'give more digits')
+  const last = found.at(-1)
+  if (last === undefined) throw new MisuseError('no_request', names === undefined ? 'cli: nothing waits for a person' : `cli: ${text} is no request for approval`, 'counterfoil approvals lists what waits')
+  return last
 }

@@ -11,7 +11,7 @@ import {
   checkApart, checkBacklog, checkClock, checkFileSystem, checkFolder, checkGit, checkHistory, checkMode, checkNode, checkSpool, checkSqlite, checkState, checkWitness, sqliteVersion, type Check,
 } from '../checks.ts'
 import { checkServer } from '../server-checks.ts'
-import { trailPath, type Context } from '../context.ts'
+import { isServer, trailPlace, type Context } from '../context.ts'
 import { bytes, green, grey, pad, plural, red, whole, width, wrap, yellow, type Line, type Span } from '../terminal.ts'
 
 /** A file of the trail. `keep`: what to do with it. */
@@ -30,8 +30,8 @@ Examples:
   $ counterfoil doctor https://audit.example.com`)
     .action(async (url: string | undefined) => {
       const ctx = context()
-      if (url !== undefined) return doctorServer(ctx, url)
-      const path = trailPath(ctx)
+      const path = url ?? trailPlace(ctx)
+      if (url !== undefined || isServer(path)) return doctorServer(ctx, path)
       const { checks, files } = await examine(ctx, path)
       if (checks.some(({ status }) => status === 'fail')) ctx.exit = 2
       if (ctx.json) ctx.screen.json({ trail: path, checks, files })

@@ -39,7 +39,7 @@ Examples:
       if (!options.yes && !ctx.interactive) throw new MisuseError('not_asked', 'cli: erasing asks first, and there is no terminal to ask in', 'add --yes if you are sure')
       await withTrail(ctx, 'write', async (trail) => {
         const what = session === undefined ? { user_id: options.user! } : { session_id: await findSession(trail, session), ...(options.subject === undefined ? {} : { subject: options.subject }) }
-        const { sessions, ends, events, payloads, kept } = await trail.erasable(what)
+        const { sessions, ends, events, payloads, kept } = await trail.erasable(what, options.reason)
         const whose = 'user_id' in what ? `user ${quoteUnlessPlain(what.user_id)}` : what.subject === undefined ? `session ${shortId(what.session_id)}` : `${quoteUnlessPlain(what.subject)} in session ${shortId(what.session_id)}`
         if (sessions.length === 0) throw new MisuseError('nothing_to_erase', `cli: nothing to erase of ${whose}: no session holds content`, 'ids are in: counterfoil sessions')
         const extent = `${plural(sessions.length, 'session')} with ${plural(payloads, 'payload')} of ${plural(events, 'event')}`

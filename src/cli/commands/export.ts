@@ -6,7 +6,7 @@ import type { Disclose } from '../../ledger/bundle.ts'
 import { makePage } from '../../page/page.ts'
 import { pageScript } from '../../page/script.ts'
 import type { CliTrail } from '../api.ts'
-import { trailPath, withTrail, type Context } from '../context.ts'
+import { isServer, withTrail, type Context } from '../context.ts'
 import { findEvent, findSession } from '../find.ts'
 import { writeNewFile } from '../new-file.ts'
 import { plural, wrap } from '../terminal.ts'
@@ -37,14 +37,14 @@ Examples:
   $ counterfoil export --disclose '#12,#13:tool_input,#14:input_messages:0' -o evidence.html`)
     .action(async ({ session, disclose, output, witness = [], force = false }: Options) => {
       const ctx = context()
-      await withTrail(ctx, 'read', async (trail) => {
+      await withTrail(ctx, 'read', async (trail, place) => {
         const session_id = await findSession(trail, session)
         const { json, verdict, missing, earlier } = await trail.export({ session_id, disclose: await placesOf(trail, disclose), witnesses: witness })
         const page = makePage(json, await pageScript())
         writeNewFile(resolve(ctx.cwd, output), page, force)
         const { entries, payloads, withheld, erased } = verdict.counts
         if (ctx.json) {
-          ctx.screen.json({ file: output, trail: trailPath(ctx), session_id, entries, payloads, withheld, erased, missing, earlier, key: verdict.keys[0] })
+          ctx.screen.json({ file: output, trail: place, session_id, entries, payloads, withheld, erased, missing, earlier, key: verdict.keys[0] })
           return
         }
         const say = (text: string): void => { for (const line of wrap(text, ctx.screen.columns)) ctx.screen.line(line) }
@@ -53,7 +53,7 @@ Examples:
         if (earlier.length > EARLIER_SHOWN) say(`and ${plural(earlier.length - EARLIER_SHOWN, 'more payload')} with the entries that brought them`)
         if (missing > 0) say(`${plural(missing, 'payload')} asked for ${missing === 1 ? 'is' : 'are'} not there any more; counterfoil verify says why`)
         if (disclose === 'none') say('no content is in it; --disclose all or --disclose EVENT puts some in')
-        say('Whoever checks it needs your key from you, not from the file:')
+        say(isServer(place) ? 'Whoever checks it needs the key of the log from who runs the server, not from the file:' : 'Whoever checks it needs your key from you, not from the file:')
         ctx.screen.text(verdict.keys[0]!) // whole: it is there to be copied
       })
     })

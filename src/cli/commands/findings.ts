@@ -1,11 +1,12 @@
 // counterfoil findings [SESSION]: what the rules that need no model notice, computed from the record as it is read.
 
 import { InvalidArgumentError, type Command } from 'commander'
+import type { ViewEvent } from '../../event/view.ts'
 import { SEVERITIES, type Severity } from '../../monitor/finding.ts'
 import { RULES } from '../../monitor/rules/all.ts'
 import type { CliTrail } from '../api.ts'
-import { withTrail, type Context } from '../context.ts'
-import { findingLines, isAtLeast, recordedFinding, sessionFindings, type Told } from '../findings.ts'
+import { noteWithheld, withTrail, type Context } from '../context.ts'
+import { findingLines, isAtLeast, recordedFinding, allRecorded, sessionFindings, type Told } from '../findings.ts'
 import { findSession } from '../find.ts'
 import { count, grey, plural } from '../terminal.ts'
 import { parseLimit } from './sessions.ts'
@@ -31,7 +32,7 @@ Examples:
     .action(async (session: string | undefined, options: Options) => {
       const ctx = context()
       await withTrail(ctx, options.record === true ? 'write' : 'read', async (trail) => {
-        const { all, looked, more } = session === undefined ? await ofTrail(trail, options.limit) : { all: await sessionFindings(trail, await findSession(trail, session)), looked: 1, more: false }
+        const { all, looked, more } = session === undefined ? await (trail.recorded === undefined ? ofTrail(trail, options.limit) : onRecord(trail, trail.recorded(), options.limit)) : { all: await sessionFindings(trail, await findSession(trail, session)), looked: 1, more: false }
         const wanted = all.filter((told) => isAtLeast(told, options.severity))
         const told = options.record === true ? await record(trail, wanted) : wanted
         for (const one of told) {
@@ -40,8 +41,10 @@ Examples:
           await ctx.screen.drain()
         }
         if (ctx.json) return
+        const known = trail.recorded === undefined ? '' : ' on record'
         const where = session === undefined ? `in ${more ? `the newest ${count(looked)} sessions; more with --limit` : plural(looked, 'session')}` : 'in this session'
-        ctx.screen.line(grey(told.length === 0 ? `nothing is noticed ${where}` : `${plural(told.length, 'finding')} ${where}`))
+        ctx.screen.line(grey(told.length === 0 ? (known === '' ? `nothing is noticed ${where}` : `no finding${known}`) : `${plural(told.length, 'finding')}${known} ${where}`))
+        await noteWithheld(ctx, trail)
       })
     })
 }
@@ -51,12 +54,26 @@ async function ofTrail(trail: CliTrail, limit: number): Promise<{ all: Told[]; l
   const all: Told[] = []
   for await (const event of trail.events({ event_type: 'finding' })) if (event.writer === 'ledger') all.push(...recordedFinding(event))
   let looked = 0
-  for await (const { session_id } of trail.sessions()) {
+  for await (const { session_id } of trail.sessions({ facts: true })) {
     if (looked === limit) return { all, looked, more: true }
     all.push(...await sessionFindings(trail, session_id))
     looked++
   }
   return { all, looked, more: false }
+}
+
+/** What is on record of the newest sessions with findings, the newest first. */
+async function onRecord(trail: CliTrail, found: AsyncIterable<ViewEvent>, limit: number): Promise<{ all: Told[]; looked: number; more: boolean }> {
+  const sessions = new Map<string, ViewEvent[]>()
+  for await (const event of found) {
+    const own = sessions.get(event.session_id) ?? []
+    sessions.delete(event.session_id) // the newest finding places its session last
+    sessions.set(event.session_id, [...own, event])
+  }
+  const newest = [...sessions.values()].slice(-limit).reverse()
+  const all: Told[] = []
+  for (const own of newest) all.push(...await allRecorded(trail, own))
+  return { all, looked: newest.length, more: sessions.size > newest.length }
 }
 
 async function record(trail: CliTrail, all: readonly Told[]): Promise<Told[]> {

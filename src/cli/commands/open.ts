@@ -10,7 +10,7 @@ import { pageScript } from '../../page/script.ts'
 import { exitCode } from '../../verify/verdict.ts'
 import type { CliTrail } from '../api.ts'
 import { findOpener, openInBrowser } from '../browser.ts'
-import { EXIT, withTrail, type Context } from '../context.ts'
+import { EXIT, noteWithheld, withTrail, type Context } from '../context.ts'
 import { findSession } from '../find.ts'
 import { removeTemporaryPage, sweepTemporaryPages, writeTemporaryPage } from '../temporary-page.ts'
 import { plural, whole, wrap } from '../terminal.ts'
@@ -60,7 +60,11 @@ async function openBundle(ctx: Context, path: string, { print, key, disclose }: 
 
 async function openSession(ctx: Context, what: string, { print, key, disclose }: Options): Promise<void> {
   if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with a bundle, got a session', "a trail's key is pinned by the keys on this machine")
-  const { json, verdict } = await withTrail(ctx, 'read', async (trail) => exportForALook(trail, await findSession(trail, what), disclose))
+  const { json, verdict } = await withTrail(ctx, 'read', async (trail) => {
+    const exported = await exportForALook(trail, await findSession(trail, what), disclose)
+    await noteWithheld(ctx, trail)
+    return exported
+  })
   const file = writeTemporaryPage(makePage(json, await pageScript()))
   if (!ctx.json && print !== true) {
     const { entries, payloads, withheld, erased } = verdict.counts
@@ -72,15 +76,20 @@ async function openSession(ctx: Context, what: string, { print, key, disclose }:
   await show(ctx, { file, made: true, print, told: { session_id: verdict.session_id, whole: true, page: 'as_written', key: verdict.keys[0] } })
 }
 
-/** All the content unless something else is asked for, or this machine does not have the keys to it. */
+/** All the content unless something else is asked for, or it cannot be had here. */
 async function exportForALook(trail: CliTrail, session_id: string, asked: Asked | undefined): Promise<ExportedBundle> {
   if (asked !== undefined) return trail.export({ session_id, disclose: await placesOf(trail, asked) })
   try {
     return await trail.export({ session_id, disclose: 'all' })
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'no_key') return trail.export({ session_id, disclose: 'none' })
+    if (noContent(error)) return trail.export({ session_id, disclose: 'none' })
     throw error
   }
+}
+
+/** This machine does not have the keys, or a server was not told what for. */
+function noContent(error: unknown): boolean {
+  return (error instanceof StoreError && error.code === 'no_key') || (error instanceof MisuseError && error.code === 'no_purpose')
 }
 
 /** `made`: the file is ours, and goes when it was looked at. */

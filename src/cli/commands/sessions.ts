@@ -4,7 +4,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { Absent } from '../../event/view.ts'
 import { OUTCOMES, type Outcome } from '../../event/vocabulary.ts'
 import type { SessionQuery, SessionSummary } from '../api.ts'
-import { withTrail, type Context } from '../context.ts'
+import { noteWithheld, withTrail, type Context } from '../context.ts'
 import { parseMoment } from '../moment.ts'
 import { quoteUnlessPlain } from '../summary.ts'
 import { bold, count, duration, grey, pad, shortId, type Line } from '../terminal.ts'
@@ -49,6 +49,7 @@ Examples:
         if (ctx.json) return
         if (shown === 0) ctx.screen.line(grey('no session fits'))
         else if (more) ctx.screen.line(grey(`the newest ${count(shown)}; more with --limit`))
+        if (shown > 0) await noteWithheld(ctx, trail)
       })
     })
 }

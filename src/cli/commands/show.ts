@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { MisuseError } from '../../base/errors.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import type { CliTrail, SessionSummary } from '../api.ts'
-import { withTrail, type Context } from '../context.ts'
+import { noteWithheld, withTrail, type Context } from '../context.ts'
 import { inOrder } from '../event-json.ts'
 import { findingLines, sessionFindings } from '../findings.ts'
 import { findSession } from '../find.ts'
@@ -25,7 +25,10 @@ Examples:
   $ counterfoil show last --json     one event a line, for jq`)
     .action(async (session: string, options: { full?: true }) => {
       const ctx = context()
-      await withTrail(ctx, 'read', async (trail) => show(ctx, trail, await findSession(trail, session), options))
+      await withTrail(ctx, 'read', async (trail) => {
+        await show(ctx, trail, await findSession(trail, session), options)
+        await noteWithheld(ctx, trail)
+      })
     })
 }
 

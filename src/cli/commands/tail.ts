@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import type { ViewEvent } from '../../event/view.ts'
 import type { CliTrail } from '../api.ts'
-import { withTrail, type Context } from '../context.ts'
+import { noteWithheld, withTrail, type Context } from '../context.ts'
 import { inOrder } from '../event-json.ts'
 import { findSession } from '../find.ts'
 import { fitSummary, summarize, type Known } from '../summary.ts'
@@ -26,7 +26,10 @@ Examples:
   $ counterfoil tail --json          one event a line, for jq`)
     .action(async (session: string | undefined, options: { lines: number; follow: boolean }) => {
       const ctx = context()
-      await withTrail(ctx, 'read', async (trail) => tail(ctx, trail, session === undefined ? undefined : await findSession(trail, session), options))
+      await withTrail(ctx, 'read', async (trail) => {
+        await noteWithheld(ctx, trail)
+        await tail(ctx, trail, session === undefined ? undefined : await findSession(trail, session), options)
+      })
     })
 }
 
@@ -41,7 +44,7 @@ async function tail({ screen, json, signal }: Context, trail: CliTrail, session_
     known.remember(event)
     await screen.drain()
   }
-  for (const event of await trail.newest(lines, session_id)) await print(event)
+  for (const event of await trail.newest(lines, where)) await print(event)
   if (!follow) return
   for (;;) {
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined)

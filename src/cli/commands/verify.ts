@@ -13,7 +13,8 @@ import { bundleIn, MAX_BUNDLE_LENGTH } from '../../verify/bundle-text.ts'
 import { verifyBundle, type BundleTrust, type BundleVerdict } from '../../verify/bundle.ts'
 import { nextOf } from '../../verify/rollback.ts'
 import { exitCode, PROPERTIES, type AnyVerdict, type Property, type PropertyVerdict, type Status } from '../../verify/verdict.ts'
-import { trailName, trailPath, withTrail, type Context } from '../context.ts'
+import type { SaidBy } from '../api.ts'
+import { EXIT, isServer, trailName, trailPath, withTrail, type Context } from '../context.ts'
 import { bold, count, green, grey, plural, red, wrap, yellow, type Line, type Span } from '../terminal.ts'
 import { instant } from '../timeline.ts'
 import { readPolicy } from './witness.ts'
@@ -21,7 +22,7 @@ import { readPolicy } from './witness.ts'
 export function verifyCommand(program: Command, context: () => Context): void {
   program.command('verify')
     .description('prove that the record is whole and unchanged, and say what that does not prove')
-    .argument('[what]', 'an archive or backup folder, an evidence bundle, or another trail; default the trail')
+    .argument('[what]', 'an archive or backup folder, an evidence bundle, or another trail, also the URL of a server; default the trail')
     .option('--key <vkey>', "the log's verifier key, for an archive or a bundle; default the one in it")
     .option('--witness <vkeys...>', "witnesses' verifier keys, for a bundle")
     .option('--require <properties>', `exit 3 unless these are proved, with commas: ${PROPERTIES.join(', ')}`, parseProperties)
@@ -51,7 +52,7 @@ Examples:
       }
       const policy = file === undefined ? undefined : readPolicy(ctx, file)
       const given = { ...(key === undefined ? {} : { key }), ...(policy === undefined ? {} : { policy }) }
-      const path = what === undefined ? undefined : resolve(ctx.cwd, what)
+      const path = what === undefined || isServer(what) ? undefined : resolve(ctx.cwd, what)
       const kind = path === undefined ? 'trail' : kindOf(path)
       if (witness !== undefined && kind !== 'bundle') throw new MisuseError('witness_for_what', `cli: --witness goes with a bundle, got ${kind === 'trail' ? 'a trail' : `an ${kind}`.replace('an b', 'a b')}`, 'name the witnesses in a policy: --policy FILE')
       if (since !== undefined && kind !== 'trail') throw new MisuseError('since_what', `cli: --since goes with a trail, got ${kind === 'archive' ? 'an archive' : `a ${kind}`}`, 'leave it out: other evidence is read from its beginning')
@@ -99,11 +100,11 @@ export function kindOf(path: string): 'trail' | 'archive' | 'backup' | 'bundle' 
   return first.toString('latin1').startsWith('SQLite format 3') ? 'trail' : 'bundle'
 }
 
-export async function report(ctx: Context, name: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<AnyVerdict>): Promise<void> {
+export async function report(ctx: Context, name: string, require: readonly Property[], verify: (progress: (done: number, total: number) => void) => Promise<AnyVerdict & SaidBy>): Promise<void> {
   const started = ctx.now()
   const verdict = await verify(progressLine(ctx, 'verifying'))
   ctx.screen.progress('')
-  ctx.exit = exitCode(verdict, require)
+  ctx.exit = verdict.by !== undefined && verdict.whole ? EXIT.not_proved : exitCode(verdict, require)
   if (ctx.json) ctx.screen.json({ ...verdict, required: require, exit_code: ctx.exit })
   else for (const line of verdictLines(verdict, { name: 'session_id' in verdict && typeof verdict.session_id === 'string' ? `${name} · session ${verdict.session_id}` : name, ms: ctx.now() - started, columns: ctx.screen.columns, require })) ctx.screen.line(...line)
 }
@@ -166,7 +167,7 @@ function remaining(ms: number): string {
 }
 
 /** The verdict as DESIGN §14 shows it. What failed stands first. */
-export function verdictLines(verdict: AnyVerdict, { name, ms, columns, require = [] }: { name: string; ms: number; columns: number; require?: readonly Property[] }): Line[] {
+export function verdictLines(verdict: AnyVerdict & SaidBy, { name, ms, columns, require = [] }: { name: string; ms: number; columns: number; require?: readonly Property[] }): Line[] {
   const head = [name, `log ${shortOrigin(verdict.origin)}`, plural(verdict.size, 'entry', 'entries')].join(' · ') + (verdict.recorded_at === undefined ? '' : `, the last recorded ${instant(verdict.recorded_at)}`)
   const page = 'page' in verdict ? PAGE[verdict.page as PageVerdict['page']] : undefined
   const lines: Line[] = [...wrap(head, columns).map((text): Line => [text]), []]
@@ -183,8 +184,11 @@ export function verdictLines(verdict: AnyVerdict, { name, ms, columns, require =
   if (missing.length > 0 && verdict.whole) lines.push([], ['  ', yellow(`required and not proved: ${missing.join(', ')}`)])
   const next = verdict.properties.unchanged.status === 'failed' ? undefined : verdict.problems.map(({ code }) => nextOf(code)).find((one) => one !== undefined)
   if (next !== undefined) lines.push([], ...wrap(`→ ${next}`, columns - 2).map((text): Line => ['  ', text]))
+  if (verdict.by !== undefined) lines.push([], ...wrap(`→ ${BY_ITSELF}`, columns - 2).map((text): Line => ['  ', text]))
   return [...lines, [], conclusion(verdict, ms)]
 }
+
+const BY_ITSELF = 'the server verified itself: that is its word, and nothing is proved here. To prove it from here, verify what the server gives out, under the key of the log from elsewhere: counterfoil export -o FILE, then counterfoil verify FILE --key VKEY'
 
 const PAGE: { readonly [page in PageVerdict['page']]: PropertyVerdict } = {
   as_written: { status: 'proved', says: 'the page around it is the one that this version of counterfoil writes' },
@@ -206,8 +210,9 @@ function label(status: Status): Span {
   return status === 'proved' ? green(text) : status === 'failed' ? red(text) : grey(text)
 }
 
-function conclusion(verdict: AnyVerdict, ms: number): Line {
+function conclusion(verdict: AnyVerdict & SaidBy, ms: number): Line {
   const time = grey(` · ${(ms / 1000).toFixed(2)} s`)
+  if (verdict.whole && verdict.by !== undefined) return [bold('whole'), ', says the server; not proved here', time]
   if (verdict.whole) return [bold('since' in verdict && verdict.since !== undefined ? `whole from #${verdict.since} on` : 'whole'), 'session_id' in verdict && verdict.properties.pinned.status !== 'proved' ? ', unpinned' : '', verdict.properties.witnessed?.status === 'proved' ? ', witnessed' : ', not witnessed', time]
   const all = Object.values(verdict.properties).flatMap(({ first_bad_index }) => (first_bad_index === undefined ? [] : [first_bad_index]))
   // What the signature covers outweighs what is derived from it.

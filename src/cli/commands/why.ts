@@ -8,7 +8,7 @@ import type { Why } from '../../why/result.ts'
 import { lastWorthAsking, withParents, worthAsking } from '../../why/pick.ts'
 import { why } from '../../why/why.ts'
 import type { CliTrail } from '../api.ts'
-import { withTrail, type Context } from '../context.ts'
+import { noteWithheld, withTrail, type Context } from '../context.ts'
 import { findAny } from '../find.ts'
 import { fitted } from '../fitted.ts'
 import { bold, grey, joined, pad, shortId, visible, width, wrap, type Line, type Style } from '../terminal.ts'
@@ -28,8 +28,9 @@ Examples:
     .action(async (text: string | undefined) => {
       const ctx = context()
       await withTrail(ctx, 'read', async (trail) => {
-        const event_id = await actOf(trail, text)
-        explain(ctx, await explanationOf(trail, event_id))
+        const last = text === undefined ? await trail.why?.() : undefined
+        explain(ctx, last ?? await explanationOf(trail, await actOf(trail, text)))
+        await noteWithheld(ctx, trail)
       })
     })
 }
@@ -41,13 +42,15 @@ export function explain({ screen, json }: Context, data: Why): void {
 }
 
 /** Everything the record says about the event: its session's events and those of the sessions it came from. */
-export async function explanationOf(trail: CliTrail, event: ViewEvent): Promise<Why> {
+export async function explanationOf(trail: CliTrail, event: Pick<ViewEvent, 'event_id' | 'session_id'>): Promise<Why> {
+  const said = await trail.why?.(event.event_id)
+  if (said !== undefined) return said
   return why(await withParents(event.session_id, (session_id) => eventsOf(trail, session_id)), event.event_id)
 }
 
-async function actOf(trail: CliTrail, text: string | undefined): Promise<ViewEvent> {
+async function actOf(trail: CliTrail, text: string | undefined): Promise<Pick<ViewEvent, 'event_id' | 'session_id'>> {
   if (text === undefined) {
-    const last = await lastWorthAsking(trail.sessions(), (session_id) => eventsOf(trail, session_id))
+    const last = trail.why !== undefined ? undefined : await lastWorthAsking(trail.sessions(), (session_id) => eventsOf(trail, session_id))
     if (last === undefined) throw new MisuseError('no_act', 'cli: this trail has no tool call to explain', "name another event: counterfoil why '#INDEX'")
     return last
   }
@@ -60,7 +63,7 @@ async function actOf(trail: CliTrail, text: string | undefined): Promise<ViewEve
 
 async function eventsOf(trail: CliTrail, session_id: string): Promise<ViewEvent[]> {
   const events: ViewEvent[] = []
-  for await (const event of trail.events({ session_id })) events.push(event)
+  for await (const event of trail.events({ session_id, ...(trail.why === undefined ? {} : { facts: true }) })) events.push(event) // a server explains by itself
   return events
 }
 

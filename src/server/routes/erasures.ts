@@ -15,7 +15,7 @@ const body = z.strictObject({
 }).openapi('ErasureInput', { description: 'A `session_id`, a `user_id`, or both: that person in that session and its child sessions.' })
 type Order = z.output<typeof body>
 
-const preview = z.object({ sessions: z.array(z.string()), ends: z.array(z.string()), scopes: z.int(), kept: z.int() }).openapi('Erasable')
+const preview = z.object({ sessions: z.array(z.string()), ends: z.array(z.string()), scopes: z.int(), events: z.int(), payloads: z.int(), kept: z.int() }).openapi('Erasable')
 const erased = z.object({ event_id: z.string(), erasure: z.string(), ordered: z.int(), done: z.int(), sessions: z.array(z.string()), scopes: z.int(), segments: z.int(), checkpoint: z.string() }).openapi('Erasure')
 
 export function erasureRoutes(app: App, parts: Parts): void {
@@ -38,7 +38,7 @@ export function erasureRoutes(app: App, parts: Parts): void {
 /** Whether there is content of somebody is a question about content: it goes on record as a search. */
 async function previewOf({ tenant, body: order }: Given<unknown, unknown, Order>, viewer: Viewer, what: object): Promise<Response> {
   await viewer.shown('search', { erasure: 'preview', ...what }, [])
-  const found = await tenant.ledger.call<{ sessions: string[]; ends: string[]; scopes: number; kept: number }>('erasable', what)
+  const found = await tenant.ledger.call<{ sessions: string[]; ends: string[]; scopes: number; events: number; payloads: number; kept: number }>('erasable', what)
   if (found.sessions.length === 0) throw await viewer.missing('content of that', placeOf(order))
   return viewer.json(found)
 }

@@ -3,13 +3,14 @@
 import { z } from '../schema.ts'
 import type { LLMCall, SessionSummary, ToolCall } from '../../event/public.ts'
 import type { ViewEvent } from '../../event/view.ts'
-import type { Page, Place } from '../../ledger/reader.ts'
+import type { EventSearch, Page, Place } from '../../ledger/reader.ts'
 import { lastWorthAsking, withParents } from '../../why/pick.ts'
 import { why } from '../../why/why.ts'
 import type { Parts } from '../app.ts'
 import { badCursor, decodeCursor, pageSchema } from '../page.ts'
+import { HttpError } from '../problem.ts'
 import { addRoute, type App, type Given } from '../route.ts'
-import { checkSearch, eventQuery, eventSearch, queryOf, type EventQuery } from '../search.ts'
+import { callQuery, checkSearch, eventQuery, eventSearch, queryOf, type EventQuery } from '../search.ts'
 import { contentQuery, IMMUTABLE, purposeHeader, uuidSchema, viewerOf, type Viewer } from '../viewer.ts'
 import { missing } from './sessions.ts'
 
@@ -30,7 +31,7 @@ export function readEventRoutes(app: App, parts: Parts): void {
   }, (given) => list(given, 'events', '/v1/events'))
 
   addRoute(app, parts, {
-    method: 'get', path: '/v1/calls', permission: 'read', content: true, tag: 'read', summary: 'Model and tool calls that match, each with its result and approval.', query: eventQuery, headers: purposeHeader,
+    method: 'get', path: '/v1/calls', permission: 'read', content: true, tag: 'read', summary: 'Model and tool calls that match, each with its result and approval.', query: callQuery, headers: purposeHeader,
     answers: { 200: { says: 'A page of them.', schema: pageSchema(z.looseObject({ event_id: z.string(), event_type: z.enum(['llm_call', 'tool_call']), answered: z.boolean() }).openapi('Call'), 'Calls') } },
   }, (given) => list(given, 'calls', '/v1/calls', CALL_TYPES))
 
@@ -75,9 +76,16 @@ async function list(given: Given<unknown, EventQuery, undefined>, method: 'event
   const viewer = await viewerOf(given, `GET ${path}`, query)
   checkSearch(query, viewer)
   const search = eventSearch(query, known)
+  if (query.order === 'newest') return newest(viewer, search, query)
   const { action, query: asked } = queryOf(search)
-  const { items, next, of = items.map((event) => [event]) } = await viewer.see<Page<ViewEvent | LLMCall | ToolCall> & { of?: Place[][] }>(method, search, query.limit, query.cursor === undefined ? undefined : indexIn(query.cursor))
+  const { items, next, of = items.map((event) => [event]) } = await viewer.see<Page<ViewEvent | LLMCall | ToolCall> & { of?: Place[][] }>(method, search, query.limit, query.cursor === undefined ? query.from?.toString() : indexIn(query.cursor))
   return viewer.page(items, next, ({ index }) => String(index + 1), (count) => viewer.shown(action, asked, of.slice(0, count).flat()))
+}
+
+async function newest(viewer: Viewer, { session_id, ...others }: EventSearch, { from, limit, cursor }: EventQuery): Promise<Response> {
+  if (from !== undefined || Object.keys(others).length > 0) throw new HttpError(400, 'bad_order', 'server: expected order=newest by itself or with a session_id', 'leave the other filters out, or read in the order of the log')
+  const { items, next } = await viewer.see<Page<ViewEvent>>('newestFirst', limit, session_id, cursor === undefined ? undefined : indexIn(cursor))
+  return viewer.page(items, next, ({ index, seq }) => String(session_id === undefined ? index : seq), (count) => viewer.shown('read', session_id === undefined ? {} : { session_id }, items.slice(0, count)))
 }
 
 async function answer(viewer: Viewer, event: ViewEvent): Promise<Response> {
