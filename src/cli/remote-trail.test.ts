@@ -257,6 +257,13 @@ describe('a server that is none', () => {
     expect(err).not.toContain('secret')
   })
 
+  test.each(['https://me:secret@trail.example.com', 'https://me:secret@'])('with a password in its URL, %s, is not told by what works elsewhere either', async (url) => {
+    for (const args of [['doctor'], ['people'], ['serve'], ['sql', 'SELECT 1'], ['verify', url], ['export', '-o', '/nowhere/x']]) {
+      const { out, err, code } = await counterfoil({ COUNTERFOIL_URL: url, COUNTERFOIL_KEY: 'k' }, ...args)
+      expect([code, out, err.includes('secret')], args.join(' ')).toEqual([2, '', false])
+    }
+  })
+
   test('an answer of something else is said to be, and acts on no terminal', async () => {
     const answers: { readonly [path: string]: unknown } = { '/v1/ids': { items: 'x' }, '/v1/verifications': {}, '/v1/me': [], '/v1/events': { items: [], next: null }, '/v1/log/checkpoint': 'none', '/v1/sessions': { items: [{ session_id: '\u001b[2J', agent_id: '\u001b]0;x\u0007', user_id: null, started_at: '2026-11-21T08:00:00.000Z', ended_at: null, state: 'open', outcome: null, events: 1 }], next: null } }
     const other = createServer((request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answers[request.url!.split('?')[0]!] ?? null))).listen(0, '127.0.0.1')
