@@ -172,7 +172,8 @@ function noTrail({ trail, env }: Context, path: string): MisuseError {
 
 /** The name of a file, or host and path of a server. */
 export function trailName(place: string): string {
-  if (!isServer(place) || !URL.canParse(place)) return basename(place)
+  if (!isServer(place)) return basename(place)
+  if (!URL.canParse(place)) return 'an URL that cannot be read'
   const { host, pathname } = new URL(place)
   return `${host}${pathname.replace(/\/+$/, '')}`
 }

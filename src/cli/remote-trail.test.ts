@@ -7,14 +7,16 @@ import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { SECRET, trailServer, type TrailServer } from '../../test/server-trail.ts'
 import { concat, u32be } from '../base/bytes.ts'
+import { RemoteError } from '../base/errors.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { encodeDraft } from '../event/draft.ts'
 import { bundleIn } from '../verify/bundle-text.ts'
 import { verifyBundle } from '../verify/bundle.ts'
 import { ROLES } from '../server/roles.ts'
-import { testContext, type Told } from './fixtures.ts'
+import { EVENTS, fakeTrail, testContext, type Told } from './fixtures.ts'
 import { openCliTrail } from './open.ts'
 import { run } from './program.ts'
+import { removeTemporaryPage } from './temporary-page.ts'
 
 interface Said extends Told { readonly code: number }
 
@@ -85,7 +87,9 @@ describe('over a server', () => {
       expect(bundles[0]!.whole).toBe(true)
       expect(readFileSync(files[0]!, 'utf8').includes(SECRET)).toBe(disclose !== 'none')
     }
-    expect(JSON.parse((await remote('open', call, '--print', '--json')).out)).toMatchObject({ session_id: server.refund.session_id, temporary: true })
+    const opened = JSON.parse((await remote('open', call, '--print', '--json')).out) as { file: string }
+    removeTemporaryPage(opened.file)
+    expect(opened).toMatchObject({ session_id: server.refund.session_id, temporary: true })
     expect(await remote('export', '--session', call, '--disclose', `${call}:no_such`, '-o', join(folder, 'x.html'))).toMatchObject({ code: 2, err: expect.stringContaining('has no payload no_such') })
   })
 
@@ -100,7 +104,9 @@ describe('over a server', () => {
       expect(out).not.toContain(SECRET)
       expect((await remote(...args, '--json')).err, args.join(' ')).toBe('')
     }
-    expect((await remote('open', server.refund.call, '--print')).err).toContain('content is withheld')
+    const opened = await remote('open', server.refund.call, '--print')
+    removeTemporaryPage(opened.out.trim())
+    expect(opened.err).toContain('content is withheld')
     expect(server.served.parts.tenants.open('default')!.ledger.status().size).toBe(before)
     for (const args of [['sessions', '--user', SECRET], ['export', '--disclose', 'all', '-o', '/nowhere/x.html']]) expect(await remote(...args)).toMatchObject({ code: 2, out: '', err: expect.stringContaining('--purpose TEXT') })
     // with one it is shown, and looking up what was named is no reading
@@ -214,6 +220,26 @@ describe('over a server', () => {
   })
 })
 
+test('tail follows on where it was, after a server that was away', async () => {
+  const told: Told = { out: '', err: '' }
+  const ending = new AbortController()
+  let asked = 0
+  const more = fakeTrail(EVENTS, {
+    newest: async () => EVENTS.slice(0, 2),
+    async *events({ from = 0 } = {}) {
+      asked++
+      if (asked <= 2) throw new RemoteError('unreachable', 'client: no answer', 'see whether it runs', { retry: true })
+      yield* EVENTS.filter(({ index }) => index >= from).slice(0, 2)
+      if (asked === 4) ending.abort()
+    },
+  })
+  expect(await run(['tail', '-n', '2'], () => testContext(told, { signal: ending.signal, open: async () => more }))).toBe(0)
+  expect(told.out.match(/^#\d+/gm)).toEqual(['#12', '#13', '#14', '#15', '#16', '#17'])
+  expect(told.err).toBe('client: no answer; trying again\n')
+  const refused = fakeTrail(EVENTS, { events() { throw new RemoteError('forbidden', 'client: no', 'ask', { retry: false }) } })
+  expect(await run(['tail'], () => testContext(told, { open: async () => refused }))).toBe(2)
+})
+
 describe('a server that is none', () => {
   test.each([
     ['without a key', { COUNTERFOIL_URL: 'https://trail.example.com' }, 'no_server_key', '$COUNTERFOIL_KEY'],
@@ -231,13 +257,20 @@ describe('a server that is none', () => {
     expect(err).not.toContain('secret')
   })
 
+  test.each(['https://me:secret@trail.example.com', 'https://me:secret@'])('with a password in its URL, %s, is not told by what works elsewhere either', async (url) => {
+    for (const args of [['doctor'], ['people'], ['serve'], ['sql', 'SELECT 1'], ['verify', url], ['export', '-o', '/nowhere/x']]) {
+      const { out, err, code } = await counterfoil({ COUNTERFOIL_URL: url, COUNTERFOIL_KEY: 'k' }, ...args)
+      expect([code, out, err.includes('secret')], args.join(' ')).toEqual([2, '', false])
+    }
+  })
+
   test('an answer of something else is said to be, and acts on no terminal', async () => {
-    const answers: { readonly [path: string]: unknown } = { '/v1/ids': { items: 'x' }, '/v1/verifications': {}, '/v1/me': [], '/v1/sessions': { items: [{ session_id: '\u001b[2J', agent_id: '\u001b]0;x\u0007', user_id: null, started_at: '2026-11-21T08:00:00.000Z', ended_at: null, state: 'open', outcome: null, events: 1 }], next: null } }
+    const answers: { readonly [path: string]: unknown } = { '/v1/ids': { items: 'x' }, '/v1/verifications': {}, '/v1/me': [], '/v1/events': { items: [], next: null }, '/v1/log/checkpoint': 'none', '/v1/sessions': { items: [{ session_id: '\u001b[2J', agent_id: '\u001b]0;x\u0007', user_id: null, started_at: '2026-11-21T08:00:00.000Z', ended_at: null, state: 'open', outcome: null, events: 1 }], next: null } }
     const other = createServer((request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answers[request.url!.split('?')[0]!] ?? null))).listen(0, '127.0.0.1')
     onTestFinished(() => void other.close())
     await new Promise((resolve) => { other.once('listening', resolve) })
     const env = { COUNTERFOIL_URL: `http://127.0.0.1:${(other.address() as AddressInfo).port}`, COUNTERFOIL_KEY: 'k', COUNTERFOIL_PURPOSE: 'x' }
-    for (const args of [['show', 'abcdef'], ['verify'], ['tail', '--no-follow'], ['approvals'], ['findings', '#3']]) expect(await counterfoil(env, ...args), args.join(' ')).toMatchObject({ code: 2, out: '', err: expect.stringContaining('expected a counterfoil server') })
+    for (const args of [['show', 'abcdef'], ['verify'], ['why'], ['approvals'], ['findings', '#3']]) expect(await counterfoil(env, ...args), args.join(' ')).toMatchObject({ code: 2, out: '', err: expect.stringContaining('expected a counterfoil server') })
     expect((await counterfoil(env, 'sessions')).out).not.toContain('\u001b')
   })
 })

@@ -197,7 +197,8 @@ class RemoteTrail implements CliTrail {
   /** As far as a server says: its log's origin and size. */
   async status(): ReturnType<CliTrail['status']> {
     const note = fromUtf8((await ask(this.#server, { path: '/v1/log/checkpoint', headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS })).bytes)
-    const { origin, size } = parseTreeHead(parseNote(note).text)
+    const { origin, size } = headIn(note) ?? {}
+    if (origin === undefined || size === undefined) throw notOurs(this.#server.url, 'no checkpoint')
     return { origin, size, keys: '', spools: [], witnessed: null, setback: null }
   }
 
@@ -245,6 +246,14 @@ const HERE = 'run it on the machine of the server, where the log and its keys li
 
 function targetOf(what: EraseTarget): { session_id?: string; user_id?: string } {
   return 'user_id' in what ? { user_id: what.user_id } : { session_id: what.session_id, ...(what.subject === undefined ? {} : { user_id: what.subject }) }
+}
+
+function headIn(note: string): { readonly origin: string; readonly size: number } | undefined {
+  try {
+    return parseTreeHead(parseNote(note).text)
+  } catch {
+    return undefined
+  }
 }
 
 function isVerdict(verdict: Verdict | undefined): verdict is Verdict {

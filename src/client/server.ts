@@ -28,6 +28,6 @@ function parse(where: string | URL): URL {
   try {
     return new URL(where)
   } catch (cause) {
-    throw Object.assign(new MisuseError('bad_url', `client: expected an URL, got ${JSON.stringify(String(where).slice(0, 200))}`, "for example 'https://trail.example.com'"), { cause })
+    throw Object.assign(new MisuseError('bad_url', `client: expected an URL, got ${JSON.stringify(String(where).replace(/^.*@/s, '…@').slice(0, 200))}`, "for example 'https://trail.example.com'"), { cause })
   }
 }

@@ -41,7 +41,7 @@ Examples:
 
 async function doctorServer(ctx: Context, text: string): Promise<void> {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') throw new MisuseError('bad_url', `cli: expected the URL of a server, got ${JSON.stringify(text.slice(0, 100))}`, 'https://HOST without a name and password; a file is named with --trail PATH')
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') throw new MisuseError('bad_url', `cli: expected the URL of a server, got ${JSON.stringify(text.slice(0, 100).replace(/^.*@/s, '…@'))}`, 'https://HOST without a name and password; a file is named with --trail PATH')
   const checks = await checkServer(url, ctx.env['COUNTERFOIL_KEY'] || undefined, ctx.now)
   if (checks.some(({ status }) => status === 'fail')) ctx.exit = 2
   if (ctx.json) ctx.screen.json({ server: url.href, checks })

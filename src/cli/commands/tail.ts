@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { messageOf, RemoteError } from '../../base/errors.ts'
 import type { ViewEvent } from '../../event/view.ts'
 import type { CliTrail } from '../api.ts'
 import { noteWithheld, withTrail, type Context } from '../context.ts'
@@ -46,10 +47,18 @@ async function tail({ screen, json, signal }: Context, trail: CliTrail, session_
   }
   for (const event of await trail.newest(lines, where)) await print(event)
   if (!follow) return
-  for (;;) {
+  for (let away = false; ;) {
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined)
     if (signal.aborted) return
-    for await (const event of trail.events({ ...where, from: next })) await print(event)
+    try {
+      for await (const event of trail.events({ ...where, from: next })) await print(event)
+      away = false
+    } catch (error) {
+      // a server that is started again is followed on, from the event after the last
+      if (!(error instanceof RemoteError) || !error.retry) throw error
+      if (!away && !json) screen.note(grey(`${messageOf(error)}; trying again`))
+      away = true
+    }
   }
 }
 
