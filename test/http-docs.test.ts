@@ -64,6 +64,12 @@ describe('what npm start brings up', () => {
     expect(shows(output, out) ? normalise(output) : normalise(out)).toBe(normalise(output))
   })
 
+  test.each(fences('README.md').filter(([language, text]) => language === 'sh' && text!.includes('COUNTERFOIL_URL')))('shows itself to the command line as the readme says (%s)', async (_sh, text) => {
+    const { code, out } = await sh(`counterfoil() { "${process.execPath}" "${join(root, 'src/cli/main.ts')}" "$@"; }\n${text}`)
+    expect([code, out]).toEqual([0, expect.stringContaining('content is withheld: --purpose TEXT shows it')])
+    expect(out).toMatch(/^refund .*9999.*\n(.*\n)?\n {2}asked for/m)
+  })
+
   // after the others: it adds a person
   test.skipIf(noCurl !== undefined).each(fences('docs/approvals.md').filter(([language, text]) => language === 'sh' && text!.includes('curl')))('asks a person as docs/approvals.md shows (%s)', async (_sh, text) => {
     const post = async (path: string, body: object): Promise<{ key: string }> => (await fetch(`${env['URL']}/v1/${path}`, { method: 'POST', headers: { authorization: `Bearer ${env['KEY']}`, 'content-type': 'application/json' }, body: JSON.stringify(body) })).json() as Promise<{ key: string }>
@@ -72,12 +78,6 @@ describe('what npm start brings up', () => {
     const { code, out } = await sh(`curl() { command curl --fail-with-body -sS "$@"; echo; }\n${text}`)
     const answers = out.trim().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { state?: string; approval?: { state: string }; receipts?: { level?: string; refused?: { code: string } }[] })
     expect([code, answers.map(({ state, approval, receipts }) => state ?? approval?.state ?? receipts![0]!.level ?? receipts![0]!.refused!.code)]).toEqual([0, ['durable', 'open', 'approved', 'approved', 'durable', 'approval_used']])
-  })
-
-  test.each(fences('README.md').filter(([language, text]) => language === 'sh' && text!.includes('COUNTERFOIL_URL')))('shows itself to the command line as the readme says (%s)', async (_sh, text) => {
-    const { code, out } = await sh(`counterfoil() { "${process.execPath}" "${join(root, 'src/cli/main.ts')}" "$@"; }\n${text}`)
-    expect([code, out]).toEqual([0, expect.stringContaining('content is withheld: --purpose TEXT shows it')])
-    expect(out).toMatch(/^refund .*9999.*\n(.*\n)?\n {2}asked for/m)
   })
 
   // last: it is the end of it

@@ -20,10 +20,13 @@ import { removeTemporaryPage } from './temporary-page.ts'
 
 interface Said extends Told { readonly code: number }
 
+/** A minute from now, for all: how long ago something was is the same in both. */
+const NOW = Date.now() + 60_000
+
 /** Runs the command line with this environment. */
 async function counterfoil(env: { readonly [name: string]: string }, ...args: string[]): Promise<Said> {
   const told: Told = { out: '', err: '' }
-  const code = await run(args, ({ json, trail, purpose }) => testContext(told, { json, trail, purpose, env, now: Date.now, open: (place, mode) => openCliTrail(place, mode, env, undefined, purpose) }))
+  const code = await run(args, ({ json, trail, purpose }) => testContext(told, { json, trail, purpose, env, now: () => NOW, open: (place, mode) => openCliTrail(place, mode, env, undefined, purpose) }))
   return { ...told, code }
 }
 

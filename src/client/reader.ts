@@ -165,12 +165,12 @@ export class Reader {
   }
 
   /** As `#json`, of an answer that shows what is recorded. */
-  async #view(path: string, query: object): Promise<unknown> {
-    return jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES }), parseView)
+  #view(path: string, query: object): Promise<unknown> {
+    return this.#json(path, query, {}, parseView)
   }
 
-  async #json(path: string, query: object, how: Partial<Ask> = {}): Promise<unknown> {
-    const value = jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how }))
+  async #json(path: string, query: object, how: Partial<Ask> = {}, parse?: (text: string) => unknown): Promise<unknown> {
+    const value = jsonOf(this.#server, await ask(this.#server, { path: `${path}${queryOf(query)}`, timeoutMs: TIMEOUT_MS, most: MOST_BYTES, ...how }), parse)
     if (typeof value !== 'object' || value === null) throw notOurs(this.#server.url, `something at ${path} that is no object`)
     return value
   }
