@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { openTrail } from '../../src/index.ts'
 import { root } from '../built-package.ts'
 import { startChild } from '../child.ts'
@@ -45,10 +45,13 @@ test(`${(MS / 60_000).toFixed(1)} minutes of killing`, { timeout: 600_000 + 5 * 
   let ends = performance.now() + MS
   const kills = { server: 0, clients: 0, network: 0 }
   const files: { writer: string; lines: string }[] = []
+  const alive = new Set<ChildProcess>()
+  onTestFinished(() => { for (const child of alive) child.kill('SIGKILL') }) // also when the time is up
 
   const keepServer = async (): Promise<void> => {
     while (performance.now() < ends) {
       const { child, url } = await startServer(at.db, at.home)
+      alive.add(child)
       if (kills.server === 0) ends = performance.now() + MS // a busy machine starts it late
       proxy.target = Number(new URL(url).port)
       const before = receipts(files)
@@ -57,6 +60,7 @@ test(`${(MS / 60_000).toFixed(1)} minutes of killing`, { timeout: 600_000 + 5 * 
       const gone = new Promise((done) => child.once('exit', done))
       child.kill('SIGKILL')
       await gone
+      alive.delete(child)
       kills.server++
     }
   }
@@ -67,10 +71,12 @@ test(`${(MS / 60_000).toFixed(1)} minutes of killing`, { timeout: 600_000 + 5 * 
       const lines = join(at.folder, `lines-${i}-${life}`)
       files.push({ writer: `bot-${i}`, lines })
       const { child, ended } = startChild(AGENT, [pathToFileURL(join(root, 'src/index.ts')).href, proxy.url, keys[i]!, home, lines], {})
+      alive.add(child)
       await sleep(Math.min(SERVER_LIVES_MS * (0.5 + Math.random()), Math.max(0, ends - performance.now())))
       for (let wait = 0; !textOf(lines).includes('!') && performance.now() < ends && wait < 600; wait++) await sleep(50)
       child.kill('SIGKILL')
       await ended
+      alive.delete(child)
       kills.clients++
     }
   }
