@@ -33,6 +33,8 @@ import * as fixtures from '../../src/event/fixtures.ts'
 import { ListIndex } from '../../src/event/list.ts'
 import { applyMasks, defaultMasks } from '../../src/event/mask.ts'
 import { checkDraft, encodeEntry, parseEntry, parseEntryText } from '../../src/event/parse.ts'
+import { Absent } from '../../src/event/view.ts'
+import { formatView, parseView } from '../../src/event/view-json.ts'
 import { decodeSession, encodeSession, foldSession, type SessionState } from '../../src/event/session.ts'
 import { formatManifest, parseManifest } from '../../src/ledger/backup-manifest.ts'
 import { exportBundle } from '../../src/ledger/bundle.ts'
@@ -1085,11 +1087,24 @@ const sentOffset: Parser = {
   },
 }
 
+const view: Parser = {
+  covers: ['event/view-json.ts parseView'],
+  make: () => ({
+    seeds: texts(formatView([new Absent('erased', 7), { value: new Uint8Array([1, 2]), content: { absent: 'erased', by: 1 } }, { json: { base64: 'AQI=' } }]), '{"__proto__":{"absent":"withheld"},"a":{"json":{"json":1}}}'),
+    refuses: /JSON|^(?:Expected|Unexpected|Unterminated|Bad|No number|Exponent)/,
+    run: (bytes) => {
+      const read = parseView(textOf(bytes))
+      if (bytes.length < 5_000) same(formatView(parseView(formatView(read))), formatView(read), 'what was read')
+    },
+    json: write,
+  }),
+}
+
 export const PARSERS: { readonly [name: string]: Parser } = {
   note, signedCheckpoint, bundle, bundleEntries, entry, proof, policy, witness, addCheckpoint, archive, frames, draft,
   witnessAnswer, providerEvents, providerStream, contentRead, listChanges, spool, masks, keyTexts, segment, canonicalText, strictText, slices,
   providerJson, draftHeader, sessionRow, listFile, tiles, tilePath, cosignature, bytesOf, bundlePage, wrapped, spoolHeader, sse, rows, arguments: arguments_, cursors,
-  manifest, restoredMark, otlpJson, otlpProtobuf, serverBody, serverCursor, sentOffset,
+  manifest, restoredMark, otlpJson, otlpProtobuf, serverBody, serverCursor, sentOffset, view,
 }
 
 /** Exports with the name of a parser that no row goes through, and why. */
@@ -1101,5 +1116,6 @@ export const EXEMPT: { readonly [name: string]: string } = {
   'ledger/policy-file.ts readPolicyText': 'reads a file of bounded size and gives it to parsePolicy, which stands here',
   'cli/commands/verify.ts readBundle': 'reads a page, takes the bundle out (bundleIn) and verifies it (verifyBundle), which stand here',
   'recorder/json-memory.ts readBack': 'takes what JSON.parse made of a text that JSON.stringify wrote here a moment ago',
+  'ledger/bundle.ts readExported': 'gives the text to verifyBundle, which stands here, and counts what that found',
   'ledger/append.ts readTip': 'reads rows of the store, each through store/row.ts, parseEntry and decodeSession, which stand here',
 }
