@@ -22,7 +22,7 @@ import { filesUnder, hashFile, keepPrivate, publishFile, writeFile } from './bac
 import { CHECKPOINT, DATABASE, formatManifest, INCOMPLETE, KEYS, MANIFEST, README } from './backup-manifest.ts'
 import { backupReadme } from './backup-readme.ts'
 import { keyChainOf } from './keys.ts'
-import { checkNotRetired } from './ledger.ts'
+import { checkNotRetired } from './remembered.ts'
 import { restoredBy } from './restored.ts'
 import { checkStanding } from './standing.ts'
 

@@ -16,7 +16,7 @@ import { BUNDLE_FORMAT, formatBundle, payloadBytes, type BundlePayload } from '.
 import { verifyBundle, type BundleVerdict } from '../verify/bundle.ts'
 import { ContentReader } from './content.ts'
 import { keyChainOf, keyEntries } from './keys.ts'
-import { storeTiles } from './ledger.ts'
+import { storeTiles } from './proof.ts'
 
 const PAGE = 500
 

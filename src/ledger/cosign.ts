@@ -9,7 +9,8 @@ import { tileHashReader } from '../log/reader.ts'
 import type { Store } from '../store/contract.ts'
 import type { KeptKeys, Keyring } from '../vault/keyring.ts'
 import { submitCheckpoint, withCosignatures } from '../witness/client.ts'
-import { openOwn, storeTiles } from './ledger.ts'
+import { storeTiles } from './proof.ts'
+import { openOwn } from './remembered.ts'
 import { followLog } from './restored.ts'
 
 /** What one witness did. `alarm`: it saw another history of this log. */

@@ -7,19 +7,13 @@ import { performance } from 'node:perf_hooks'
 import type { Clock } from '../base/clock.ts'
 import { toBase64, toHex, utf8 } from '../base/bytes.ts'
 import { CounterfoilError, MisuseError, StoreError, VerifyError } from '../base/errors.ts'
-import { randomRef, uuidv7 } from '../base/ids.ts'
+import { randomRef } from '../base/ids.ts'
 import { REFUSED_OUTCOME } from '../event/approval.ts'
 import { decodeDraft, type Draft } from '../event/draft.ts'
-import { LOG_FORMAT } from '../event/entry.ts'
 import { parseEntry } from '../event/parse.ts'
 import { decodeSession, type SessionState } from '../event/session.ts'
-import { checkConsistency, proveConsistency } from '../log/consistency.ts'
-import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { HASH_BYTES, leafHash } from '../log/hash.ts'
-import { proveInclusion } from '../log/inclusion.ts'
-import { parseNote, parseVerifierKey } from '../log/note.ts'
-import { formatProof } from '../log/proof.ts'
-import { fullTileSource, PartialTiles, tileHashReader } from '../log/reader.ts'
+import { PartialTiles } from '../log/reader.ts'
 import type { Signer } from '../log/signer.ts'
 import { encodeBundle, TILE_WIDTH, tileWidth, type TilePath } from '../log/tile.ts'
 import type { Head, ScopeRow, Store, StoreView } from '../store/contract.ts'
@@ -29,20 +23,17 @@ import { openSpool, type SpoolRecord } from '../spool/reader.ts'
 import { scrubSpool, spoolFile, type SpoolFile } from '../spool/scrub.ts'
 import { syncFolder } from '../vault/key-folder.ts'
 import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
-import { createKeyring, ephemeralKeyring, openKeyring, type KeptKeys, type Keyring } from '../vault/keyring.ts'
+import type { Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
-import type { Evidence } from '../verify/evidence.ts'
-import type { KeyChain } from '../verify/key-chain.ts'
-import { forkOf, keysForkOf, nextOf, retiredOf, setbackOf, type Setback } from '../verify/rollback.ts'
 import { accessDraft, MAX_ACCESS_NOTES, type AccessNote } from './access.ts'
-import { Appender, readTip } from './append.ts'
+import type { Appender } from './append.ts'
 import { refusedBefore, type AppendOptions, type Handed, type Placed, type Refused } from './batch.ts'
 import { ledgerDraft } from './event.ts'
-import { rememberedBy } from './evidence.ts'
 import { keyChainOf, rotationDraft } from './keys.ts'
 import type { SignerOf } from './signer-module.ts'
 import { errorData } from './message.ts'
-import { restoredBy } from './restored.ts'
+import { beginLog, reopenLog } from './opening.ts'
+import { proofOf, storeTiles } from './proof.ts'
 
 /** The most that one append takes. */
 export const MAX_BATCH_EVENTS = 1_000
@@ -117,7 +108,7 @@ export class Ledger {
     const store = await options.open()
     try {
       const head = await store.read((view) => view.head())
-      const opened = head === undefined ? await begin(store, options, clock) : await reopen(store, head, options, clock)
+      const opened = head === undefined ? await beginLog(store, options, clock) : await reopenLog(store, head, options, clock)
       const ledger = new Ledger(options, store, opened.keyring, opened.appender)
       await ledger.#recover()
       return ledger
@@ -554,7 +545,7 @@ export class Ledger {
     this.#store = await this.#options.open()
     const head = await this.#store.read((view) => view.head())
     if (head === undefined) throw new StoreError('no_log', `ledger: ${this.#store.name} holds no log any more`, 'restore it from a backup')
-    const { appender } = await reopen(this.#store, head, this.#options, this.#clock, this.#keyring)
+    const { appender } = await reopenLog(this.#store, head, this.#options, this.#clock, this.#keyring)
     this.#appender = appender
     this.#broken = undefined
   }
@@ -641,161 +632,4 @@ function isContentError(error: unknown): boolean {
   if (error instanceof StoreError) return error.code === 'reference_missing'
   if (error instanceof Error && 'syscall' in error) return false // the disk's, and perhaps after the commit
   return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
-}
-
-type KeySources = Pick<LedgerOptions, 'home' | 'passphrase' | 'signer' | 'previous'>
-
-async function begin(store: Store, { home, passphrase, signer: signerOf, previous }: KeySources, clock: Clock): Promise<{ keyring: Keyring; appender: Appender }> {
-  const made = `counterfoil.local/${randomRef()}`
-  const signer = home === undefined ? undefined : await signerOf?.(made)
-  const origin = signer === undefined ? made : parseVerifierKey(signer.vkey).name
-  const keyring = home === undefined ? ephemeralKeyring(origin) : signer === undefined ? createKeyring(origin, home, passphrase === undefined ? {} : { passphrase }) : createOrTake(signer, origin, home, passphrase)
-  const ms = clock()
-  const appender = new Appender(store, keyring, clock, uuidv7(ms))
-  try {
-    await appender.begin(ledgerDraft('log_start', appender.ownSession, ms, { format: LOG_FORMAT, origin, vkey: keyring.vkey, ...(previous === undefined ? {} : { previous }) }))
-    if (appender.head !== undefined) keyring.writeHead(appender.head.checkpoint)
-    return { keyring, appender }
-  } catch (error) {
-    if (error instanceof StoreError && error.code === 'log_exists') {
-      const head = await store.read((view) => view.head())
-      return reopen(store, head!, { home, passphrase, signer: signerOf }, clock)
-    }
-    throw error
-  }
-}
-
-/** Under a key that is kept elsewhere the origin is given: what a beginning that failed left behind is taken, what signed already is not. */
-function createOrTake(signer: Signer, origin: string, home: string, passphrase: string | undefined): Keyring {
-  try {
-    return createKeyring(origin, home, { ...(passphrase === undefined ? {} : { passphrase }), signer })
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.code !== 'key_exists') throw error
-    const keyring = openKeyring(origin, home, { passphrase, signer })
-    if (keyring.readHead() === undefined && keyring.vkey === signer.vkey) return keyring
-    throw new StoreError('key_exists', `ledger: a log began under ${signer.vkey} already, and it is not in this database`, 'put that log back, or make another key: a key is of one log', { cause: error })
-  }
-}
-
-async function reopen(store: Store, head: Head, { home, passphrase, signer }: KeySources, clock: Clock, known?: Keyring): Promise<{ keyring: Keyring; appender: Appender }> {
-  const { origin } = parseTreeHead(parseNote(head.checkpoint).text)
-  if (known === undefined && home === undefined) throw new StoreError('no_home', 'ledger: a log in memory cannot be opened again', 'begin a new one; for a record that outlives the process, give openTrail a path')
-  const keyring = known ?? openKeyring(origin, home, { passphrase, signer: await signer?.(origin) })
-  const remembered = rememberedBy(keyring) // before the head it is compared with: another process may append in between
-  const own = await store.read(async (view) => {
-    const now = (await view.head()) ?? head
-    if (!keyring.follow(now.checkpoint) || standsBeside(await chainIn(view), now.size, keyring) !== undefined) await checkNotBehind(view, now.checkpoint, remembered, keyring)
-    await checkNotRetired(view, keyring)
-    await readTip(view, now, keyring)
-    await checkNotBehind(view, now.checkpoint, remembered, keyring)
-    const first = (await view.entries(0, 1))[0]
-    if (first === undefined) throw new VerifyError('entries_missing', 'ledger: entry 0 is not there', 'run counterfoil verify', { first_bad_index: 0 })
-    return ownSession(view, parseEntry(first.entry).entry.session_id, clock)
-  })
-  return { keyring, appender: new Appender(store, keyring, clock, own) }
-}
-
-/** Refuses keys that are older than the log: they lack the one that signs it now. `held`: which of those that lie beside the one in force count. */
-export async function checkNotRetired(view: StoreView, keyring: Pick<KeptKeys, 'vkey' | 'folder'>, held: (vkey: string) => boolean = () => false): Promise<void> {
-  let newest: string
-  try {
-    const chain = await keyChainOf(view)
-    if (chain.indexOf(keyring.vkey) === -1) return // the log is another's, which shows below
-    newest = chain.newest.vkey
-  } catch (error) {
-    if (error instanceof VerifyError) return // as does what is wrong with its entries
-    throw error
-  }
-  if (newest === keyring.vkey || held(newest)) return
-  throw new StoreError('key_retired', `ledger: the log is signed by ${newest}, and the newest key in ${keyring.folder} is ${keyring.vkey}`, nextOf('key_retired')!)
-}
-
-/** The ledger's own session, that of entry 0; another one, without an agent too, where the log was restored without the secret of that one's content. */
-async function ownSession(view: StoreView, first: string, clock: Clock): Promise<string> {
-  const isSealed = async (session_id: string): Promise<boolean> => (await view.scopes([session_id])).some(({ generation }) => generation === SEALED)
-  if (!(await isSealed(first))) return first
-  for (const { session_id } of await view.listSessions({ agent_id: '', limit: 100 })) if (!(await isSealed(session_id))) return session_id
-  return uuidv7(clock())
-}
-
-/** Refuses a store that is behind, or beside, what this machine remembers, and says which of the two it is. `note` is its newest checkpoint. */
-export async function checkNotBehind(view: StoreView, note: string, remembered: Evidence['remembered'], keys: PublicKeys): Promise<void> {
-  const chain = await chainIn(view)
-  const head = openOwn(keys, note, chain)
-  const seen = remembered.flatMap(({ note, what }) => {
-    try {
-      return [{ ...openOwn(keys, note, chain), what }]
-    } catch (error) {
-      if (what === 'signed') throw error
-      return [] // `verify` says so; an agent need not stop for it
-    }
-  }).sort((a, b) => b.size - a.size)
-  const reader = tileHashReader(head.size, storeTiles(view, head.size))
-  for (const { size, root, what } of seen) {
-    if (size > head.size) continue
-    const proof = await proveConsistency(reader, size, head.size)
-    try {
-      checkConsistency({ oldSize: size, size: head.size, oldRoot: root, root: head.root, proof })
-    } catch (cause) {
-      const { code, message, next } = forkOf(head.size, size, what)
-      throw new VerifyError(code, `ledger: ${message}`, next, { cause })
-    }
-  }
-  const last = seen[0]
-  const beside = standsBeside(chain, head.size, keys)
-  const setback = last === undefined || last.size <= head.size || beside?.code === 'forked' ? beside : setbackOf(head.size, last.size, last.what, restoredBy(keys))
-  if (setback === undefined) return
-  throw new VerifyError(setback.code, `ledger: ${setback.message}`, setback.next, setback.code === 'forked' ? {} : { first_bad_index: head.size })
-}
-
-/** What the keys alone say: the log has one of this machine's, and not the newest. */
-function standsBeside(chain: KeyChain | undefined, size: number, keys: PublicKeys): Setback | undefined {
-  const own = keys.vkeys()
-  if (chain === undefined || chain.indexOf(keys.vkey) !== -1 || !own.some((vkey) => chain.indexOf(vkey) !== -1)) return undefined
-  return own.includes(chain.newest.vkey) ? retiredOf(size, restoredBy(keys)) : keysForkOf(chain.newest.vkey)
-}
-
-/** The keys that the log's entries lead to; undefined where something is wrong with them, which shows elsewhere. */
-async function chainIn(view: StoreView): Promise<KeyChain | undefined> {
-  try {
-    return await keyChainOf(view)
-  } catch (error) {
-    if (error instanceof VerifyError) return undefined
-    throw error
-  }
-}
-
-type PublicKeys = Pick<KeptKeys, 'origin' | 'folder' | 'vkey' | 'vkeys' | 'verifiers' | 'readRestored'>
-
-/**
- * A checkpoint note that this log's own key signed, or one of those before it; with `chain` also one that they handed over to. VerifyError when none
- * did.
- */
-export function openOwn(keys: Pick<KeptKeys, 'origin' | 'vkeys' | 'verifiers'>, note: string, chain?: KeyChain): Checkpoint {
-  try {
-    return openCheckpoint(note, keys.verifiers(), { origin: keys.origin })
-  } catch (error) {
-    if (chain === undefined || chain.origin !== keys.origin || !keys.vkeys().some((vkey) => chain.indexOf(vkey) !== -1)) throw error
-    return chain.open(note)
-  }
-}
-
-/** The tiles of a stored log of `size`, partial ones made from entries. */
-export function storeTiles(view: Pick<StoreView, 'tile' | 'entries'>, size: number, made?: PartialTiles): ReturnType<typeof fullTileSource> {
-  return fullTileSource(size, {
-    readFullTiles: async (tiles) => Promise.all(tiles.map(async ({ level, index }) => {
-      const bytes = await view.tile(level, index)
-      if (bytes === undefined) throw new VerifyError('tile_missing', `ledger: tile ${level}/${index} is not there`, 'run counterfoil verify')
-      return bytes
-    })),
-    readLeafHashes: async (from, to) => (await view.entries(from, to)).map((row) => leafHash(row.entry)),
-  }, made)
-}
-
-/** The C2SP tlog-proof of an event under the newest checkpoint; undefined when there is no such event. `made` is kept by who proves more than once. */
-export async function proofOf(view: StoreView, event_id: string, made?: PartialTiles): Promise<string | undefined> {
-  const [row, head] = [(await view.findEvents([event_id]))[0], await view.head()]
-  if (row === undefined || head === undefined) return undefined
-  const proof = await proveInclusion(tileHashReader(head.size, storeTiles(view, head.size, made)), row.index, head.size)
-  return formatProof({ index: row.index, proof, checkpoint: head.checkpoint })
 }

@@ -25,7 +25,7 @@ import { verifyLog } from '../verify/verify.ts'
 import { DATABASE, KEYS } from './backup-manifest.ts'
 import { evidenceOf, rememberedBy } from './evidence.ts'
 import { keyChainOf } from './keys.ts'
-import { openOwn } from './ledger.ts'
+import { openOwn } from './remembered.ts'
 import { openScope, type OpenScope } from './open-scope.ts'
 import { checkFree, commitKeys, localKept, localKeyring, mergeKeys, publish, readManifest, stage, wholeOf, type RestoredLog, type RestoreOptions } from './restore.ts'
 

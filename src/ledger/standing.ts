@@ -5,7 +5,7 @@ import type { Store } from '../store/contract.ts'
 import type { KeptKeys } from '../vault/keyring.ts'
 import { nextOf, type Setback } from '../verify/rollback.ts'
 import { rememberedBy } from './evidence.ts'
-import { checkNotBehind, checkNotRetired } from './ledger.ts'
+import { checkNotBehind, checkNotRetired } from './remembered.ts'
 
 /** Throws the error with which opening the log to write would be refused for its history or its keys. */
 export async function checkStanding(store: Store, keys: KeptKeys): Promise<void> {
