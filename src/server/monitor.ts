@@ -12,10 +12,12 @@ import type { Tenant, Tenants } from './tenants.ts'
 
 export const MONITOR_TABLE = 'CREATE TABLE IF NOT EXISTS monitored (tenant TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT'
 
-/** How often logs are looked at, and how long one look may take: appends come first. */
+/** How often logs are looked at. Appends come first, and wait while a page is read: so as long as something comes a look is short, but the longer the further it is behind. */
 const LOOK_MS = 500
-const BUDGET_MS = 100
-const PAGE = 500
+const PAGE = 100
+const BUDGET_MS = 25
+const MOST_MS = 250
+const EVENTS_A_MS = 500
 /** Sessions that are followed at once, and what they may remember together, in characters. The one that was quiet longest is forgotten, and read again when it goes on. */
 const MAX_SESSIONS = 200
 const MAX_CHARACTERS: number = 64 * 1024 * 1024
@@ -39,9 +41,20 @@ export class Monitor {
   /** Looks at the logs of all tenants that are open, until the server ends. */
   start(tenants: Tenants): void {
     const timer = setInterval(() => {
-      for (const tenant of tenants.opened) void this.look(tenant)
+      for (const tenant of tenants.opened) void this.#catchUp(tenant)
     }, LOOK_MS).unref()
     this.#ending.addEventListener('abort', () => { clearInterval(timer) }, { once: true })
+  }
+
+  /** One look, and where nothing comes meanwhile as many as it takes. */
+  async #catchUp(tenant: Tenant): Promise<void> {
+    if (this.#followed.get(tenant.name)?.looking !== undefined) return
+    for (;;) {
+      const { size } = tenant.ledger.status()
+      const behind = size - (this.#followed.get(tenant.name)?.next ?? size)
+      const atEnd = await this.look(tenant, Math.min(MOST_MS, BUDGET_MS + behind / EVENTS_A_MS))
+      if (atEnd || this.#ending.aborted || tenant.ledger.status().size !== size || !this.#followed.has(tenant.name)) return
+    }
   }
 
   /** Resolves when no log is looked at any more, once the server ends. */
