@@ -125,6 +125,7 @@ class Attempt implements BodyObserver {
   readonly #subject: AuditOptions['subject']
   readonly #signals: Signals
   #reader: ResponseReader | undefined
+  readonly #begunAt = performance.now()
   #sentAt = 0
   #firstTokenAt: number | undefined
 
@@ -190,12 +191,13 @@ class Attempt implements BodyObserver {
   }
 
   // The SDK's own timer and the caller's signal abort the same controller; only the caller's signal can be told apart, and
-  // where it cannot be seen (an SDK without middleware) the time that has passed. The timer stops when the headers are here.
+  // where it cannot be seen (an SDK without middleware) the time that has passed, nearly: the timer began before our fetch was
+  // called, and a busy process takes its time in between. It stops when the headers are here.
   #classify(error: unknown, phase: 'request' | 'body'): Interruption {
     const said = describeError(error)
     const { caller, request, timeoutMs } = this.#signals
     const aborted = nameOf(error) === 'AbortError' || request?.aborted === true
-    const late = phase === 'request' && (caller === undefined ? this.#elapsed() >= timeoutMs : caller?.aborted !== true)
+    const late = phase === 'request' && (caller === undefined ? performance.now() - this.#begunAt >= timeoutMs * 0.95 : caller?.aborted !== true)
     if (nameOf(error) === 'TimeoutError' || nameOf(caller?.reason) === 'TimeoutError' || (aborted && late) || /_TIMEOUT$|^ETIMEDOUT$/.test(codeOf(error))) {
       return { outcome: 'timeout', error_type: 'timeout', error: said }
     }
