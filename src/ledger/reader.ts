@@ -48,8 +48,8 @@ export interface FoundId { readonly kind: 'event' | 'session'; readonly id: stri
 export interface Page<T> { readonly items: T[]; readonly next: string | null }
 
 const READ_AT_ONCE = 1_000
-/** What is to be known of a session to go on with it. `subject`: the reference of whom it is about. */
-export interface Begun { readonly root_session_id: string; readonly state: string; readonly started: boolean; readonly subject: string | null }
+/** What is to be known of a session to go on with it. `subject`: the reference of whom it is about; once `settled` it stays so. */
+export interface Begun { readonly root_session_id: string; readonly state: string; readonly settled: boolean; readonly subject: string | null }
 
 /** How far into a session its start is looked for. */
 const BEFORE_START = 16
@@ -260,7 +260,7 @@ export class LogReader {
     })
   }
 
-  /** Facts that whoever goes on with these sessions needs, null for one that is not there. `started`: it has said whom it is about, or that it is about nobody. */
+  /** Facts that whoever goes on with these sessions needs, null for one that is not there. */
   begun(session_ids: readonly string[]): Promise<(Begun | null)[]> {
     return this.#store.read(async (view) => {
       const rows = new Map((await view.sessions(session_ids)).map(({ session_id, row }) => [session_id, decodeSession(row)]))
@@ -269,8 +269,9 @@ export class LogReader {
         const state = rows.get(session_id)
         if (state === undefined) out.push(null)
         else {
-          const ref = startIn(await firstEntries(view, session_id))?.facts['subject']
-          out.push({ root_session_id: state.root_session_id ?? session_id, state: state.state, started: state.agent_id !== '', subject: typeof ref === 'string' ? ref : null })
+          const started = state.agent_id !== ''
+          const ref = started ? startIn(await firstEntries(view, session_id))?.facts['subject'] : undefined
+          out.push({ root_session_id: state.root_session_id ?? session_id, state: state.state, settled: started || state.next_seq >= BEFORE_START, subject: typeof ref === 'string' ? ref : null })
         }
       }
       return out

@@ -22,7 +22,7 @@ export async function aboutOf(tenant: Tenant, session_ids: Iterable<string>): Pr
   const begun = await tenant.ledger.call<(Begun | null)[]>('begun', asked)
   for (const [at, session_id] of asked.entries()) {
     const one = begun[at]
-    if (one === null || one === undefined || !one.started) continue
+    if (one === null || one === undefined || !one.settled) continue
     if (remembered.size >= KEPT) remembered.clear()
     remembered.set(session_id, one.subject)
     if (one.subject !== null) about.set(session_id, one.subject)
