@@ -1,17 +1,20 @@
 // Half the rate at which events become durable here, for half an hour, in sessions that begin and end: memory, delay, files and lag every five
-// seconds. Then everything is drained, verified and counted. Measured only when it is named.
+// seconds. Then everything is drained, counted, and verified by a process of its own on all cores. Measured only when it is named.
 
+import { execFile } from 'node:child_process'
 import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import type { Session } from '../../src/index.ts'
 import { contenderNamed } from '../contenders/all.ts'
 import { FLAT, growth, type Sample } from '../growth.ts'
 import { flat, acts, modelAct, type ModelAct } from '../load.ts'
 import type { Options, Part } from '../part.ts'
+import type { Verified } from '../verified.ts'
 import { clear, measure, scratchFolder } from '../run.ts'
 import { median } from '../statistics.ts'
 import { figure } from '../table.ts'
@@ -32,7 +35,7 @@ export interface SoakData {
   readonly samples: readonly Sample[]
   readonly reports: readonly string[]
   /** Null while it runs. */
-  readonly end: { readonly drainedIn: number; readonly verifiedIn: number; readonly whole: boolean; readonly acts: number; readonly calls: number; readonly results: number; readonly sessions: number; readonly ended: number; readonly lost: number } | null
+  readonly end: { readonly drainedIn: number; readonly verifiedIn: number; readonly verifierRss?: number; readonly whole: boolean; readonly acts: number; readonly calls: number; readonly results: number; readonly sessions: number; readonly ended: number; readonly lost: number } | null
 }
 
 async function run(options: Options, keep: (data: SoakData, rounds: number) => void): Promise<void> {
@@ -61,8 +64,8 @@ async function durableRate(quick: boolean): Promise<number> {
 async function soak(folder: string, minutes: number, rate: number, keep: (samples: Sample[], reports: string[], end: SoakData['end']) => void): Promise<void> {
   const { openTrail } = await import('../../src/index.ts')
   const reports: string[] = []
-  const db = join(folder, 'audit.db')
-  const trail = openTrail(db, { agent_id: 'soak', home: join(folder, 'home'), report: ({ message }) => { reports.push(message) } })
+  const [db, home] = [join(folder, 'audit.db'), join(folder, 'home')]
+  const trail = openTrail(db, { agent_id: 'soak', home, report: ({ message }) => { reports.push(message) } })
   const pool = acts('model', 4_000, 600) as ModelAct[]
   const counts = { acts: 0, begun: 0, ended: 0 }
   const pending = new Set<Promise<unknown>>()
@@ -109,12 +112,17 @@ async function soak(folder: string, minutes: number, rate: number, keep: (sample
   const drainedIn = (performance.now() - until) / 1_000
   samples.push(watch((performance.now() - began) / 1_000))
   keep(samples, reports, null)
-  const verifying = performance.now()
-  const { whole } = await trail.verify()
-  const verifiedIn = (performance.now() - verifying) / 1_000
   const { lost } = trail.status()
   await trail.close()
-  keep(samples, reports, { drainedIn, verifiedIn, whole, acts: counts.acts, ...counted(db), sessions: counts.begun, ended: counts.ended, lost })
+  const end = { drainedIn, acts: counts.acts, ...counted(db), sessions: counts.begun, ended: counts.ended, lost }
+  process.stderr.write(`  ${JSON.stringify(end)}\n`)
+  const { seconds, rss, whole } = await verified(db, home)
+  keep(samples, reports, { ...end, verifiedIn: seconds, verifierRss: rss, whole })
+}
+
+async function verified(db: string, home: string): Promise<Verified> {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../verified.ts'), db, home])
+  return JSON.parse(stdout) as Verified
 }
 
 interface Live { readonly session: Session; acts: number }
@@ -177,7 +185,7 @@ export const part: Part = {
       ...(running.length === 0 ? [] : [`  event loop p99 ${figure(median(running.map(({ delayP99 }) => delayP99)))} ms, longest ${figure(most(({ delayMax }) => delayMax))} ms; lag at most ${figure(most(({ lag }) => lag))} events, spool ${mb(most(({ spool }) => spool))}, WAL ${mb(most(({ wal }) => wal))}`]),
       `  errors ${reports.length}${reports.length === 0 ? '' : `: ${reports[0]}`}`,
       end === null ? '  it did not come to its end'
-        : `  drained in ${figure(end.drainedIn)} s; ${end.acts.toLocaleString('en-US')} acts recorded, ${end.calls === end.acts && end.results === end.acts ? 'as many calls and results on record' : `${end.calls} calls and ${end.results} results ON RECORD`}, ${end.ended} of ${end.sessions} sessions ended; ${end.whole ? 'verifies' : 'DOES NOT VERIFY'} (${figure(end.verifiedIn)} s)`,
+        : `  drained in ${figure(end.drainedIn)} s; ${end.acts.toLocaleString('en-US')} acts recorded, ${end.calls === end.acts && end.results === end.acts ? 'as many calls and results on record' : `${end.calls} calls and ${end.results} results ON RECORD`}, ${end.ended} of ${end.sessions} sessions ended; ${end.whole ? 'verifies' : 'DOES NOT VERIFY'} (${figure(end.verifiedIn)} s on all cores${end.verifierRss === undefined ? '' : `, RSS up to ${mb(end.verifierRss)}`})`,
       '',
     ]
   },
