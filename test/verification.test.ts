@@ -13,7 +13,7 @@ import { openSqliteStore } from '../src/store/sqlite.ts'
 import { partOf, sessionIn } from '../src/verify/part.ts'
 import type { Verdict } from '../src/verify/verdict.ts'
 import { attacks, makeBases, type Base } from './attacks.ts'
-import { appendRun, copyOf, forget, handed, openKeyring, openLog, originAt, place, sameOrigin, steppingClock, tamper, Telling, text, verifyAt, type Place } from './sample-log.ts'
+import { appendAll, appendRun, copyOf, forge, forget, handed, openKeyring, openLog, originAt, place, sameOrigin, steppingClock, tamper, Telling, text, verifyAt, type Place } from './sample-log.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'counterfoil-parts-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -61,6 +61,46 @@ describe('in parts', () => {
       sql('UPDATE places SET segment = ? WHERE idx = ? AND ordinal = ?', other.segment, one.idx, one.ordinal)
     })
     for (const who of ['keys', 'none'] as const) for (const parts of [1, 2]) expect((await verifyAt(copy, { who, of: parts })).whole, `${who} ${parts}`).toBe(false)
+  })
+})
+
+describe('a session that goes on after its end, in parts', () => {
+  let where: Place
+  beforeAll(async () => {
+    where = place(join(folder, 'resumed'))
+    const ledger = await openLog(where)
+    for (let n = 0; n < 3; n++) {
+      const tell = new Telling(undefined, Date.UTC(2026, 10, 21, 8, n))
+      let { call2: last } = await appendRun(ledger, tell, { user: `user-${n}`, order: `${n}` })
+      for (let times = 0; times < 2; times++) {
+        const [before, keep] = [last!, 3 + times]
+        last = tell.draft('llm_call', { provider: 'anthropic', model_id: 'claude-opus-4-6' }, { input_messages: { base: before.event_id, keep, add: [text(`And once more, ${times}.`)] } })
+        await appendAll(ledger, [tell.draft('session_resume', { reason: 'resumed' }), last, tell.draft('session_end', { reason: 'done' }, {}, { outcome: 'success' })])
+      }
+    }
+    await ledger.close()
+  })
+
+  test('is whole, as read in one', async () => {
+    const alone = await verifyAt(where)
+    expect(alone).toMatchObject({ whole: true, counts: { sessions: 3 } })
+    for (const of of [2, 3, 7]) expect(await verifyAt(where, { of })).toEqual(alone)
+  })
+
+  test('and a list that it does not have there is seen', async () => {
+    for (const [what, edit] of Object.entries({
+      'another root': (change: { root: string }) => ({ ...change, root: `A${change.root.slice(1)}`.replace(/^AA/, 'AB') }),
+      'another length': (change: { keep: number; count: number }) => ({ ...change, keep: change.keep - 1, count: change.count - 1 }),
+      'another base': (change: { base: number }) => ({ ...change, base: change.base - 1 }),
+    })) {
+      const copy = sameOrigin(where, forget(copyOf(where, join(folder, what.replaceAll(' ', '-')))))
+      forge(copy, (entries) => {
+        const late = entries.findLast(({ event_type }) => event_type === 'llm_call')!
+        late.payloads = { ...late.payloads, input_messages: edit(late.payloads['input_messages'] as never) as never }
+      })
+      expect((await verifyAt(copy)).whole, what).toBe(false)
+      for (const of of [2, 3]) expect(await verifyAt(copy, { of }).then(({ whole }) => whole, () => false), what).toBe(false)
+    }
   })
 })
 

@@ -80,8 +80,8 @@ async function* earlierEntries(view: StoreView, session_id: string, before: numb
 }
 
 /** What one part of a verification reads: the same as `evidenceOf`, without what concerns the whole log. */
-export function partEvidenceOf(view: StoreView, keyring: Keyring | undefined, origin: string, share: Share & Pick<Evidence, 'restored'>): Pick<Evidence, 'origin' | 'entries' | 'texts' | 'next' | 'vault' | 'restored'> {
-  return { origin, ...entriesIn(view), vault: new StoredVault(view, keyring, share), ...(share.restored === undefined ? {} : { restored: share.restored }) }
+export function partEvidenceOf(view: StoreView, keyring: Keyring | undefined, origin: string, share: Share & Pick<Evidence, 'restored'>): Pick<Evidence, 'origin' | 'entries' | 'texts' | 'next' | 'earlier' | 'vault' | 'restored'> {
+  return { origin, ...entriesIn(view), earlier: (session_id, before) => earlierEntries(view, session_id, before), vault: new StoredVault(view, keyring, share), ...(share.restored === undefined ? {} : { restored: share.restored }) }
 }
 
 /** Differs between two snapshots that show different things: each append changes the head, and an erasure or a new key the scopes. */

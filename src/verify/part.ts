@@ -123,7 +123,11 @@ export class Part implements PartReading {
       for (const { index, entry } of rows) {
         if (index !== expected) this.#note(this.#missingEntries(expected, index))
         expected = index + 1
-        if (this.#share.of > 1 && partOf(sessionIn(entry), this.#share.of) !== this.#share.n) continue
+        if (this.#share.of > 1) {
+          const session_id = sessionIn(entry)
+          if (partOf(session_id, this.#share.of) !== this.#share.n) continue
+          if (this.#sessions.get(session_id)?.forgot === true) await this.#recall(session_id, index)
+        }
         const read = this.#readEntry(index, entry)
         if (read !== undefined && kept) parsed.push(read)
       }
@@ -148,12 +152,24 @@ export class Part implements PartReading {
   /** A session that began before: what it holds is needed to check what follows. Its bytes are bound by the hashes that its later entries name. */
   async #readEarlier(session_id: string): Promise<void> {
     if (this.#sessions.has(session_id) || this.#evidence.earlier === undefined) return
-    for await (const { index, entry: bytes } of this.#evidence.earlier(session_id, this.#since)) {
+    for await (const { entry, bytes } of this.#earlier(session_id, this.#since)) {
       this.#index = this.#page.from
+      if (entry.index === 0 || KEEPS_UP.has(entry.event_type)) this.#page.notes.push({ kind: 'entry', index: this.#page.from, entry })
+      this.#checkSession(session_id, entry, toBase64(leafHash(bytes)))
+    }
+  }
+
+  /** Something comes into a session that ended. */
+  async #recall(session_id: string, before: number): Promise<void> {
+    await this.#sessions.get(session_id)!.recallLists(this.#earlier(session_id, before))
+  }
+
+  /** Entries of a session out of the rows that the store has for it; throws where one is of another, or stands elsewhere. */
+  async *#earlier(session_id: string, before: number): AsyncGenerator<{ readonly entry: Entry; readonly bytes: Uint8Array }> {
+    for await (const { index, entry: bytes } of this.#evidence.earlier!(session_id, before)) {
       const { entry } = parseEntry(bytes)
       if (entry.index !== index || entry.session_id !== session_id) throw new VerifyError('index', `verify: entry #${index} is not the one that its row says`, 'verify without --since', { first_bad_index: index })
-      if (index === 0 || KEEPS_UP.has(entry.event_type)) this.#page.notes.push({ kind: 'entry', index: this.#page.from, entry })
-      this.#checkSession(session_id, entry, toBase64(leafHash(bytes)))
+      yield { entry, bytes }
     }
   }
 
@@ -245,6 +261,8 @@ export class Part implements PartReading {
       this.#sessions.set(session_id, session)
     }
     session.add(entry, hash)
+    // Of several parts: what these find wrong is read again by one that holds everything, so nothing that is said rests on rows found by session
+    if (this.#share.of > 1 && this.#evidence.earlier !== undefined) session.forgetLists()
   }
 
   /** Step 7. */

@@ -2,7 +2,7 @@
 // and 6). The session's entries come in the order of the log; whether they are the signed ones is checked elsewhere.
 
 import { fromBase64, toBase64 } from '../base/bytes.ts'
-import { messageOf } from '../base/errors.ts'
+import { messageOf, VerifyError } from '../base/errors.ts'
 import { Settling } from '../event/approval.ts'
 import { isListChange, isSameRef, type Entry } from '../event/entry.ts'
 import { ListIndex } from '../event/list.ts'
@@ -31,8 +31,10 @@ export class SessionCheck {
   /** scope → the first entry that puts content into it */
   readonly scopes: Map<number, number> = new Map()
   readonly endings: SessionEnding[] = []
-  readonly #lists = new ListIndex(leafOf)
-  readonly #roots = new ListRoots(this.#lists)
+  #lists = new ListIndex(leafOf)
+  #roots = new ListRoots(this.#lists)
+  #added = 0
+  #forgot: 'nothing' | 'lists' | 'once' = 'nothing'
   readonly #origin: string
   readonly #session_id: string
   readonly #bad: Bad
@@ -55,6 +57,7 @@ export class SessionCheck {
   add(entry: Entry, hash: string): void {
     const { index, seq } = entry
     const expected = this.state?.next_seq ?? 0
+    this.#added++
     if (this.first === -1) this.first = index
     if (seq !== expected) this.#bad('unchanged', 'seq', `entry #${index} has seq ${seq} in its session, expected ${expected}`, index)
     this.settle(entry.prev)
@@ -69,6 +72,34 @@ export class SessionCheck {
     } catch (error) {
       this.#bad('unchanged', 'session', `entry #${index}: ${messageOf(error)}`, index)
     }
+  }
+
+  /** Whether its lists were forgotten: nothing can be added before they are recalled. */
+  get forgot(): boolean {
+    return this.#forgot === 'lists'
+  }
+
+  /** Lets go of its lists, which are most of what it holds, where it has ended: rarely anything comes after that. Once, so that a session that ends over and over is read twice at most. */
+  forgetLists(): void {
+    if (this.#forgot !== 'nothing' || this.state?.state !== 'ended') return
+    this.#forgot = 'lists'
+    this.#lists = new ListIndex(leafOf)
+    this.#roots = new ListRoots(this.#lists)
+  }
+
+  /** Makes its lists again, of the entries that were added; throws where these are not as many. What is wrong with one was said when it was added. */
+  async recallLists(entries: AsyncIterable<{ readonly entry: Entry }>): Promise<void> {
+    let count = 0
+    for await (const { entry } of entries) {
+      count++
+      try {
+        this.#lists.add(entry)
+      } catch {
+        // as before
+      }
+    }
+    if (count !== this.#added) throw new VerifyError('index', `verify: session ${this.#session_id} has ${this.#added} entries, ${count} are found by its id`, 'verify with --jobs 1')
+    this.#forgot = 'once'
   }
 
   #noteScopes({ index, payloads }: Entry): void {
