@@ -1,13 +1,18 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { formatTime } from '../base/clock.ts'
 import { uuidv7 } from '../base/ids.ts'
 import type { Draft } from '../event/draft.ts'
 import { LOG_FORMAT } from '../event/entry.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
+import { SqliteView } from '../store/sqlite-view.ts'
 import { ephemeralKeyring } from '../vault/keyring.ts'
 import { Appender } from './append.ts'
 import { ledgerDraft } from './event.ts'
 import { Faults, faultyStore } from '../../test/faults.ts'
+import { openLog, place, verifyAt } from '../../test/sample-log.ts'
 
 const START = Date.parse('2026-11-21T08:00:00.000Z')
 const ORIGIN = 'counterfoil.local/00112233445566778899aabbccddeeff'
@@ -21,8 +26,15 @@ async function appender(kept: { sessions: number; events: number }, faults = new
   return made
 }
 
+function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'counterfoil-append-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+let thoughts = 0
 function thought(session_id: string): Draft {
-  return { event_id: uuidv7(START), event_type: 'reasoning', session_id, timestamp: formatTime(START), capture: 'after', facts: { kind: 'author_stated' }, payloads: { text: { m: 'text', content: 'because' } } }
+  return { event_id: uuidv7(START), event_type: 'reasoning', session_id, timestamp: formatTime(START), capture: 'after', facts: { kind: 'author_stated' }, payloads: { text: { m: 'text', content: `because ${thoughts++}` } } }
 }
 
 async function write(to: Appender, ...sessions: string[]): Promise<void> {
@@ -70,4 +82,44 @@ test('a disk that fails while a repeated event is compared does not make it anot
     expect(await again(), step).toEqual([{ ...first, checkpoint: to.head!.checkpoint }])
   }
   expect(to.head!.size).toBe(size)
+})
+
+/** Refers to an event that is not there: refused when everything before it in its batch is made. */
+function dangling(session_id: string): Draft {
+  return { ...thought(session_id), capture: 'before', event_type: 'llm_call', facts: { provider: 'x', model_id: 'm' }, payloads: { system_prompt: { same: uuidv7(START) } } }
+}
+/** Refused before anything is made. */
+function malformed(session_id: string): Draft {
+  return { ...thought(session_id), event_type: 'no such thing' as never }
+}
+
+test('a refused draft has no session read again that it did not change, and none is told of what is not stored', async () => {
+  const where = place(scratchFolder())
+  const ledger = await openLog(where)
+  const [long, other, fresh] = [uuidv7(START), uuidv7(START), uuidv7(START)]
+  const append = (...drafts: Draft[]) => ledger.append(drafts.map((draft) => ({ writer: 'local', draft })))
+  await append(...Array.from({ length: 300 }, () => thought(long)), thought(other))
+  const read = vi.spyOn(SqliteView.prototype, 'sessionEntries')
+  onTestFinished(() => read.mockRestore())
+  for (let times = 0; times < 20; times++) {
+    const [bad] = await append(times % 2 === 0 ? dangling(long) : malformed(long))
+    expect(bad).toMatchObject({ refused: { code: times % 2 === 0 ? 'reference_missing' : 'bad_event' } })
+    await append(thought(other))
+  }
+  expect(read.mock.calls.filter(([session_id]) => session_id === long || session_id === other)).toEqual([])
+
+  // a secret, segments and entries of a transaction that was rolled back are none
+  for (const bad of [malformed, dangling]) {
+    const answers = await append(thought(fresh), thought(long), bad(other))
+    expect(answers.map((answer) => 'refused' in answer)).toEqual([false, false, true])
+    expect((await append(bad(other), thought(fresh))).map((answer) => 'refused' in answer)).toEqual([true, false])
+  }
+  const start: Draft = { ...thought(fresh), event_type: 'session_start', facts: { agent_id: 'a' }, payloads: {} }
+  const end: Draft = { ...thought(fresh), event_type: 'session_end', facts: {}, payloads: {}, outcome: 'success' }
+  expect((await append(start, malformed(fresh), thought(fresh), dangling(fresh), end)).map((answer) => 'refused' in answer)).toEqual([false, true, false, true, false])
+  expect((await append(thought(fresh), end)).every((answer) => !('refused' in answer))).toBe(true)
+  await ledger.close()
+  const verdict = await verifyAt(where)
+  expect(verdict.problems).toEqual([])
+  expect(verdict).toMatchObject({ whole: true, properties: { payloads: { status: 'proved' } } })
 })

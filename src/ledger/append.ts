@@ -53,18 +53,35 @@ export class Appender {
 
   /** Appends `batch` in order; one answer for each. Rejects with a StoreError when it is not known to have happened, VerifyError when the stored log is not the signed one. */
   async append(batch: readonly Handed[], options: AppendOptions = {}): Promise<(Placed | Refused)[]> {
+    let running: Batch | undefined
     try {
       const done = await this.#store.append(async (tx) => {
         await this.#refresh(tx)
-        return new Batch(tx, this.#keyring, this.#clock, this.#own, this.#tip!, (id) => this.#live(tx, id)).run(batch, options)
+        running = new Batch(tx, this.#keyring, this.#clock, this.#own, this.#tip!, (id) => this.#live(tx, id))
+        return running.run(batch, options)
       })
       this.#tip = done.tip
       if (options.next !== undefined) this.#keyring.follow(done.tip.head.checkpoint)
       this.#keepFew(new Set(batch.map(({ draft }) => draft.session_id)))
       return done.answers
     } catch (error) {
-      this.forget()
+      if (running !== undefined && isContentError(error)) this.#takeBack(running)
+      else this.forget()
       throw error
+    }
+  }
+
+  /** Of a batch that was rolled back for what one draft of it says. What an author can have refused again and again must not have other sessions read again, nor a long one for each. */
+  #takeBack({ sessions, followed }: Batch): void {
+    for (const [id, live] of sessions) {
+      if (followed.has(id)) {
+        this.#sessions.delete(id)
+        this.#stale.delete(id)
+      } else {
+        live.segmentHashes.clear()
+        live.deciders.clear()
+        this.#stale.add(id) // its scopes are read again
+      }
     }
   }
 
@@ -133,10 +150,15 @@ export class Appender {
     const next = stored === undefined ? 0 : decodeSession(stored.row).next_seq
     live.scopes.clear()
     live.persons = undefined
-    while (live.nextSeq < next) {
-      const page = await tx.sessionEntries(session_id, live.nextSeq, 1_000)
-      if (page.length === 0) break
-      for (const { entry } of page) live.follow(parseEntry(entry).entry, toBase64(leafHash(entry)))
+    try {
+      while (live.nextSeq < next) {
+        const page = await tx.sessionEntries(session_id, live.nextSeq, 1_000)
+        if (page.length === 0) break
+        for (const { entry } of page) live.follow(parseEntry(entry).entry, toBase64(leafHash(entry)))
+      }
+    } catch (error) {
+      this.#sessions.delete(session_id) // it was told half of it
+      throw error
     }
     return live
   }
@@ -170,6 +192,13 @@ async function restoreEdge(view: StoreView, size: number): Promise<TreeEdge> {
   const rows = from === size ? [] : await view.entries(from, size)
   if (rows.length !== size - from) throw bad('entries_missing', `${size - from - rows.length} of the newest ${size - from} entries are not there`)
   return TreeEdge.restore({ size, tile: (level, index) => tiles.get(`${level}/${index}`)!, leafHashes: rows.map((row) => leafHash(row.entry)) })
+}
+
+/** Errors of one draft's content, as against errors of the store and evidence in it: one draft must not hold up all that come after it. Nothing of a batch that ends with one is stored. */
+export function isContentError(error: unknown): boolean {
+  if (error instanceof StoreError) return error.code === 'reference_missing'
+  if (error instanceof Error && 'syscall' in error) return false // the disk's, and perhaps after the commit
+  return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
 
 function bad(code: string, message: string, index?: number): VerifyError {

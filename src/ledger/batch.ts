@@ -80,6 +80,8 @@ export class Batch {
   /** Streams whose owner is gone: their rows go too. */
   readonly #gone = new Set<string>()
   readonly #lives = new Map<string, LiveSession>()
+  /** Sessions that were told of entries which are stored only when the transaction is. */
+  readonly followed: Set<string> = new Set()
   #makeNext: AppendOptions['next']
   #next: NextKey | undefined
 
@@ -93,6 +95,11 @@ export class Batch {
     const now = clock()
     this.#now = now < tip.recordedAt && tip.recordedAt - now < CLOCK_SLACK_MS ? tip.recordedAt : now
     this.#recordedAt = formatTime(this.#now)
+  }
+
+  /** What it read of, or wrote to. */
+  get sessions(): ReadonlyMap<string, LiveSession> {
+    return this.#lives
   }
 
   async run(batch: readonly Handed[], options: AppendOptions): Promise<{ tip: Tip; answers: (Placed | Refused)[] }> {
@@ -245,6 +252,7 @@ export class Batch {
       const entry_hash = toBase64(hash)
       written.rows.push({ index, entry: bytes })
       written.hashes.push(hash)
+      this.followed.add(live.session_id)
       live.follow(entry, entry_hash)
       written.touched.set(live.session_id, live)
       for (const [ordinal, place] of places.entries()) {

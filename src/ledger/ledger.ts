@@ -26,7 +26,7 @@ import { SPOOL_ORIGIN } from '../vault/spool-key.ts'
 import type { Keyring } from '../vault/keyring.ts'
 import { SEALED, unwrapSecret, wrapSecret } from '../vault/scope.ts'
 import { accessDraft, MAX_ACCESS_NOTES, type AccessNote } from './access.ts'
-import type { Appender } from './append.ts'
+import { isContentError, type Appender } from './append.ts'
 import { refusedBefore, type AppendOptions, type Handed, type Placed, type Refused } from './batch.ts'
 import { ledgerDraft } from './event.ts'
 import { keyChainOf, rotationDraft } from './keys.ts'
@@ -613,7 +613,6 @@ function isUndone(error: unknown): boolean {
   return error instanceof StoreError && UNDONE.has(error.code)
 }
 
-/** Errors of one draft's content, as against errors of the store and evidence in it: one draft must not hold up all that come after it. */
 /** Sessions with all that they started. */
 function withChildren(sessions: ReadonlySet<string>, known: ReadonlyMap<string, SessionState>): string[] {
   const found = new Set(sessions)
@@ -626,10 +625,4 @@ function withChildren(sessions: ReadonlySet<string>, known: ReadonlyMap<string, 
     }
   }
   return [...found]
-}
-
-function isContentError(error: unknown): boolean {
-  if (error instanceof StoreError) return error.code === 'reference_missing'
-  if (error instanceof Error && 'syscall' in error) return false // the disk's, and perhaps after the commit
-  return !(error instanceof VerifyError) || error.code === 'list_malformed' || error.code === 'same_malformed'
 }
