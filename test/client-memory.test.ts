@@ -2,15 +2,23 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { toBase64 } from '../src/base/bytes.ts'
+import { canonicalJson } from '../src/base/canonical-json.ts'
 import { openTrail } from '../src/index.ts'
+import { openCheckpoint, signCheckpoint } from '../src/log/checkpoint.ts'
+import { ed25519Verifier } from '../src/log/note.ts'
+import { rotationStatement } from '../src/log/rotation.ts'
+import { openKeyring, openLog, strangeKey } from './sample-log.ts'
 import { scratch } from './scratch.ts'
 import { testServer, type TestServer } from './served.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
 /** Records `count` events through the server as it is now, to the end; what was reported, and what status() says. */
-async function visit(proxy: TcpProxy, key: string, home: string, count = 3): Promise<{ reports: string[]; problem: string | undefined }> {
+async function visit(proxy: { readonly url: string }, key: string, home: string, count = 3): Promise<{ reports: string[]; problem: string | undefined }> {
   const reports: string[] = []
   const trail = openTrail(proxy.url, { key, home, agent_id: 'agent-1', report: ({ code }) => reports.push(code) })
   await trail.ready()
@@ -98,4 +106,105 @@ test('a memory that is damaged is not taken for none', async () => {
   await visit(proxy, key, home)
   writeFileSync(memoryOf(home), '{"url":')
   expect(await visit(proxy, key, home)).toEqual({ reports: ['memory_malformed'], problem: 'memory_malformed' })
+})
+
+/** Rotates the key of the log, as `counterfoil keys rotate` does beside the server. */
+async function rotate(db: string, home: string, stolen = false): Promise<string> {
+  const ledger = await openLog({ folder: '', db, home }, { clock: Date.now })
+  try {
+    if (!stolen) return (await ledger.rotate()).vkey
+    await ledger.reportKey({ last_good_size: (await ledger.read((view) => view.head()))!.size })
+    return ledger.keyring.vkey
+  } finally {
+    await ledger.close()
+  }
+}
+
+/** A server in the place of another: what is not in `answers` it asks that one. */
+async function forger(url: string): Promise<{ readonly url: string; readonly answers: Map<string, () => string | Promise<string>> }> {
+  const answers = new Map<string, () => string | Promise<string>>()
+  const server = createServer((request, response) => {
+    void (async () => {
+      const own = answers.get(request.url!)
+      if (own !== undefined) return void response.end(await own())
+      const chunks: Buffer[] = []
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
+      const body = Buffer.concat(chunks)
+      const { host: _, connection: __, 'content-length': ___, ...headers } = request.headers as { [name: string]: string }
+      const answer = await fetch(`${url}${request.url!}`, { method: request.method!, headers, ...(body.length === 0 ? {} : { body }) })
+      response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(Buffer.from(await answer.arrayBuffer()))
+    })().catch(() => response.destroy())
+  })
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  onTestFinished(() => { server.closeAllConnections(); server.close() })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answers }
+}
+
+describe('the key of the log', () => {
+  test('is followed to the next one, while the client is away and while it records', async () => {
+    const server = await testServer()
+    const client = scratch()
+    const [key, proxy] = [server.key('agent', { id: 'bot' }), await TcpProxy.to(server.url)]
+    onTestFinished(() => proxy.down())
+    const reports: { code: string; message: string }[] = []
+    await visit(proxy, key, client.home)
+    const first = (JSON.parse(readFileSync(memoryOf(client.home), 'utf8')) as { vkey: string }).vkey
+    await rotate(server.db, server.home)
+    const third = await rotate(server.db, server.home)
+    const trail = openTrail(proxy.url, { key, home: client.home, agent_id: 'agent-1', report: ({ code, message }) => reports.push({ code, message }) })
+    await trail.ready()
+    const session = await trail.start({})
+    await session.record('custom', { name: 'step', content: {} }).durable()
+    expect(reports.map(({ code }) => code)).toEqual(['log_key_changed'])
+    expect(reports[0]!.message).toContain(`${third.split('+')[1]} now`)
+    expect(reports[0]!.message).toContain(`${first.split('+')[1]} handed over`)
+    const fourth = await rotate(server.db, server.home)
+    await session.record('custom', { name: 'step', content: {} }).durable()
+    await trail.close()
+    expect(reports.map(({ code }) => code)).toEqual(['log_key_changed', 'log_key_changed'])
+    expect(trail.status().problem?.code).toBe('log_key_changed')
+    expect((JSON.parse(readFileSync(memoryOf(client.home), 'utf8')) as { vkey: string }).vkey).toBe(fourth)
+    expect(await visit(proxy, key, client.home)).toEqual({ reports: [], problem: undefined })
+  })
+
+  test('that was reported stolen is said to be, with its successor', async () => {
+    const server = await testServer()
+    const client = scratch()
+    const [key, proxy] = [server.key('agent', { id: 'bot' }), await TcpProxy.to(server.url)]
+    onTestFinished(() => proxy.down())
+    await visit(proxy, key, client.home)
+    await rotate(server.db, server.home, true)
+    const reports: string[] = []
+    const trail = openTrail(proxy.url, { key, home: client.home, agent_id: 'agent-1', report: ({ message, next }) => reports.push(`${message}; ${next}`) })
+    await trail.ready()
+    await trail.close()
+    expect(reports).toEqual([expect.stringMatching(/was reported stolen afterwards; ask who runs the server/)])
+  })
+
+  test.each(['no handover', 'a handover by itself', 'a handover to another', 'no list of keys'])('is not taken from a stranger: %s', async (how) => {
+    const server = await testServer()
+    const client = scratch()
+    const key = server.key('agent', { id: 'bot' })
+    const forged = await forger(server.url)
+    await visit(forged, key, client.home)
+    const remembered = readFileSync(memoryOf(client.home), 'utf8')
+    const { vkey, checkpoint } = JSON.parse(remembered) as { vkey: string; checkpoint: string }
+    const origin = vkey.split('+')[0]!
+    const thief = strangeKey(origin)
+    forged.answers.set('/v1/log/vkey', () => thief.vkey)
+    forged.answers.set('/v1/log/checkpoint', () => signCheckpoint(openCheckpoint(checkpoint, [ed25519Verifier(vkey)]), [thief.signer]))
+    const { entries } = (await (await fetch(`${server.url}/v1/log/keys`, { headers: { authorization: `Bearer ${key}` } })).json()) as { entries: string[] }
+    expect(entries.length).toBe(1)
+    const size = openCheckpoint(checkpoint, [ed25519Verifier(vkey)]).size
+    const handover = async (by: { readonly sign: (text: Uint8Array) => Uint8Array | Promise<Uint8Array> }, to: string): Promise<string> => {
+      const root = new Uint8Array(32)
+      const signature = await by.sign(rotationStatement({ origin, size, root, vkey: to }))
+      return canonicalJson({ ...(JSON.parse(entries[0]!) as object), event_type: 'key_rotation', index: size, seq: 1, facts: { vkey: to, from_size: size, root: toBase64(root), signature: toBase64(signature) } } as never)
+    }
+    if (how === 'a handover by itself') forged.answers.set('/v1/log/keys', async () => JSON.stringify({ entries: [...entries, await handover(thief.signer, thief.vkey)] }))
+    if (how === 'a handover to another') forged.answers.set('/v1/log/keys', async () => JSON.stringify({ entries: [...entries, await handover(openKeyring(origin, server.home).signer(), strangeKey(origin, 9).vkey)] }))
+    if (how === 'no list of keys') forged.answers.set('/v1/log/keys', () => '[]')
+    expect(await visit(forged, key, client.home)).toEqual({ reports: ['log_replaced'], problem: 'log_replaced' })
+    expect(readFileSync(memoryOf(client.home), 'utf8')).toBe(remembered)
+  })
 })

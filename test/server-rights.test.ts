@@ -31,6 +31,7 @@ const TABLE: { readonly [route: string]: string } = {
   'GET /v1/events/{event_id}/proof': LOOK,
   'GET /v1/log/checkpoint': ALL,
   'GET /v1/log/vkey': ALL,
+  'GET /v1/log/keys': ALL,
   'GET /v1/log/tile/{path}': ALL,
   'POST /v1/verifications': LOOK,
   'GET /v1/verifications/{id}': LOOK,

@@ -2,49 +2,52 @@
 // checkpoint that was proved to go on from the one before (RFC 6962 §2.1.2, over C2SP tiles). One small file for each server and tenant.
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { fromUtf8 } from '../base/bytes.ts'
-import { messageOf, RemoteError, StoreError, VerifyError } from '../base/errors.ts'
+import { fromUtf8, utf8 } from '../base/bytes.ts'
+import { CounterfoilError, messageOf, RemoteError, StoreError, VerifyError } from '../base/errors.ts'
+import { parseEntry } from '../event/parse.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
 import { ed25519Verifier, parseNote, type NoteVerifier } from '../log/note.ts'
 import { tileHashReader, type TileSource } from '../log/reader.ts'
 import { formatTilePath, TILE_BYTES, TILE_WIDTH } from '../log/tile.ts'
-import { ask } from './http.ts'
+import { KeyChain } from '../verify/key-chain.ts'
+import { ask, jsonOf } from './http.ts'
 import type { Server } from './server.ts'
 
 interface Remembered { readonly url: string; readonly vkey: string; readonly checkpoint: string }
 
 const TIMEOUT_MS = 20_000
 const MAX_TEXT_BYTES = 1024 * 1024
+/** Of what the log says of its keys: some 600 bytes for each. */
+const MAX_KEYS_BYTES = 8 * 1024 * 1024
 
 export class LogMemory {
   readonly #server: Server
   readonly #path: string
-  readonly #vkey: string
-  readonly #verifier: NoteVerifier
+  readonly #report: (problem: VerifyError) => void
+  #vkey: string
+  #verifier: NoteVerifier
   #newest: { readonly note: string; readonly checkpoint: Checkpoint } | undefined
+  /** A checkpoint that the known key did not sign: the log's next one may have. */
+  #strange: string | undefined
 
-  private constructor(server: Server, path: string, vkey: string) {
+  private constructor(server: Server, path: string, vkey: string, report: (problem: VerifyError) => void) {
     this.#server = server
     this.#path = path
     this.#vkey = vkey
     this.#verifier = ed25519Verifier(vkey)
+    this.#report = report
   }
 
   /**
-   * Asks the server for its log's key and newest checkpoint. A VerifyError where they are not of the log remembered at `path`. The next key of the same
-   * log is taken when what it signs goes on from what the old one did; `report` is told.
+   * Asks the server for its log's newest checkpoint, and on first use for its key. A VerifyError where they are not of the log remembered at `path`. The log's
+   * next key is taken where the known one handed over to it, and `report` is told.
    */
   static async meet(server: Server, path: string, report: (problem: VerifyError) => void): Promise<LogMemory> {
-    const vkey = fromUtf8((await ask(server, { path: '/v1/log/vkey', headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS, most: MAX_TEXT_BYTES })).bytes).trim()
     const known = readMemory(path)
-    const memory = new LogMemory(server, path, vkey)
-    if (known !== undefined && ed25519Verifier(known.vkey).name !== memory.origin) throw memory.#otherLog(known.vkey)
+    const memory = new LogMemory(server, path, known?.vkey ?? (await keyNow(server)), report)
     await memory.#ask()
-    if (known === undefined || known.vkey === vkey) return memory
-    await memory.prove()
-    memory.#remember()
-    report(memory.#broken('log_key_changed', `the server's log is signed by the key ${idOf(vkey)} now, and was by ${idOf(known.vkey)} before; its entries are the same`, undefined, 'compare with counterfoil keys where the log lies: whether the old key handed over to this one is on record there'))
+    if (memory.#strange !== undefined) await memory.prove()
     return memory
   }
 
@@ -60,27 +63,33 @@ export class LogMemory {
     return this.#newest?.note ?? null
   }
 
-  /** Takes a checkpoint that the server gave: a VerifyError unless the log's key signed it. */
-  saw(note: string): void {
-    if (note === this.#newest?.note) return
+  /** Takes a checkpoint that the server gave. False where the known key did not sign it: then `prove` finds out whose it is. */
+  saw(note: string): boolean {
+    if (note === this.#newest?.note) return true
     let checkpoint: Checkpoint
     try {
       checkpoint = openCheckpoint(note, [this.#verifier], { origin: this.origin })
-    } catch (cause) {
-      if (!(cause instanceof VerifyError)) throw cause
-      throw this.#broken('log_replaced', `a checkpoint of the server does not open under the log's key: ${messageOf(cause)}`, cause)
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error
+      this.#strange = note
+      return false
     }
     if (checkpoint.size >= this.size) this.#newest = { note, checkpoint }
+    return true
   }
 
   /** Proves that the newest checkpoint goes on from the remembered one, and remembers it. VerifyErrors for a log that does not; a RemoteError where the server does not say. */
   async prove(): Promise<void> {
+    await this.#follow()
     if (this.#newest === undefined) return
     const known = readMemory(this.#path)
     if (known === undefined) return this.#remember()
     const old = openCheckpoint(known.checkpoint, [ed25519Verifier(known.vkey)])
-    if (old.origin !== this.origin) throw this.#otherLog(known.vkey)
-    if (this.#newest.checkpoint.size < old.size) await this.#ask() // another process may have had a newer one than our answers
+    if (old.origin !== this.origin) throw this.#otherLog(this.origin, old.origin)
+    if (this.#newest.checkpoint.size < old.size) { // another process may have had a newer one than our answers
+      await this.#ask()
+      await this.#follow()
+    }
     const { note, checkpoint } = this.#newest
     if (checkpoint.size < old.size) throw this.#broken('log_rolled_back', `the server has ${entries(checkpoint.size)}, and signed for ${old.size} before: an older copy was put in its place, or its end was cut off`)
     try {
@@ -91,11 +100,42 @@ export class LogMemory {
       writeFileSync(`${this.#path}.disagrees`, note, { mode: 0o600 }) // two signed checkpoints that disagree are the evidence
       throw this.#broken('log_forked', `the server's log of ${entries(checkpoint.size)} does not go on from the ${entries(old.size)} that it signed for before: history was rewritten, or went two ways`, cause)
     }
-    if (checkpoint.size > old.size) this.#remember()
+    if (checkpoint.size > old.size || this.#vkey !== known.vkey) this.#remember()
   }
 
   async #ask(): Promise<void> {
     this.saw(fromUtf8((await ask(this.#server, { path: '/v1/log/checkpoint', headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS, most: MAX_TEXT_BYTES })).bytes))
+  }
+
+  /** Takes the key of a checkpoint that the known one did not sign, where that one signed over to it, directly or by others between (docs/format.md §2.6). A VerifyError where it did not. */
+  async #follow(): Promise<void> {
+    const note = this.#strange
+    if (note === undefined) return
+    const [now, texts] = [await keyNow(this.#server), await this.#keyEntries()]
+    const before = this.#vkey
+    const chain = new KeyChain(this.origin, before, false)
+    try {
+      if (nameOf(now) !== this.origin) throw this.#otherLog(nameOf(now), this.origin)
+      for (const text of texts) chain.add(parseEntry(utf8(text)).entry)
+      const checkpoint = chain.open(note)
+      this.#vkey = chain.at(checkpoint.size).vkey
+      this.#verifier = ed25519Verifier(this.#vkey)
+      this.#strange = undefined
+      if (checkpoint.size >= this.size) this.#newest = { note, checkpoint }
+    } catch (cause) {
+      if (!(cause instanceof CounterfoilError)) throw cause
+      if (cause instanceof VerifyError && cause.code === 'log_replaced') throw cause
+      throw this.#broken('log_replaced', `a checkpoint of the server is not signed by the log's key ${idOf(before)}, nor by one that it handed over to: ${messageOf(cause)}`, cause)
+    }
+    if (this.#vkey === before) return
+    const stolen = chain.stolenSince(before)
+    const doubt = stolen === undefined ? '' : `; the key ${idOf(stolen.vkey)} was reported stolen afterwards`
+    this.#report(this.#broken('log_key_changed', `the server's log is signed by the key ${idOf(this.#vkey)} now: ${idOf(before)} handed over to it${doubt}`, undefined, stolen === undefined ? 'nothing is to be done; counterfoil keys, where the log lies, says when and by whom' : 'ask who runs the server which key is the right one: what a thief signed looks the same from here'))
+  }
+
+  async #keyEntries(): Promise<readonly string[]> {
+    const { entries } = (jsonOf(this.#server, await ask(this.#server, { path: '/v1/log/keys', timeoutMs: TIMEOUT_MS, most: MAX_KEYS_BYTES })) ?? {}) as { entries?: unknown }
+    return Array.isArray(entries) ? entries.filter((entry) => typeof entry === 'string') : []
   }
 
   #remember(): void {
@@ -119,13 +159,17 @@ export class LogMemory {
     }
   }
 
-  #otherLog(vkey: string): VerifyError {
-    return this.#broken('log_replaced', `the server's log is ${this.origin}, and was ${ed25519Verifier(vkey).name} before: it was begun anew, or another was put in its place`)
+  #otherLog(now: string, before: string): VerifyError {
+    return this.#broken('log_replaced', `the server's log is ${now}, and was ${before} before: it was begun anew, or another was put in its place`)
   }
 
   #broken(code: string, message: string, cause?: unknown, next = `ask who runs the server; keep ${this.#path} as evidence, and move it away to accept the log as it is now`): VerifyError {
     return new VerifyError(code, `client: ${this.#server.url}: ${message}`, next, cause === undefined ? {} : { cause })
   }
+}
+
+async function keyNow(server: Server): Promise<string> {
+  return fromUtf8((await ask(server, { path: '/v1/log/vkey', headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS, most: MAX_TEXT_BYTES })).bytes).trim()
 }
 
 /** What stands at `path`; undefined when there is nothing. A StoreError for a file that is damaged: what it remembered must not be forgotten in silence. */
@@ -145,6 +189,10 @@ function readMemory(path: string): Remembered | undefined {
   } catch (cause) {
     throw new StoreError('memory_malformed', `client: ${path} is damaged: ${messageOf(cause)}`, 'move it away; from then on the server is believed as if it were met for the first time', { cause })
   }
+}
+
+function nameOf(vkey: string): string {
+  return ed25519Verifier(vkey).name
 }
 
 /** A key as people compare it: its name and id. */

@@ -67,6 +67,8 @@ export class Sender {
   #attempted = -Infinity
   #met = false
   #memory: LogMemory | undefined
+  /** Whether a checkpoint that the known key did not sign is being looked into. */
+  #following = false
   #broken = false
   #provedAt = -Infinity
   #proving: Promise<void> = Promise.resolve()
@@ -270,12 +272,10 @@ export class Sender {
 
   #saw(checkpoint: string): void {
     if (this.#memory === undefined || this.#broken) return
-    try {
-      this.#memory.saw(checkpoint)
-    } catch (error) {
-      this.#breaks(error as Error)
-    }
-    if (performance.now() - this.#provedAt > PROVE_MS) void this.#prove()
+    const known = this.#memory.saw(checkpoint)
+    if (known ? performance.now() - this.#provedAt <= PROVE_MS : this.#following) return
+    this.#following = !known
+    void this.#prove().finally(() => { this.#following = false })
   }
 
   /** Proves the log to go on from what is remembered, one proof after the other and beside the sending. */

@@ -1,5 +1,6 @@
 // What a ledger's worker does for the recording thread besides appending: one method a call, arguments and answers as structured clones.
 
+import { fromUtf8 } from '../base/bytes.ts'
 import { MisuseError, StoreError } from '../base/errors.ts'
 import type { Policy } from '../log/policy.ts'
 import type { TilePath } from '../log/tile.ts'
@@ -8,6 +9,7 @@ import { ApprovalReader, type ApprovalSearch } from './approvals.ts'
 import { exportBundle, type BundleOrder } from './bundle.ts'
 import { extentOf } from './content-extent.ts'
 import type { EraseOrder, Ledger } from './ledger.ts'
+import { keyEntries } from './keys.ts'
 import { packAbsent } from './message.ts'
 import { LogReader, type EventSearch, type SessionSearch, type Sight } from './reader.ts'
 import { verifyStore, type VerifiedStore } from './verification.ts'
@@ -72,6 +74,7 @@ export class LedgerService {
       case 'sessionsOf': return reader.sessionsOf(a as string[])
       case 'findIds': return reader.findIds(a as string, b as number)
       case 'log': return { origin: this.#ledger.origin, vkey: this.#ledger.keyring.vkey, checkpoint: await this.#ledger.read(async (view) => (await view.head())?.checkpoint) }
+      case 'keys': return this.#ledger.read(async (view) => (await keyEntries(view)).map(({ row }) => fromUtf8(row.entry)))
       case 'tile': return this.#ledger.tile(a as TilePath)
       case 'verify': return this.#verify(a as { since?: string; job?: string } | undefined)
       case 'progress': return this.#progress.get(a as string)

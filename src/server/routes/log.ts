@@ -44,6 +44,11 @@ export function logRoutes(app: App, parts: Parts): void {
   }, async ({ tenant }) => plain(`${(await tenant.ledger.call<Log>('log')).vkey}\n`))
 
   addRoute(app, parts, {
+    method: 'get', path: '/v1/log/keys', permission: 'self', tag: 'log', summary: "The log's keys: its first entry, which names the first one, and those by which each handed over to the next or was reported stolen.",
+    answers: { 200: { says: 'The entries, each in its canonical bytes as text.', schema: z.object({ entries: z.array(z.string()) }).openapi('LogKeys') } },
+  }, async ({ tenant }) => Response.json({ entries: await tenant.ledger.call<string[]>('keys') }, { headers: { 'cache-control': NOW, vary: 'authorization' } }))
+
+  addRoute(app, parts, {
     method: 'get', path: '/v1/log/tile/{path}', rest: 'path', permission: 'self', tag: 'log', summary: 'A tile of the tree, `<L>/<N>[.p/<W>]`, or a bundle of entries, `entries/<N>[.p/<W>]`. It never changes. Entries are of all sessions: for who sees all of them.',
     params: z.object({ path: z.string().min(1).max(64) }), answers: { 200: { says: 'The bytes.', schema: z.string(), media: 'application/octet-stream' }, 304: { says: 'As it was.' }, ...missing },
   }, tile)
