@@ -9,10 +9,11 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { toBase64 } from '../src/base/bytes.ts'
 import { canonicalJson } from '../src/base/canonical-json.ts'
 import { openTrail } from '../src/index.ts'
-import { openCheckpoint, signCheckpoint } from '../src/log/checkpoint.ts'
-import { ed25519Verifier } from '../src/log/note.ts'
+import { LogMemory } from '../src/client/log-memory.ts'
+import { openCheckpoint, parseTreeHead, signCheckpoint } from '../src/log/checkpoint.ts'
+import { ed25519Verifier, parseNote } from '../src/log/note.ts'
 import { rotationStatement } from '../src/log/rotation.ts'
-import { openKeyring, openLog, strangeKey } from './sample-log.ts'
+import { openKeyring, openLog, signingKey, strangeKey } from './sample-log.ts'
 import { scratch } from './scratch.ts'
 import { testServer, type TestServer } from './served.ts'
 import { TcpProxy } from './tcp-proxy.ts'
@@ -141,6 +142,27 @@ async function forger(url: string): Promise<{ readonly url: string; readonly ans
 }
 
 describe('the key of the log', () => {
+  test('that was rotated away goes on standing for what it signed in its time, and for nothing later', async () => {
+    const server = await testServer()
+    const key = server.key('agent', { id: 'bot' })
+    const reports: string[] = []
+    const ours = { url: server.url, key }
+    const path = join(scratch().folder, 'log.json')
+    const memory = await LogMemory.meet(ours, path, ({ code }) => reports.push(code))
+    const old = memory.newest!
+    const thief = signingKey({ folder: '', db: server.db, home: server.home })
+    await rotate(server.db, server.home)
+    const newer = (await server.ask(key, 'GET', '/v1/log/checkpoint')).body as string
+    expect(memory.saw(newer)).toBe(false)
+    await memory.prove()
+    expect([memory.newest, reports]).toEqual([newer, ['log_key_changed']])
+    expect(memory.saw(old)).toBe(true) // an answer that was on its way
+    expect(memory.newest).toBe(newer)
+    const { size, root } = parseTreeHead(parseNote(newer).text)
+    expect(memory.saw(signCheckpoint({ origin: memory.origin, size: size + 1, root }, [thief.signer]))).toBe(false)
+    await expect(memory.prove()).rejects.toThrow(expect.objectContaining({ code: 'log_replaced' }))
+  })
+
   test('is followed to the next one, while the client is away and while it records', async () => {
     const server = await testServer()
     const client = scratch()
@@ -199,7 +221,7 @@ describe('the key of the log', () => {
     const handover = async (by: { readonly sign: (text: Uint8Array) => Uint8Array | Promise<Uint8Array> }, to: string): Promise<string> => {
       const root = new Uint8Array(32)
       const signature = await by.sign(rotationStatement({ origin, size, root, vkey: to }))
-      return canonicalJson({ ...(JSON.parse(entries[0]!) as object), event_type: 'key_rotation', index: size, seq: 1, facts: { vkey: to, from_size: size, root: toBase64(root), signature: toBase64(signature) } } as never)
+      return canonicalJson({ ...(JSON.parse(entries[0]!) as { [name: string]: string }), event_type: 'key_rotation', index: size, seq: 1, facts: { vkey: to, from_size: size, root: toBase64(root), signature: toBase64(signature) } })
     }
     if (how === 'a handover by itself') forged.answers.set('/v1/log/keys', async () => JSON.stringify({ entries: [...entries, await handover(thief.signer, thief.vkey)] }))
     if (how === 'a handover to another') forged.answers.set('/v1/log/keys', async () => JSON.stringify({ entries: [...entries, await handover(openKeyring(origin, server.home).signer(), strangeKey(origin, 9).vkey)] }))

@@ -7,7 +7,7 @@ import { CounterfoilError, messageOf, RemoteError, StoreError, VerifyError } fro
 import { parseEntry } from '../event/parse.ts'
 import { openCheckpoint, parseTreeHead, type Checkpoint } from '../log/checkpoint.ts'
 import { checkConsistency, proveConsistency } from '../log/consistency.ts'
-import { ed25519Verifier, parseNote, type NoteVerifier } from '../log/note.ts'
+import { ed25519Verifier, parseNote } from '../log/note.ts'
 import { tileHashReader, type TileSource } from '../log/reader.ts'
 import { formatTilePath, TILE_BYTES, TILE_WIDTH } from '../log/tile.ts'
 import { KeyChain } from '../verify/key-chain.ts'
@@ -25,17 +25,16 @@ export class LogMemory {
   readonly #server: Server
   readonly #path: string
   readonly #report: (problem: VerifyError) => void
-  #vkey: string
-  #verifier: NoteVerifier
+  /** From the key that was known first: what a key signed in its time, it signed for good. */
+  #chain: KeyChain
   #newest: { readonly note: string; readonly checkpoint: Checkpoint } | undefined
-  /** A checkpoint that the known key did not sign: the log's next one may have. */
+  /** A checkpoint that no known key signed: the log's next one may have. */
   #strange: string | undefined
 
   private constructor(server: Server, path: string, vkey: string, report: (problem: VerifyError) => void) {
     this.#server = server
     this.#path = path
-    this.#vkey = vkey
-    this.#verifier = ed25519Verifier(vkey)
+    this.#chain = new KeyChain(nameOf(vkey), vkey, false)
     this.#report = report
   }
 
@@ -52,7 +51,7 @@ export class LogMemory {
   }
 
   get origin(): string {
-    return this.#verifier.name
+    return this.#chain.origin
   }
 
   get size(): number {
@@ -63,12 +62,12 @@ export class LogMemory {
     return this.#newest?.note ?? null
   }
 
-  /** Takes a checkpoint that the server gave. False where the known key did not sign it: then `prove` finds out whose it is. */
+  /** Takes a checkpoint that the server gave. False where no known key signed it: then `prove` finds out whose it is. */
   saw(note: string): boolean {
     if (note === this.#newest?.note) return true
     let checkpoint: Checkpoint
     try {
-      checkpoint = openCheckpoint(note, [this.#verifier], { origin: this.origin })
+      checkpoint = this.#chain.open(note)
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error
       this.#strange = note
@@ -103,6 +102,11 @@ export class LogMemory {
     if (checkpoint.size > old.size || this.#vkey !== known.vkey) this.#remember()
   }
 
+  /** Of the key that signed the newest checkpoint. */
+  get #vkey(): string {
+    return this.#chain.at(this.size).vkey
+  }
+
   async #ask(): Promise<void> {
     this.saw(fromUtf8((await ask(this.#server, { path: '/v1/log/checkpoint', headers: { accept: 'text/plain' }, timeoutMs: TIMEOUT_MS, most: MAX_TEXT_BYTES })).bytes))
   }
@@ -112,14 +116,13 @@ export class LogMemory {
     const note = this.#strange
     if (note === undefined) return
     const [now, texts] = [await keyNow(this.#server), await this.#keyEntries()]
-    const before = this.#vkey
-    const chain = new KeyChain(this.origin, before, false)
+    const before = this.#chain.newest.vkey
+    const chain = new KeyChain(this.origin, this.#chain.reigns[0]!.vkey, false)
     try {
       if (nameOf(now) !== this.origin) throw this.#otherLog(nameOf(now), this.origin)
       for (const text of texts) chain.add(parseEntry(utf8(text)).entry)
       const checkpoint = chain.open(note)
-      this.#vkey = chain.at(checkpoint.size).vkey
-      this.#verifier = ed25519Verifier(this.#vkey)
+      this.#chain = chain
       this.#strange = undefined
       if (checkpoint.size >= this.size) this.#newest = { note, checkpoint }
     } catch (cause) {
@@ -127,10 +130,11 @@ export class LogMemory {
       if (cause instanceof VerifyError && cause.code === 'log_replaced') throw cause
       throw this.#broken('log_replaced', `a checkpoint of the server is not signed by the log's key ${idOf(before)}, nor by one that it handed over to: ${messageOf(cause)}`, cause)
     }
-    if (this.#vkey === before) return
+    const { vkey } = chain.newest
+    if (vkey === before) return
     const stolen = chain.stolenSince(before)
     const doubt = stolen === undefined ? '' : `; the key ${idOf(stolen.vkey)} was reported stolen afterwards`
-    this.#report(this.#broken('log_key_changed', `the server's log is signed by the key ${idOf(this.#vkey)} now: ${idOf(before)} handed over to it${doubt}`, undefined, stolen === undefined ? 'nothing is to be done; counterfoil keys, where the log lies, says when and by whom' : 'ask who runs the server which key is the right one: what a thief signed looks the same from here'))
+    this.#report(this.#broken('log_key_changed', `the server's log is signed by the key ${idOf(vkey)} now: ${idOf(before)} handed over to it${doubt}`, undefined, stolen === undefined ? 'nothing is to be done; counterfoil keys, where the log lies, says when and by whom' : 'ask who runs the server which key is the right one: what a thief signed looks the same from here'))
   }
 
   async #keyEntries(): Promise<readonly string[]> {
