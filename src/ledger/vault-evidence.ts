@@ -2,7 +2,7 @@
 // keys the forms are checked, and that rows, segments and scopes belong together.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { equal, toBase64, toHex, utf8 } from '../base/bytes.ts'
+import { equal, toHex, utf8 } from '../base/bytes.ts'
 import { ownRefs, type Entry } from '../event/entry.ts'
 import { personsIn } from '../event/person.ts'
 import type { Hash } from '../log/hash.ts'
@@ -15,12 +15,11 @@ import type { Disclosed, Fault, Followed, Vault, VaultFindings } from '../verify
 import { partOf, type Share } from '../verify/part.ts'
 import { sha256 } from '#crypto'
 import { ContentReader, messageOf } from './content.ts'
+import { PlaceTable } from './place-table.ts'
 
 const PAGE = 500
 const SEGMENTS_AT_ONCE = 32
 
-/** What entries and the content index say of one segment. `name` is `<session id>/<k>`; `places` are `frame/position/frames`, each with the key of its content (base64: a text takes a quarter of the memory of bytes, and there is one for each content) where it was opened. */
-interface Named { readonly first: number; readonly name: string; readonly places: Map<string | number, string | undefined> }
 /** `foreign`: of a session of another part. */
 interface StoredScope { readonly name: string; readonly secret?: Uint8Array; readonly sealed?: true; readonly foreign?: true }
 
@@ -29,7 +28,7 @@ export class StoredVault implements Vault {
   readonly #view: StoreView
   readonly #keyring: Keyring | undefined
   readonly #content: ContentReader | undefined
-  readonly #named = new Map<number, Named>()
+  readonly #named = new PlaceTable()
   /** scope → the first entry that puts content into it */
   readonly #firstOf = new Map<string, number>()
   /** who is on record, as `<subject>/<session id>/<k>` in hex → the entry that says so */
@@ -72,23 +71,21 @@ export class StoredVault implements Vault {
   }
 
   /** The key under which the content index must have what is disclosed in the scope `name`. */
-  async #keyOf(name: string | undefined, disclosed: Disclosed | undefined): Promise<string | undefined> {
+  async #keyOf(name: string | undefined, disclosed: Disclosed | undefined): Promise<Uint8Array | undefined> {
     if (name === undefined || disclosed === undefined || !('bytes' in disclosed)) return undefined
     const scope = await this.#content!.scope(name.slice(0, 36), Number(name.slice(37)))
-    return scope === undefined || 'damaged' in scope ? undefined : toBase64(contentKeyOf(scope.indexKey, digestOf(disclosed.bytes)))
+    return scope === undefined || 'damaged' in scope ? undefined : contentKeyOf(scope.indexKey, digestOf(disclosed.bytes))
   }
 
-  #notePlace({ index, ordinal, segment, frame, position, frames }: PlaceRow, names: readonly string[], key: string | undefined): void {
+  #notePlace(row: PlaceRow, names: readonly string[], key: Uint8Array | undefined): void {
+    const { index, ordinal, segment } = row
     this.#places++
     const name = names[ordinal]
     if (name === undefined) {
       this.#found.push({ code: 'place_extra', message: `the content index names payload ${ordinal} of #${index}, which has ${names.length}`, index })
       return
     }
-    let named = this.#named.get(segment)
-    if (named === undefined) this.#named.set(segment, (named = { first: index, name, places: new Map() }))
-    named.places.set(placeKey(frame, position, frames), key)
-    if (named.name !== name) this.#found.push({ code: 'place', message: `the content index has content of #${index} in segment ${segment}, which is of another scope`, index })
+    if (this.#named.add(row, index, name, key) !== name) this.#found.push({ code: 'place', message: `the content index has content of #${index} in segment ${segment}, which is of another scope`, index })
   }
 
   #notePerson({ event_type, index, payloads }: Entry, at: number, names: readonly string[], disclosed: readonly Disclosed[]): void {
@@ -178,7 +175,7 @@ export class StoredVault implements Vault {
   }
 
   async #checkSegments(scopes: ReadonlyMap<string, StoredScope>, progress: (done: number) => void): Promise<void> {
-    const missing = new Set(this.#named.keys())
+    const missing = new Set(this.#named.segments())
     for (let after = -Number.MAX_SAFE_INTEGER, done = 0; ; ) {
       await turn() // appends take their turn between pages
       const page = await this.#view.segmentPage(after, SEGMENTS_AT_ONCE)
@@ -190,11 +187,11 @@ export class StoredVault implements Vault {
       progress((done += page.length))
       if (page.length < SEGMENTS_AT_ONCE) break
     }
-    for (const segment of missing) this.#found.push({ code: 'place', message: `the content index names segment ${segment}, which is not there`, index: this.#named.get(segment)!.first })
+    for (const segment of missing) this.#found.push({ code: 'place', message: `the content index names segment ${segment}, which is not there`, index: this.#named.segment(segment)!.first })
   }
 
   #checkSegment(row: SegmentRow, scope: StoredScope | undefined): void {
-    const named = this.#named.get(row.segment)
+    const named = this.#named.segment(row.segment)
     const bad = (code: string, why: string): unknown => this.#found.push({ code, message: `segment ${row.segment} ${why}`, ...(named === undefined ? {} : { index: named.first }) })
     if (scope === undefined) return named !== undefined || this.#share.n === 0 ? void bad('segment_orphan', 'is of a scope whose secret is not there') : undefined
     if (scope.foreign === true) return named === undefined ? undefined : void bad('segment_scope', `is of the scope ${scope.name}, its content of ${named.name}`)
@@ -203,11 +200,11 @@ export class StoredVault implements Vault {
     if (named.name !== scope.name) bad('segment_scope', `is of the scope ${scope.name}, its content of ${named.name}`)
     try {
       if (!equal(parseSegmentHeader(row.bytes).scope, row.scope)) throw new TypeError('its bytes are of another scope')
-      if (scope.secret === undefined || this.#keyring === undefined || this.#content?.contents.get(row.segment) === named.places.size) return
+      if (scope.secret === undefined || this.#keyring === undefined || this.#content?.contents.get(row.segment) === named.places) return
       const opened = openSegment(row.bytes, { origin: this.#keyring.origin, scope: row.scope, secret: scope.secret })
-      for (const { frame, position, frames } of placesOf(opened)) {
+      for (const place of placesOf(opened)) {
         // nobody knows whose it was: the first entry of the segment is not to blame
-        if (!named.places.has(placeKey(frame, position, frames))) this.#found.push({ code: 'segment_unnamed', message: `segment ${row.segment} holds content at frame ${frame}, position ${position}, that no entry names` })
+        if (!this.#named.has({ segment: row.segment, ...place })) this.#found.push({ code: 'segment_unnamed', message: `segment ${row.segment} holds content at frame ${place.frame}, position ${place.position}, that no entry names` })
       }
     } catch (error) {
       bad('segment', `does not open: ${messageOf(error)}`)
@@ -234,14 +231,12 @@ export class StoredVault implements Vault {
         after = row
         if (last === undefined || !equal(last, row.scope)) scope = scopes.get(toHex((last = row.scope)))
         if (scope?.foreign === true || (scope === undefined && this.#share.n > 0)) continue
-        const why = contentFault(row, scope, this.#named.get(row.segment))
+        const why = contentFault(row, scope, this.#named)
         if (why !== undefined) this.#found.push({ code: 'content_index', message: `a row of the content index of segment ${row.segment}: ${why}` })
       }
       if (page.length < PAGE) break
     }
-    let left = 0
-    for (const { places } of this.#named.values()) left += places.size
-    return left
+    return this.#named.left
   }
 
   /** Who is found for erasure must be who the sessions say: each identity on record has its row, and there are no others. */
@@ -263,17 +258,11 @@ export class StoredVault implements Vault {
   }
 }
 
-function contentFault(row: ContentRow, scope: StoredScope | undefined, named: Named | undefined): string | undefined {
+function contentFault(row: ContentRow, scope: StoredScope | undefined, named: PlaceTable): string | undefined {
   if (scope === undefined) return 'its scope is not there'
-  const place = placeKey(row.frame, row.position, row.frames)
-  const key = named?.places.get(place)
-  if (named === undefined || named.name !== scope.name || !named.places.delete(place)) return 'no entry names that content, or another row has it'
-  return key === undefined || key === toBase64(row.key) ? undefined : 'it names other content'
-}
-
-/** A place in a segment, as a small number where it is one: there is one for each payload of the log. */
-function placeKey(frame: number, position: number, frames: number): number | string {
-  return frame < 65_536 && position < 4_096 && frames < 64 && frame >= 0 && position >= 0 && frames >= 0 ? (frame * 4_096 + position) * 64 + frames : `${frame}/${position}/${frames}`
+  const key = named.segment(row.segment)?.name === scope.name ? named.take(row) : undefined
+  if (key === undefined) return 'no entry names that content, or another row has it'
+  return key === 'none' || equal(key, row.key) ? undefined : 'it names other content'
 }
 
 function namedIn(identity: Uint8Array): readonly string[] {
