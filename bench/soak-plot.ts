@@ -6,7 +6,7 @@ import type { Reading } from './measured.ts'
 import { curve, line, svg, text, type Shape } from './svg.ts'
 import { figure } from './table.ts'
 
-const [WIDTH, LEFT, RIGHT, TOP, HEIGHT, GAP] = [820, 76, 20, 70, 74, 40]
+const [WIDTH, LEFT, RIGHT, TOP, HEIGHT, GAP] = [860, 104, 32, 70, 74, 40]
 const CURVES: readonly (readonly [title: string, unit: string, of: (sample: Sample) => number])[] = [
   ['resident memory', 'MB', ({ rss }) => rss / 2 ** 20],
   ['event loop delay, 99th percentile', 'ms', ({ delayP99 }) => delayP99],
