@@ -30,7 +30,7 @@ async function visit(proxy: { readonly url: string }, key: string, home: string,
   return { reports, problem: trail.status().problem?.code }
 }
 
-interface Place { readonly proxy: TcpProxy; readonly home: string; readonly key: string; copy(to: string): Promise<void>; back(from: string | undefined): Promise<void> }
+interface Place { readonly proxy: TcpProxy; readonly home: string; readonly key: string; rotate(): Promise<string>; copy(to: string): Promise<void>; back(from: string | undefined): Promise<void> }
 
 /** A server whose log, with its keys, can be copied, and put back as it was, or begun anew. Whom it knows stays. */
 async function place(): Promise<Place> {
@@ -49,6 +49,7 @@ async function place(): Promise<Place> {
   }
   return {
     proxy, home: client.home, key,
+    rotate: () => rotate(at.db, at.home),
     copy: (to) => restart(() => {
       const names = log()
       mkdirSync(join(at.folder, to))
@@ -187,6 +188,20 @@ describe('the key of the log', () => {
     expect(trail.status().problem?.code).toBe('log_key_changed')
     expect((JSON.parse(readFileSync(memoryOf(client.home), 'utf8')) as { vkey: string }).vkey).toBe(fourth)
     expect(await visit(proxy, key, client.home)).toEqual({ reports: [], problem: undefined })
+  })
+
+  test('of a copy from before it was rotated is taken for none of the log, and said to look older', async () => {
+    const { proxy, home, key, rotate, copy, back } = await place()
+    await visit(proxy, key, home)
+    await copy('backup')
+    await rotate()
+    expect(await visit(proxy, key, home)).toEqual({ reports: ['log_key_changed'], problem: 'log_key_changed' })
+    await back('backup')
+    const said: string[] = []
+    const trail = openTrail(proxy.url, { key, home, agent_id: 'agent-1', report: ({ code, message }) => said.push(`${code} ${message}`) })
+    await trail.ready()
+    await trail.close()
+    expect(said).toEqual([expect.stringMatching(/^log_replaced .*as an older copy from before its key was rotated would be/)])
   })
 
   test('that was reported stolen is said to be, with its successor', async () => {

@@ -128,13 +128,24 @@ export class LogMemory {
     } catch (cause) {
       if (!(cause instanceof CounterfoilError)) throw cause
       if (cause instanceof VerifyError && cause.code === 'log_replaced') throw cause
-      throw this.#broken('log_replaced', `a checkpoint of the server is not signed by the log's key ${idOf(before)}, nor by one that it handed over to: ${messageOf(cause)}`, cause)
+      throw this.#broken('log_replaced', `a checkpoint of the server is not signed by the log's key ${idOf(before)}, nor by one that it handed over to${this.#older(note)}: ${messageOf(cause)}`, cause)
     }
     const { vkey } = chain.newest
     if (vkey === before) return
     const stolen = chain.stolenSince(before)
     const doubt = stolen === undefined ? '' : `; the key ${idOf(stolen.vkey)} was reported stolen afterwards`
     this.#report(this.#broken('log_key_changed', `the server's log is signed by the key ${idOf(vkey)} now: ${idOf(before)} handed over to it${doubt}`, undefined, stolen === undefined ? 'nothing is to be done; counterfoil keys, where the log lies, says when and by whom' : 'ask who runs the server which key is the right one: what a thief signed looks the same from here'))
+  }
+
+  /** A copy from before a rotation is signed by a key that handed over, and no key of it says so. */
+  #older(note: string): string {
+    const sizeOf = (text: string | undefined): number => (text === undefined ? 0 : parseTreeHead(parseNote(text).text).size)
+    try {
+      const [now, before] = [sizeOf(note), Math.max(this.size, sizeOf(readMemory(this.#path)?.checkpoint))]
+      return now < before ? `, and is of ${entries(now)} where it signed for ${before} before, as an older copy from before its key was rotated would be` : ''
+    } catch {
+      return ''
+    }
   }
 
   async #keyEntries(): Promise<readonly string[]> {
