@@ -74,6 +74,25 @@ test('an author who speaks JSON: what says nothing of whom it is goes with whom 
   expect(await problems(server)).toEqual([])
 })
 
+test('a session that says only late whom it is about has what comes after that go with them, after a restart too', async () => {
+  const at = scratch()
+  let server = await testServer(at)
+  const key = server.key('agent', { id: 'bot' })
+  const session_id = randomUUID()
+  const tell = async (...events: object[]): Promise<Answer> => (await server.ask(key, 'POST', '/v1/events', events.map((event) => ({ session_id, ...event })))).body
+  for (let n = 0; n < 3; n++) await tell(...Array.from({ length: 10 }, () => ({ event_type: 'reasoning', text: 'before anybody was named' })))
+  await tell({ event_type: 'session_start', agent_id: 'agent-1', subject: PERSON })
+  await tell({ event_type: 'reasoning', text: `${LATER} 1` })
+  await server.served.close()
+  server = await testServer(at)
+  await tell({ event_type: 'reasoning', text: `${LATER} 2` })
+  expect(await said(server, session_id)).toContain(`${LATER} 2`)
+  await erase(server)
+  const after = await said(server, session_id)
+  expect([after.includes(LATER), after.includes('before anybody')]).toEqual([false, true])
+  expect(await problems(server)).toEqual([])
+})
+
 test('the answer of a session says whom it is about: by reference, and who that is only to who reads content', async () => {
   const server = await testServer()
   const key = server.key('agent', { id: 'bot' })

@@ -270,7 +270,7 @@ export class LogReader {
         if (state === undefined) out.push(null)
         else {
           const started = state.agent_id !== ''
-          const ref = started ? startIn(await firstEntries(view, session_id))?.facts['subject'] : undefined
+          const ref = started ? (await startOf(view, session_id))?.facts['subject'] : undefined
           out.push({ root_session_id: state.root_session_id ?? session_id, state: state.state, settled: started || state.next_seq >= BEFORE_START, subject: typeof ref === 'string' ? ref : null })
         }
       }
@@ -502,6 +502,14 @@ async function firstEntries(view: StoreView, session_id: string): Promise<Entry[
 
 function startIn(first: readonly Entry[]): Entry | undefined {
   return first.find(({ event_type }) => event_type === 'session_start')
+}
+
+/** The start of a session that has one; some sessions begin long before they say what they are. */
+async function startOf(view: StoreView, session_id: string): Promise<Entry | undefined> {
+  const first = startIn(await firstEntries(view, session_id))
+  if (first !== undefined) return first
+  const [late] = await view.events({ session_id, event_types: ['session_start'], limit: 1 })
+  return late === undefined ? undefined : parseEntry(late.entry).entry
 }
 
 function badCursor(cursor: string | undefined): MisuseError {

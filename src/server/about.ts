@@ -29,3 +29,9 @@ export async function aboutOf(tenant: Tenant, session_ids: Iterable<string>): Pr
   }
   return about
 }
+
+/** These sessions have begun now, whatever was remembered of them: one may be written to before it says whom it is about. */
+export function begunNow(tenant: Tenant, session_ids: Iterable<string>): void {
+  const remembered = known.get(tenant)
+  if (remembered !== undefined) for (const session_id of session_ids) remembered.delete(session_id)
+}

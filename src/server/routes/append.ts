@@ -8,7 +8,7 @@ import { decodeDraft, type Draft } from '../../event/draft.ts'
 import { checkDraft } from '../../event/parse.ts'
 import { LEDGER_TYPES } from '../../event/vocabulary.ts'
 import type { Receipt, RefusedEvent } from '../../ledger/handle.ts'
-import { aboutOf } from '../about.ts'
+import { aboutOf, begunNow } from '../about.ts'
 import type { Parts } from '../app.ts'
 import { mediaOf, parseJson } from '../body.ts'
 import { Drafter, uuidOf, type Prepared } from '../draft.ts'
@@ -101,7 +101,15 @@ async function appendEvents({ who, tenant, c, parts }: Given<unknown, unknown, u
   const drafts = prepared.flatMap((one) => one.drafts)
   const stamped = prepared.flatMap((one) => one.drafts.map(() => one.stamped))
   const answers = await tenant.ledger.append(who.id, drafts, { stamped, patience: parts.limits.patience })
+  begunNow(tenant, startsIn(events))
   return receipts(parts, tenant.name, answersOf(prepared, answers))
+}
+
+function startsIn(events: readonly unknown[]): string[] {
+  return events.flatMap((event) => {
+    const { session_id, event_type } = event as { session_id: string; event_type: unknown } // of the form by now
+    return event_type === 'session_start' ? [session_id] : []
+  })
 }
 
 /** The sessions of events that say nothing of whom they are about. */
