@@ -64,8 +64,13 @@ describe('a session', () => {
   test('is shown without, where that is asked for or the keys are not here', async () => {
     await counterfoil(['open', 'last', '--disclose', 'none'])
     expect(contents(wasGiven())).toBe(0)
-    await counterfoil(['open', 'last'], { open: (path, mode) => openLocalTrail(path, mode, join(folder, 'no-keys')) })
-    expect(contents(wasGiven())).toBe(0)
+    const elsewhere: Partial<Context> = { open: (path, mode) => openLocalTrail(path, mode, join(folder, 'no-keys')) }
+    for (const options of [[], ['--print']]) {
+      expect((await counterfoil(['open', 'last', ...options], elsewhere)).err).toContain("content is withheld: the log's keys are not on this machine")
+      expect(contents(wasGiven())).toBe(0)
+    }
+    expect((await counterfoil(['open', 'last', '--json'], elsewhere)).err).toBe('')
+    expect((await counterfoil(['open', 'last', '--disclose', 'none'])).err).toBe('') // as asked
   })
 
   test('leaves no file once it was looked at, nor an old one', async () => {

@@ -13,7 +13,7 @@ import { findOpener, openInBrowser } from '../browser.ts'
 import { EXIT, noteWithheld, withTrail, type Context } from '../context.ts'
 import { findSession } from '../find.ts'
 import { removeTemporaryPage, sweepTemporaryPages, writeTemporaryPage } from '../temporary-page.ts'
-import { plural, whole, wrap } from '../terminal.ts'
+import { grey, plural, whole, wrap } from '../terminal.ts'
 import { parseDisclose, placesOf, type Asked } from './export.ts'
 import { kindOf, readBundle, report } from './verify.ts'
 
@@ -61,7 +61,7 @@ async function openBundle(ctx: Context, path: string, { print, key, disclose }: 
 async function openSession(ctx: Context, what: string, { print, key, disclose }: Options): Promise<void> {
   if (key !== undefined) throw new MisuseError('key_for_what', 'cli: --key goes with a bundle, got a session', "a trail's key is pinned by the keys on this machine")
   const { json, verdict } = await withTrail(ctx, 'read', async (trail) => {
-    const exported = await exportForALook(trail, await findSession(trail, what), disclose)
+    const exported = await exportForALook(ctx, trail, await findSession(trail, what), disclose)
     await noteWithheld(ctx, trail)
     return exported
   })
@@ -77,13 +77,14 @@ async function openSession(ctx: Context, what: string, { print, key, disclose }:
 }
 
 /** All the content unless something else is asked for, or it cannot be had here. */
-async function exportForALook(trail: CliTrail, session_id: string, asked: Asked | undefined): Promise<ExportedBundle> {
+async function exportForALook({ screen, json }: Context, trail: CliTrail, session_id: string, asked: Asked | undefined): Promise<ExportedBundle> {
   if (asked !== undefined) return trail.export({ session_id, disclose: await placesOf(trail, asked) })
   try {
     return await trail.export({ session_id, disclose: 'all' })
   } catch (error) {
-    if (noContent(error)) return trail.export({ session_id, disclose: 'none' })
-    throw error
+    if (!noContent(error)) throw error
+    if (error instanceof StoreError && !json) screen.note(grey("content is withheld: the log's keys are not on this machine"))
+    return trail.export({ session_id, disclose: 'none' })
   }
 }
 
