@@ -123,9 +123,11 @@ async function rotate(db: string, home: string, stolen = false): Promise<string>
 }
 
 /** A server in the place of another: what is not in `answers` it asks that one. */
-async function forger(url: string): Promise<{ readonly url: string; readonly answers: Map<string, () => string | Promise<string>> }> {
+async function forger(url: string): Promise<{ readonly url: string; readonly answers: Map<string, () => string | Promise<string>>; readonly missing: Set<string> }> {
   const answers = new Map<string, () => string | Promise<string>>()
+  const missing = new Set<string>()
   const server = createServer((request, response) => {
+    if (missing.has(request.url!)) return void response.writeHead(404).end()
     void (async () => {
       const own = answers.get(request.url!)
       if (own !== undefined) return void response.end(await own())
@@ -139,7 +141,7 @@ async function forger(url: string): Promise<{ readonly url: string; readonly ans
   })
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
   onTestFinished(() => { server.closeAllConnections(); server.close() })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answers }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answers, missing }
 }
 
 describe('the key of the log', () => {
@@ -202,6 +204,22 @@ describe('the key of the log', () => {
     await trail.ready()
     await trail.close()
     expect(said).toEqual([expect.stringMatching(/^log_replaced .*as an older copy from before its key was rotated would be/)])
+  })
+
+  test('that comes while the client records, and of which the server does not say whence, is told', async () => {
+    const server = await testServer()
+    const client = scratch()
+    const forged = await forger(server.url)
+    const reports: string[] = []
+    const trail = openTrail(forged.url, { key: server.key('agent', { id: 'bot' }), home: client.home, agent_id: 'agent-1', report: ({ code }) => reports.push(code) })
+    await trail.ready()
+    const session = await trail.start({})
+    await session.record('custom', { name: 'step', content: {} }).durable()
+    forged.missing.add('/v1/log/keys')
+    await rotate(server.db, server.home)
+    for (let times = 0; times < 3; times++) await session.record('custom', { name: 'step', content: {} }).durable()
+    await trail.close()
+    expect([reports, trail.status().problem?.code]).toEqual([['log_not_shown'], 'log_not_shown'])
   })
 
   test('that was reported stolen is said to be, with its successor', async () => {

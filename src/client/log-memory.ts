@@ -58,6 +58,11 @@ export class LogMemory {
     return this.#newest?.checkpoint.size ?? 0
   }
 
+  /** Whether a checkpoint came under a key of which the server has not shown yet that the known one handed over to it. */
+  get unexplained(): boolean {
+    return this.#strange !== undefined
+  }
+
   get newest(): string | null {
     return this.#newest?.note ?? null
   }

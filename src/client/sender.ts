@@ -69,6 +69,8 @@ export class Sender {
   #memory: LogMemory | undefined
   /** Whether a checkpoint that the known key did not sign is being looked into. */
   #following = false
+  /** Whether it was told that the server does not say whence such a key is. */
+  #unexplained = false
   #broken = false
   #provedAt = -Infinity
   #proving: Promise<void> = Promise.resolve()
@@ -286,7 +288,11 @@ export class Sender {
       try {
         await this.#memory?.prove()
       } catch (error) {
-        if (!(error instanceof RemoteError)) this.#breaks(error as Error) // what a server does not say now, it says the next time
+        if (!(error instanceof RemoteError)) this.#breaks(error as Error)
+        else if (this.#memory?.unexplained === true && (error.status === 403 || error.status === 404) && !this.#unexplained) {
+          this.#unexplained = true
+          this.#breaks(notShown(error))
+        } // what a server does not say now, it says the next time
       }
     }))
   }

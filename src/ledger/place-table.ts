@@ -30,6 +30,8 @@ export class PlaceTable {
   #left = 0
   /** Places beyond what a number here holds; no ledger writes such. */
   readonly #odd = new Map<string, Uint8Array | undefined>()
+  /** Other ones in each table, so that nobody can write a log whose places all fall into one. */
+  readonly #factors = [0, 0, 0].map(() => Math.floor(Math.random() * 2 ** 32) | 1)
 
   constructor(slots = 1024) {
     this.#states = new Uint8Array(slots)
@@ -129,7 +131,9 @@ export class PlaceTable {
   /** Where it is, or the free slot where it would be. */
   #slot(owner: number, place: number): number {
     const mask = this.#states.length - 1
-    let mixed = Math.imul(owner, 0x9e3779b1) ^ Math.imul(place % 4_294_967_296 | 0, 0x85ebca6b) ^ Math.imul(Math.floor(place / 4_294_967_296), 0xc2b2ae35)
+    const [a, b, c] = this.#factors as [number, number, number]
+    let mixed = Math.imul(owner + 1, a) ^ Math.imul(place % 4_294_967_296 | 0, b) ^ Math.imul(Math.floor(place / 4_294_967_296) + 1, c)
+    mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
     mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d)
     for (let slot = (mixed ^ (mixed >>> 13)) & mask; ; slot = (slot + 1) & mask) {
       if (this.#states[slot] === FREE || (this.#owners[slot] === owner && this.#places[slot] === place)) return slot
